@@ -1,0 +1,45 @@
+# Each target does its own set-up in .venv; python3 >= 3.11 and make are all that must be there.
+#   make demo    a small run from data to recommendations
+#   make test    the tests        make lint    ruff
+#   make bench   speed and memory, side by side with RecBole
+#   make install the set-up alone
+
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed.stamp
+
+# Every worker has its own process: more threads in each would only fight for the cores.
+test: export OMP_NUM_THREADS = 1
+
+.PHONY: install demo test lint bench
+.DEFAULT_GOAL := install
+
+install: $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(PY) run_recbole_intent.py demo
+
+test: $(INSTALLED)
+	$(PY) -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+bench: $(INSTALLED)
+	$(PY) -m benchmarks
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Two steps, because RecBole's metadata asks for an old Ray: first the tested set with its own
+# dependencies (torch, pinned exactly, settles which build comes), then RecBole and this package alone.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt | $(PY)
+	$(PY) -m pip install --requirement constraints.txt
+	$(PY) -m pip install --no-deps recbole==1.2.1
+	$(PY) -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,124 @@
+"""Arguments to one call; mistakes of the user become one line and exit code 2."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from recbole_intent.errors import UserError
+
+_USAGE = """\
+usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]
+       run_recbole_intent.py prepare --dataset=DATASET [--source=PATH] [--help]
+       run_recbole_intent.py demo
+
+Train a model, choose its epoch on validation, test it once. The same command again continues a
+run that was cut off and reports one that is finished.
+
+  --model=MODEL         IGRSR, SASRec, GRU4Rec, BERT4Rec, LightGCN …, or package.module:Class
+  --dataset=DATASET     a prepared dataset; ml-100k comes with RecBole
+  --config_files=A,B    YAML files with further keys; later ones win
+  --output=DIR          folder of the run; saved/<model>-<dataset>-<seed>-<fingerprint> if not given
+  --fresh               start anew in that folder
+  --allow-unknown       accept keys that no default file knows
+  --KEY=VALUE           any key of RecBole or of properties/, such as --learning_rate=5e-4
+"""
+
+_FLAGS = ("fresh", "allow-unknown")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for a mistake of the user, 130 for Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("recbole_intent").setLevel(logging.INFO)
+    try:
+        if argv[:1] == ["prepare"]:
+            return _prepare(argv[1:])
+        if argv[:1] == ["demo"]:
+            return _demo(argv[1:])
+        return _run(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues where this one ended", file=sys.stderr)
+        return 130
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_USAGE, end="")
+        return 0
+    options, flags = parse_arguments(argv)
+    for name in ("model", "dataset"):
+        if not options.get(name):
+            raise UserError(f"--{name}=… is missing; --help shows how")
+    from recbole_intent.config import parse_value
+    from recbole_intent.evaluation.report import metric_table
+    from recbole_intent.experiment import run
+
+    files = [path for path in options.pop("config_files", "").replace(",", " ").split() if path]
+    model, dataset = options.pop("model"), options.pop("dataset")
+    output = options.pop("output", None)
+    done = run(
+        model,
+        dataset,
+        files,
+        {key: parse_value(value) for key, value in options.items()},
+        output=output,
+        fresh="fresh" in flags,
+        allow_unknown="allow-unknown" in flags,
+    )
+    if done.reported:
+        print(f"{done.folder} is finished; --fresh would run it anew")
+    print(metric_table([done.result]))
+    print(f"results: {done.folder}")
+    return 0
+
+
+def parse_arguments(argv: Sequence[str]) -> tuple[dict[str, str], set[str]]:
+    """Split `--key=value` words and flags.
+
+    Raises:
+        UserError: a word of another form, or a key given twice with different values.
+    """
+    options: dict[str, str] = {}
+    flags: set[str] = set()
+    for word in argv:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not name:
+            raise UserError(f"{word}: not of the form --key=value; --help shows how")
+        if not equals:
+            if name not in _FLAGS:
+                raise UserError(f"{word}: needs a value: {word}=…")
+            flags.add(name)
+        elif options.setdefault(name, value) != value:
+            raise UserError(f"--{name}: given twice, as {options[name]!r} and {value!r}")
+    return options, flags
+
+
+def _prepare(argv: list[str]) -> int:
+    from recbole_intent.data.prepare import prepare
+
+    parser = argparse.ArgumentParser(
+        prog="run_recbole_intent.py prepare",
+        description="Turn raw files into atomic files in dataset/<name>/.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dataset", required=True, help="name to give the dataset")
+    parser.add_argument("--source", help="raw file or folder; downloaded when not given")
+    parser.add_argument("--output", help="folder for the atomic files; dataset/<name> if not given")
+    arguments: dict[str, Any] = vars(parser.parse_args(argv))
+    statistics = prepare(**arguments)
+    print(statistics)
+    return 0
+
+
+def _demo(argv: list[str]) -> int:
+    if argv:
+        raise UserError(f"demo: takes no arguments, got {argv[0]}")
+    from recbole_intent.demo import demo
+
+    return demo()

@@ -1,0 +1,208 @@
+"""RecBole's `Config` with our models and properties, strict about keys it does not know."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from recbole_intent import compat
+from recbole_intent.errors import UserError
+from recbole_intent.paths import properties_dir
+from recbole_intent.registry import ModelSpec, get_spec
+
+compat.apply()
+
+from recbole.config import Config as RecBoleConfig  # noqa: E402  (needs the shims)
+from recbole.utils import ModelType  # noqa: E402
+
+# Keys that RecBole or its models read without giving them a default anywhere.
+_OPTIONAL_KEYS = frozenset(
+    "additional_feat_suffix alias_of_item_id benchmark_filename config_file device "
+    "discretization local_rank nproc numerical_features reg_weight seq_len".split()
+)
+
+
+class Config(RecBoleConfig):
+    """Configuration of one run.
+
+    Later ones win: RecBole's `overall.yaml`, ours, RecBole's model and dataset properties, ours
+    (`properties/model/<Model>.yaml`, `properties/dataset/<dataset>.yaml`), `config_file_list`,
+    `config_dict`. Unlike RecBole's, it reads no command line of its own and evaluates no string.
+
+    Args:
+        model: registered name, or `package.module:Class`.
+        dataset: name of the dataset.
+        config_file_list: YAML files of the user.
+        config_dict: values that win over all files, already typed.
+        allow_unknown: accept keys that no default file knows.
+
+    Raises:
+        UserError: unknown model, unreadable file, or unknown key (with the nearest known one).
+    """
+
+    def __init__(
+        self,
+        model: str,
+        dataset: str,
+        config_file_list: Sequence[str | Path] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+        allow_unknown: bool = False,
+    ) -> None:
+        self.spec: ModelSpec = get_spec(model)
+        self._config_files = [str(path) for path in config_file_list or ()]
+        given = dict(config_dict or {})
+        fast = self._value_given("fast_sequences", given, True)
+        model_class = self.spec.model_class(fast=bool(fast))
+        try:
+            super().__init__(model_class, dataset, self._config_files, given)
+        except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"configuration: {' '.join(str(error).split())}") from error
+        self._check_keys(allow_unknown)
+
+    def _value_given(self, key: str, given: Mapping[str, Any], default: Any) -> Any:
+        for path in self._config_files:
+            default = _read_yaml(path).get(key, default)
+        return given.get(key, default)
+
+    def _load_config_files(self, file_list) -> dict:
+        merged: dict[str, Any] = {}
+        self._origin = {}
+        for path in file_list or ():
+            values = _read_yaml(path)
+            merged.update(values)
+            self._origin.update(dict.fromkeys(values, str(path)))
+        return merged
+
+    def _convert_config_dict(self, config_dict: dict) -> dict:
+        return config_dict  # values come typed; RecBole would `eval` strings
+
+    def _load_cmd_line(self) -> dict:
+        return {}
+
+    def _update_internal_config_dict(self, file) -> dict:
+        values = super()._update_internal_config_dict(file)
+        if Path(file).name == "overall.yaml":
+            # Ours comes right after RecBole's, so that its model files still win over both.
+            self.internal_config_dict.update(_read_yaml(properties_dir() / "overall.yaml"))
+        return values
+
+    def _load_internal_config_dict(self, model, model_class, dataset) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        for path in (f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
+            if (properties_dir() / path).is_file():
+                values = _read_yaml(properties_dir() / path)
+                values.pop("prepare", None)  # facts for `prepare`, not for a run
+                self.internal_config_dict.update(values)
+
+    def _get_final_config_dict(self) -> dict:
+        final = super()._get_final_config_dict()
+        if (
+            final["MODEL_TYPE"] == ModelType.SEQUENTIAL
+            and final.get("loss_type") == "CE"
+            and "train_neg_sample_args" not in self.external_config_dict
+        ):
+            # RecBole's default samples negatives, which its own check then refuses with CE.
+            final["train_neg_sample_args"] = None
+        return final
+
+    def _set_default_parameters(self) -> None:
+        data_path = self.final_config_dict["data_path"]
+        super()._set_default_parameters()
+        local = Path(data_path) / self.dataset
+        if (local / f"{self.dataset}.inter").is_file():
+            # RecBole takes ml-100k from its own wheel; a prepared one goes first.
+            self.final_config_dict["data_path"] = str(local)
+
+    def _init_device(self) -> None:
+        final = self.final_config_dict
+        device = final.get("device") or "auto"
+        if str(device) == "auto":
+            use_cuda = torch.cuda.is_available() and final.get("use_gpu", True)
+            device = "cuda" if use_cuda else "cpu"
+        try:
+            final["device"] = torch.device(device)
+        except RuntimeError as error:
+            raise UserError(
+                f"device: {device!r} is no torch device; cpu, cuda, cuda:1 …"
+            ) from error
+        if final["device"].type == "cuda" and not torch.cuda.is_available():
+            raise UserError("device: cuda asked for, but torch finds none; use --device=cpu")
+        final["gpu_id"] = str(final["gpu_id"])
+        final["single_spec"] = True
+        final["local_rank"] = 0
+
+    def _check_keys(self, allow_unknown: bool) -> None:
+        known = set(self.internal_config_dict) | _OPTIONAL_KEYS | {"model", "dataset"}
+        for names in self.parameters.values():
+            known.update(names)
+        for key in self.external_config_dict:
+            if key in known or allow_unknown:
+                continue
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+            where = f"{self._origin[key]}: {key}" if key in self._origin else f"--{key}"
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"{where}: unknown key{hint} (--allow-unknown accepts it)")
+
+    def plain(self) -> dict[str, Any]:
+        """All values as plain containers, for YAML and fingerprints; sorted by key."""
+        return {key: _plain(self.final_config_dict[key]) for key in sorted(self.final_config_dict)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return compat.plain(value) if hasattr(value, "dtype") else str(value)
+
+
+def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such configuration file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
+    try:
+        values = yaml.load(text, Loader=_FloatLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
+    return values
+
+
+class _FloatLoader(yaml.SafeLoader):
+    """Safe YAML that reads `1e-3` as a number, which YAML 1.1 takes for a string."""
+
+
+_FloatLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def parse_value(text: str) -> Any:
+    """The value of a command-line `--key=text`, read as YAML: numbers, lists, `~`, strings.
+
+    Raises:
+        UserError: text that is not YAML, such as an unclosed bracket.
+    """
+    try:
+        return yaml.load(text, Loader=_FloatLoader)
+    except yaml.YAMLError as error:
+        raise UserError(f"cannot read the value {text!r}: {error}") from error

@@ -1,0 +1,187 @@
+"""Batches for training and for full ranking."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from recbole.data.dataloader import TrainDataLoader
+from recbole.data.interaction import Interaction
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_intent.data.passes import plan_batches, plan_passes, strided_starts
+from recbole_intent.data.sequences import START_FIELD, TARGET_FIELD, IndexedSequentialDataset
+from recbole_intent.errors import UserError
+
+# Scores of an evaluation batch, rows x items, are kept below this many numbers (64 MiB).
+MAX_SCORES = 2**24
+
+
+class SequenceTrainLoader(TrainDataLoader):
+    """Training batches of an `IndexedSequentialDataset`, as rows or as shared passes.
+
+    RecBole's transforms and negative sampling apply to rows as they do in its own loader. The
+    order of an epoch depends on the seed and on the epoch's number alone, so that a run which
+    was killed meets the same batches again.
+
+    Args:
+        config: with `train_batch_size` (targets a batch), `passes` and `windows`.
+        dataset: the training split.
+        sampler: RecBole's negative sampler, or None.
+        trim: cut rows to the batch's longest history; else pad to `MAX_ITEM_LIST_LENGTH`.
+        shares: the model may be trained on shared passes.
+        shuffle: False keeps RecBole's order, for comparing with it.
+
+    Raises:
+        UserError: `passes` or `windows` that this model or loss cannot use.
+    """
+
+    def __init__(
+        self,
+        config,
+        dataset: IndexedSequentialDataset,
+        sampler,
+        *,
+        trim: bool,
+        shares: bool,
+        shuffle: bool,
+    ) -> None:
+        super().__init__(config, dataset, sampler, shuffle=shuffle)
+        self.trim = trim
+        self.epoch = 0
+        self.passes = self._passes(config, shares)
+        samples = dataset.inter_feat
+        self._start = samples[START_FIELD].numpy()
+        self._length = samples[dataset.item_list_length_field].numpy()
+        if config["windows"] == "strided" and self.passes is not None:
+            target = samples[TARGET_FIELD].numpy()
+            if dataset.is_noisy:
+                raise UserError("windows: strided cannot be combined with noise in training")
+            user_start = dataset.sequences.user_start.numpy()[target]
+            self._start = strided_starts(self._start, target, user_start, dataset.max_item_list_len)
+            self._length = target - self._start
+
+    def _passes(self, config, shares: bool) -> int | None:
+        passes = config["passes"]
+        if passes != "all" and (not isinstance(passes, int) or passes < 1):
+            raise UserError(f"passes: {passes!r} is neither a number from 1 nor `all`")
+        if config["windows"] not in ("exact", "strided"):
+            raise UserError(f"windows: {config['windows']!r} is neither `exact` nor `strided`")
+        rows_only = (
+            not shares
+            or config["transform"] is not None
+            or config["train_neg_sample_args"]["distribution"] != "none"
+            or config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
+        )
+        return None if passes == "all" or rows_only else passes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next iteration."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.sample_size // self.step)
+
+    def __iter__(self) -> Iterator[Interaction]:
+        if not self.shuffle:
+            for first in range(0, self.sample_size, self.step):
+                yield self._row_batch(np.arange(first, min(first + self.step, self.sample_size)))
+            return
+        rng = np.random.default_rng([self.config["seed"], self.epoch])
+        plan = plan_passes(self._start, self._start + self._length, self.passes, rng)
+        for batch in plan_batches(plan, self.step, rng):
+            if self.passes is None:
+                yield self._row_batch(plan.samples[batch])
+            else:
+                yield self._shared_batch(plan, batch)
+
+    def _row_batch(self, index: np.ndarray) -> Interaction:
+        width = None if self.trim else self._dataset.max_item_list_len
+        rows = self._dataset.join(self._dataset.rows(index, width))
+        return self._neg_sampling(self.transform(self._dataset, rows))
+
+    def _shared_batch(self, plan, batch: np.ndarray) -> Interaction:
+        dataset = self._dataset
+        length = torch.from_numpy(plan.length[batch])
+        width = int(length.max()) if self.trim else dataset.max_item_list_len
+        columns = dataset.sequences.gather(torch.from_numpy(plan.start[batch]), length, width)
+
+        # Targets of pass p in row p, from the left: (B, T), 0 where there are fewer.
+        count = plan.targets[batch]
+        row = np.repeat(np.arange(len(batch)), count)
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        samples = plan.samples[np.repeat(plan.first[batch], count) + within]
+        lengths = torch.zeros(len(batch), count.max(), dtype=torch.long)
+        items = torch.zeros_like(lengths)
+        lengths[row, within] = torch.from_numpy(self._length[samples])
+        items[row, within] = dataset.inter_feat[dataset.iid_field][samples]
+        columns[dataset.item_list_length_field] = lengths
+        columns[dataset.iid_field] = items
+        columns[dataset.uid_field] = dataset.inter_feat[dataset.uid_field][
+            plan.samples[plan.first[batch]]
+        ]
+        return Interaction(columns)
+
+
+@dataclass(frozen=True)
+class RankingBatch:
+    """Rows to be ranked against all items.
+
+    Attributes:
+        interaction: what the model reads, B rows.
+        user: (B,) user of each row.
+        target: (B,) the item whose rank is asked.
+        excluded: (row, item) index pairs that leave the ranking, or None.
+    """
+
+    interaction: Interaction
+    user: Tensor
+    target: Tensor
+    excluded: tuple[Tensor, Tensor] | None
+
+
+class RankingLoader:
+    """Every (user, target) pair of a split, for a ranking over all items.
+
+    Args:
+        dataset: the split: an `IndexedSequentialDataset` or any RecBole dataset.
+        batch_size: rows a batch, made smaller where the catalogue is large.
+        trim: cut rows to the batch's longest history (`IndexedSequentialDataset` only).
+        earlier: the splits before this one; with them, the items that a user has there leave
+            the user's ranking (`mask_history: True`).
+    """
+
+    def __init__(self, dataset, batch_size: int, *, trim: bool, earlier: list | None = None):
+        self.dataset = dataset
+        self.trim = trim
+        self.batch_size = max(1, min(batch_size, MAX_SCORES // dataset.item_num))
+        self.indexed = isinstance(dataset, IndexedSequentialDataset)
+        self._history = None
+        if earlier:
+            self._history = sum(split.inter_matrix(form="csr") for split in earlier).tocsr()
+        # Rows of like length side by side; the order does not matter to ranks.
+        self._order = torch.arange(len(dataset.inter_feat))
+        if self.indexed:
+            self._order = dataset.inter_feat[dataset.item_list_length_field].argsort(stable=True)
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // self.batch_size)
+
+    def __iter__(self) -> Iterator[RankingBatch]:
+        dataset = self.dataset
+        for index in self._order.split(self.batch_size):
+            if self.indexed:
+                width = None if self.trim else dataset.max_item_list_len
+                interaction = dataset.join(dataset.rows(index, width))
+            else:
+                interaction = dataset[index]
+            user = dataset.inter_feat[dataset.uid_field][index]
+            target = dataset.inter_feat[dataset.iid_field][index]
+            yield RankingBatch(interaction, user, target, self._excluded(user))
+
+    def _excluded(self, user: Tensor) -> tuple[Tensor, Tensor] | None:
+        if self._history is None:
+            return None
+        rows = self._history[user.numpy()].tocoo()
+        return torch.from_numpy(rows.row).long(), torch.from_numpy(rows.col).long()

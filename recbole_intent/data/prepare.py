@@ -1,0 +1,185 @@
+"""From raw files to RecBole's atomic files: read, filter, check, order, write."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.data import checks, filters
+from recbole_intent.data.atomic_files import write_all, write_table
+from recbole_intent.data.dataset_properties import prepare_properties
+from recbole_intent.data.download import download
+from recbole_intent.data.order import in_order
+from recbole_intent.data.sources import detect, files_in
+from recbole_intent.data.sources.raw import RawData
+from recbole_intent.data.statistics import Statistics
+from recbole_intent.errors import UserError
+from recbole_intent.files import fingerprint
+
+NAME = re.compile(r"[\w][\w.-]*")
+OUR_COLUMNS = ("user_id", "item_id", "rating", "timestamp")
+
+
+def prepare(
+    dataset: str,
+    source: Path | str | None = None,
+    output: Path | str | None = None,
+    *,
+    k_core: int | None = None,
+    min_rating: float | None = None,
+    columns: dict[str, str] | None = None,
+    drop_without_text: bool | None = None,
+    drop_duplicates: bool | None = None,
+    fill_items: bool | None = None,
+    data_path: Path | str = "dataset",
+) -> Statistics:
+    """Turn raw files into `<dataset>.inter`, `.item` and `.user` of one folder.
+
+    An option left at None takes the value of `prepare: options:` in the dataset's properties,
+    else it is off.
+
+    Args:
+        dataset: any name; that of a known dataset brings its download and its papers' counts.
+        source: raw file or folder; None downloads the public raw files.
+        output: folder for the atomic files; None: `data_path/dataset`.
+        k_core: least interactions of every user and item, applied until nothing changes.
+        min_rating: least rating; lower ones are no interactions.
+        columns: our column name → its name in the raw files, where they differ.
+        drop_without_text: drop items with neither title nor description.
+        drop_duplicates: keep the first of rows with equal user, item, time and position.
+        fill_items: give empty text to items that the items file lacks.
+        data_path: parent folder of datasets.
+
+    Returns:
+        The counts; `<dataset>.prepared.json` holds them too, with options and fingerprints.
+
+    Raises:
+        UserError: what is wrong with the source or its content, or why nothing could be written.
+    """
+    if not NAME.fullmatch(dataset):
+        raise UserError(f"--dataset={dataset}: a name of letters, digits, '-', '_', '.' is needed")
+    given = {
+        "k_core": k_core,
+        "min_rating": min_rating,
+        "drop_without_text": drop_without_text,
+        "drop_duplicates": drop_duplicates,
+        "fill_items": fill_items,
+        "columns": columns,
+    }
+    defaults = prepare_properties(dataset).get("options") or {}
+    options = {k: defaults.get(k) if v is None else v for k, v in given.items()}
+    folder = Path(output) if output is not None else Path(data_path) / dataset
+    path = Path(source) if source is not None else download(dataset, folder / "raw")
+    form = detect(path, options["columns"])
+    _refuse_overwriting(path, folder, dataset)
+    raw = form.read(path, options["columns"] or {})
+    _clean(raw, options)
+    raw.interactions = in_order(raw.interactions)
+    users = raw.interactions["user_id"].cat.codes.to_numpy()
+    timeless = len(np.unique(users[raw.interactions["timeless"]]))
+    items = raw.interactions["item_id"].cat.codes.to_numpy()
+    statistics = Statistics.of(dataset, users, items, timeless)
+    about = {
+        "dataset": dataset,
+        "form": form.FORM,
+        "source": [file.name for file in raw.files],
+        "options": options,
+        "counts": statistics.as_dict(),
+    }
+    _write(folder, dataset, _tables(raw, bool(options["fill_items"])), raw, about)
+    return statistics
+
+
+def _clean(raw: RawData, options: dict[str, Any]) -> None:
+    """Check and filter in place; filters come first where they may drop what a check refuses."""
+    checks.check_ids(raw)
+    if options["min_rating"] is not None:
+        filters.keep(
+            raw, filters.rated(raw, options["min_rating"]), f"--min_rating={options['min_rating']}"
+        )
+    checks.check_times(raw)
+    repeated = checks.duplicates(raw)
+    if options["drop_duplicates"]:
+        filters.keep(raw, ~repeated, "--drop_duplicates")
+    else:
+        checks.check_no_duplicates(raw, repeated)
+    if options["drop_without_text"]:
+        filters.keep(raw, filters.with_text(raw), "--drop_without_text")
+    if options["k_core"]:
+        users, items = (raw.interactions[key].cat.codes.to_numpy() for key in OUR_COLUMNS[:2])
+        mask = filters.k_core(users, items, options["k_core"])
+        filters.keep(raw, mask, f"--k_core={options['k_core']}")
+    if raw.items is not None and not options["fill_items"]:
+        checks.check_items_known(raw)
+    checks.check_lengths(raw)
+    raw.interactions["timeless"] = raw.interactions["timestamp"].isna()
+
+
+def _tables(raw: RawData, fill_items: bool) -> dict[str, pd.DataFrame]:
+    """Give the frames to write by suffix; users and items that never occur are left out.
+
+    RecBole would count them as users and items of the dataset.
+    """
+    inner = {"file", "position", "timeless"}
+    first = [name for name in OUR_COLUMNS if name in raw.interactions]
+    others = [name for name in raw.interactions if name not in {*first, *inner}]
+    tables = {".inter": raw.interactions[[*first, *others]]}
+    for suffix, frame, key in ((".item", raw.items, "item_id"), (".user", raw.users, "user_id")):
+        if frame is None:
+            continue
+        seen = raw.interactions[key].cat.remove_unused_categories().cat.categories
+        frame = frame[frame[key].isin(seen)]
+        if fill_items and key == "item_id":
+            lacking = pd.DataFrame({key: seen[~seen.isin(frame[key])].astype(str)})
+            frame = pd.concat([frame, lacking], ignore_index=True)
+            text = [name for name in frame if not pd.api.types.is_float_dtype(frame[name])]
+            frame[text] = frame[text].fillna("")
+        tables[suffix] = frame[[key, *(name for name in frame if name != key)]]
+    return tables
+
+
+def _write(
+    folder: Path, dataset: str, tables: dict[str, pd.DataFrame], raw: RawData, about: dict[str, Any]
+) -> None:
+    """Write the tables and, last, what is to be known about them."""
+    hashes: dict[str, str] = {}
+
+    def table_writer(suffix: str, frame: pd.DataFrame):
+        types = {name: raw.type_of(name) for name in frame}
+
+        def write(file: BinaryIO) -> None:
+            hashes[suffix] = write_table(frame, types, file)
+
+        return write
+
+    def write_about(file: BinaryIO) -> None:
+        about["sha256"] = {dataset + suffix: value for suffix, value in hashes.items()}
+        about["fingerprint"] = fingerprint(about["sha256"])
+        file.write((json.dumps(about, indent=2) + "\n").encode())
+
+    writers = {dataset + suffix: table_writer(suffix, frame) for suffix, frame in tables.items()}
+    report = folder / f"{dataset}.prepared.json"
+    stale = _written_before(report) - set(writers)
+    write_all(folder, {report.name: write_about, **writers})
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _written_before(report: Path) -> set[str]:
+    """Name the files that an earlier `prepare` wrote, by its report; only these are ours."""
+    if not report.is_file():
+        return set()
+    try:
+        return set(json.loads(report.read_text(encoding="utf-8"))["sha256"])
+    except (json.JSONDecodeError, KeyError) as error:
+        raise UserError(f"{report}: not written by prepare; remove it, then prepare") from error
+
+
+def _refuse_overwriting(path: Path, folder: Path, dataset: str) -> None:
+    targets = {(folder / f"{dataset}{suffix}").resolve() for suffix in (".inter", ".item", ".user")}
+    for file in files_in(path):
+        if file.resolve() in targets:
+            raise UserError(f"{file}: is the source and would be overwritten; give --output=DIR")

@@ -1,0 +1,223 @@
+"""Sequences by index: one flat item array and (start, length) per sample, no padded copies.
+
+RecBole's `SequentialDataset` writes every prefix of every user as a padded row. Here a sample is
+two numbers that point into the interactions, sorted by user and time; rows are gathered only for
+the batch that needs them, no longer than its longest. Samples, their order and their split into
+training, validation and test are RecBole's own: everything after the augmentation is inherited.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from recbole.data.dataset import SequentialDataset
+from recbole.data.interaction import Interaction
+from torch import Tensor
+
+from recbole_intent.data.noise import perturb
+from recbole_intent.errors import UserError
+
+START_FIELD = "sequence_start"  # flat index of a sample's first history item
+TARGET_FIELD = "sequence_target"  # flat index of the sample's target in the clean interactions
+
+
+@dataclass(frozen=True)
+class FlatSequences:
+    """All interactions, sorted by user and time; the history of a sample is a slice of them.
+
+    Attributes:
+        fields: name of a list field (such as `item_id_list`) -> values (N, ...), one per
+            interaction, in RecBole's internal ids.
+        user_start: (M,) flat index of the first interaction of the user to whom the clean
+            interaction i belongs, for every i < M.
+    """
+
+    fields: dict[str, Tensor]
+    user_start: Tensor
+
+    def gather(self, start: Tensor, length: Tensor, width: int) -> dict[str, Tensor]:
+        """Histories as right-padded rows.
+
+        Args:
+            start: (B,) flat index of each row's first item.
+            length: (B,) number of items, 0 <= length <= width.
+            width: n, number of columns.
+
+        Returns:
+            Field name -> (B, n, ...), zero where a row has ended.
+        """
+        column = torch.arange(width)
+        inside = column < length.unsqueeze(1)  # (B, n)
+        index = torch.where(inside, start.unsqueeze(1) + column, 0)
+        rows = {}
+        for name, values in self.fields.items():
+            taken = values[index]
+            shape = inside.shape + (1,) * (taken.dim() - 2)
+            rows[name] = taken * inside.view(shape).to(taken.dtype)
+        return rows
+
+
+class IndexedSequentialDataset(SequentialDataset):
+    """RecBole's `SequentialDataset` with samples kept as (start, length) into `sequences`.
+
+    `inter_feat` has, per sample, the user, the target's columns, `item_length`, and the two
+    index columns `START_FIELD` and `TARGET_FIELD`; the list fields are made by `rows`.
+    """
+
+    def data_augmentation(self) -> None:
+        """Make every prefix of every user a sample, vectorised; see RecBole's method of this name.
+
+        A sample's history is the at most `MAX_ITEM_LIST_LENGTH` interactions before its target.
+        """
+        self._aug_presets()
+        self._check_field("uid_field", "time_field")
+        self.sort(by=[self.uid_field, self.time_field], ascending=True)
+        flat = self.inter_feat
+        users = flat[self.uid_field].numpy()
+        if len(users) == 0:
+            raise UserError(f"dataset {self.dataset_name}: no interaction is left after filtering")
+
+        index = np.arange(len(users))
+        first = np.r_[True, users[1:] != users[:-1]]
+        user_start = np.maximum.accumulate(np.where(first, index, 0))
+        target = index[~first]
+        if len(target) == 0:
+            raise UserError(
+                f"dataset {self.dataset_name}: no user has two interactions, nothing to predict; "
+                "prepare it with --k_core=3 or more"
+            )
+        start = np.maximum(user_start[target], target - self.max_item_list_len)
+
+        self.sequences = FlatSequences(
+            fields={
+                getattr(self, f"{field}_list_field"): flat[field]
+                for field in flat
+                if field != self.uid_field
+            },
+            user_start=torch.from_numpy(user_start),
+        )
+        # Items of all interactions (M,): what perturbed histories are made from.
+        self.clean_items = flat[self.iid_field]
+        self.is_noisy = False
+        samples = flat[torch.from_numpy(target)]
+        samples.update(
+            Interaction(
+                {
+                    self.item_list_length_field: torch.from_numpy(target - start),
+                    START_FIELD: torch.from_numpy(start),
+                    TARGET_FIELD: torch.from_numpy(target),
+                }
+            )
+        )
+        self.inter_feat = samples
+
+    def rows(self, index, width: int | None = None) -> Interaction:
+        """The samples at `index` as RecBole's padded rows.
+
+        Args:
+            index: sample numbers of this split, (B,).
+            width: number of columns; the batch's longest history when None.
+
+        Returns:
+            RecBole's interaction of these samples: user, target's columns, list fields (B, n),
+            `item_length` (B,).
+        """
+        index = torch.as_tensor(index)
+        samples = self.inter_feat[index]
+        length = samples[self.item_list_length_field]
+        columns = {
+            name: samples[name] for name in samples if name not in (START_FIELD, TARGET_FIELD)
+        }
+        width = int(length.max()) if width is None else width
+        columns.update(self.sequences.gather(samples[START_FIELD], length, width))
+        return Interaction(columns)
+
+    @property
+    def _item_list_field(self) -> str:
+        return getattr(self, f"{self.iid_field}_list_field")
+
+    def with_noise(self, ratio: float, kind: str, seed: int) -> "IndexedSequentialDataset":
+        """This split with perturbed histories; targets stay as they are (IGR-SR, Table 3).
+
+        Histories are perturbed user by user over the interactions that this split may see, and a
+        sample's window is the last `MAX_ITEM_LIST_LENGTH` items of its perturbed history. With
+        `shuffle` a sample could meet its own target in its history if the target were among the
+        shuffled interactions; so only interactions that precede *every* target of the user in
+        this split are shuffled, and a training split (where that leaves one) refuses it.
+
+        Args:
+            ratio: share of the interactions of each user that is perturbed, 0..1.
+            kind: `replace`, `insert`, `delete` or `shuffle`.
+            seed: of the perturbation; independent of the training seed.
+
+        Raises:
+            UserError: several targets a user together with `shuffle`, or list fields besides the
+                items (their noisy values are undefined).
+        """
+        field = self._item_list_field
+        users = self.inter_feat[self.uid_field]
+        target = self.inter_feat[TARGET_FIELD]
+        if kind == "shuffle" and len(torch.unique(users)) < len(users):
+            raise UserError(
+                "noise: kind `shuffle` needs one target a user; use `where: test` with the "
+                "leave-one-out split, or kind `replace`, `insert` or `delete` in training"
+            )
+        others = [
+            name
+            for name in self.sequences.fields
+            if name not in (field, f"{self.time_field}{self.config['LIST_SUFFIX']}")
+        ]
+        if others:
+            raise UserError(f"noise: histories with {others[0]} cannot be perturbed; unload it")
+
+        # The part of each user's interactions that comes before the last target of this split.
+        begin = self.sequences.user_start[target]
+        last = torch.zeros(len(self.clean_items) + 1, dtype=torch.long)
+        last.scatter_reduce_(0, begin, target, "amax")
+        owners = torch.unique(begin)
+        counts = last[owners] - owners
+        offsets = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
+        rank = torch.searchsorted(owners, begin)  # which owner a sample belongs to
+        flat_of = torch.repeat_interleave(owners - offsets[:-1], counts) + torch.arange(
+            int(offsets[-1])
+        )
+        noisy, position_map = perturb(
+            self.clean_items[flat_of].numpy(),
+            offsets.numpy(),
+            self.item_num,
+            ratio=ratio,
+            kind=kind,
+            seed=seed,
+        )
+        position_map = torch.from_numpy(position_map)
+        user_begin = position_map[offsets[rank]]
+        end = position_map[offsets[rank] + target - begin]
+        start = torch.maximum(user_begin, end - self.max_item_list_len)
+
+        dataset = self.copy(self.inter_feat[torch.arange(len(self.inter_feat))])
+        dataset.is_noisy = True
+        dataset.inter_feat.update(
+            Interaction({START_FIELD: start, self.item_list_length_field: end - start})
+        )
+        fields = {field: torch.from_numpy(noisy)}
+        dataset.sequences = replace(self.sequences, fields=fields)
+        return dataset
+
+    def inter_matrix(self, form: str = "coo", value_field: str | None = None):
+        """Sparse user x item matrix of this split's samples and of each user's first item.
+
+        As RecBole's method: a sample of length one also contributes the item before its target.
+        """
+        samples = self.inter_feat
+        first = samples[self.item_list_length_field] == 1
+        columns = {
+            self.uid_field: torch.cat([samples[self.uid_field], samples[self.uid_field][first]])
+        }
+        start = samples[START_FIELD][first]
+        for name in samples:
+            values = self.sequences.fields.get(f"{name}{self.config['LIST_SUFFIX']}")
+            if name != self.uid_field and values is not None:
+                columns[name] = torch.cat([samples[name], values[start]])
+        return self._create_sparse_matrix(
+            Interaction(columns), self.uid_field, self.iid_field, form, value_field
+        )

@@ -1,0 +1,55 @@
+"""Raw forms of public data sets, each recognised by its content and read into `RawData`."""
+
+from pathlib import Path
+from types import ModuleType
+
+from recbole_intent.data.sources import (
+    amazon,
+    amazon_csv,
+    atomic,
+    sequences,
+    tabular,
+    yelp,
+)
+from recbole_intent.data.sources.raw import RawData
+from recbole_intent.data.sources.reading import files_in, head
+from recbole_intent.errors import UserError
+
+__all__ = ["SOURCES", "RawData", "detect", "files_in", "read"]
+
+# The narrower form stands first: a shared folder may hold tables and plain sequences of the same
+# data, and the tables say more.
+SOURCES: tuple[ModuleType, ...] = (atomic, amazon, amazon_csv, yelp, tabular, sequences)
+
+
+def detect(path: Path, columns: dict[str, str] | None = None) -> ModuleType:
+    """Find the source module whose form `path` has.
+
+    Args:
+        path: a file, or a folder of files.
+        columns: our column name → its name in the file, where they differ.
+
+    Returns:
+        A module with `FORM`, `recognises(path, columns)` and `read(path, columns)`.
+
+    Raises:
+        UserError: the path is absent, holds nothing or an empty file, or has no known form.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give the raw data by --source=PATH")
+    files = files_in(path)
+    if not files:
+        raise UserError(f"{path}: the folder holds no files; put the raw files in it")
+    for file in files:
+        if not head(file):
+            raise UserError(f"{file}: the file is empty; fetch it again or take it away")
+    for source in SOURCES:
+        if source.recognises(path, columns or {}):
+            return source
+    forms = "; ".join(source.FORM for source in SOURCES)
+    raise UserError(f"{path}: not a known form of raw data; known are: {forms}")
+
+
+def read(path: Path, columns: dict[str, str] | None = None) -> RawData:
+    """Read raw data of any known form (see `detect` for arguments and errors)."""
+    return detect(path, columns).read(path, columns or {})

@@ -1,0 +1,78 @@
+"""RecBole's own atomic files: `<name>.inter`, `.item`, `.user`, tab-separated, typed header.
+
+All columns are copied along with their types. Format: https://recbole.io/docs/user_guide/data/
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from recbole_intent.data.sources.raw import RawData
+from recbole_intent.data.sources.reading import (
+    files_in,
+    first_line,
+    header_of,
+    numbers,
+    read_table,
+    require,
+)
+from recbole_intent.errors import UserError
+
+FORM = "RecBole's atomic files (.inter, with .item and .user beside it)"
+TYPED = re.compile(r"[^:\t]+:(token|token_seq|float|float_seq)")
+
+
+def recognises(path: Path, columns: dict[str, str]) -> bool:
+    """Tell whether a `.inter` file has a header of `name:type` fields."""
+    return bool(_files(path, ".inter"))
+
+
+def read(path: Path, columns: dict[str, str]) -> RawData:
+    """Read `.inter`, and `.item` and `.user` where the folder has them.
+
+    Raises:
+        UserError: a column is missing, a value is no number, or several files could be meant.
+    """
+    found = _files(path, ".inter")
+    if len(found) > 1:
+        raise UserError(
+            f"{path}: {found[0].name} and {found[1].name} both hold interactions; give the right "
+            "one by --source=FILE"
+        )
+    file, types = found[0], {}
+    interactions = _read(file, columns, types, ("user_id", "item_id", "timestamp"))
+    for key in ("user_id", "item_id"):
+        interactions[key] = interactions[key].astype("category")
+    tables = {}
+    for suffix, key in ((".item", "item_id"), (".user", "user_id")):
+        for other in _files(path, suffix)[:1]:
+            tables[suffix] = (other, _read(other, columns, types, (key,)))
+    items_file, items = tables.get(".item", (None, None))
+    users = tables.get(".user", (None, None))[1]
+    return RawData(interactions.assign(file=0), items, [file], items_file, users, types)
+
+
+def _read(
+    file: Path, columns: dict[str, str], types: dict[str, str], needed: tuple[str, ...]
+) -> pd.DataFrame:
+    ours = {theirs: name for name, theirs in columns.items()}
+    header = [field.split(":") for field in header_of(file, "\t")]
+    names = [name for name, _ in header]
+    require(names, {key: columns.get(key, key) for key in needed}, file)
+    types.update({ours.get(name, name): kind for name, kind in header})
+    frame = read_table(file, "\t", set())
+    frame.columns = [ours.get(name, name) for name in names]
+    for name, (_, kind) in zip(frame.columns, header, strict=True):
+        if kind == "float" or name in ("timestamp", "rating"):
+            frame[name] = numbers(frame[name], file, name)
+    return frame
+
+
+def _files(path: Path, suffix: str) -> list[Path]:
+    return [
+        file
+        for file in files_in(path)
+        if file.name.removesuffix(".gz").endswith(suffix)
+        and all(TYPED.fullmatch(field) for field in first_line(file).split("\t"))
+    ]

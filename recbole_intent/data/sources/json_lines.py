@@ -1,0 +1,116 @@
+"""Files with one record a line, as JSON or as a Python literal, read without ever running it."""
+
+import ast
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.data.sources.reading import first_line, lines_of
+from recbole_intent.errors import UserError
+
+
+def record_of(line: str) -> dict[str, Any] | None:
+    """Parse one line: JSON first (fast), then a Python literal; None where it is neither."""
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError:
+        try:
+            record = ast.literal_eval(line)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+    return record if isinstance(record, dict) else None
+
+
+def keys_of(file: Path) -> set[str]:
+    """Give the keys of a file's first record, or nothing where it holds no records."""
+    line = first_line(file)
+    record = record_of(line) if line.startswith("{") else None
+    return set(record or ())
+
+
+def records_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, record) of every line.
+
+    Raises:
+        UserError: a line is no record, or the file is damaged.
+    """
+    for number, line in lines_of(file):
+        yield number, parsed(line, file, number)
+
+
+def parsed(line: str, file: Path, number: int) -> dict[str, Any]:
+    """Parse a line that must be a record, or say which line is not."""
+    record = record_of(line)
+    if record is None:
+        raise UserError(f"{file} line {number}: neither JSON nor a Python literal; mend the line")
+    return record
+
+
+def read_reviews(file: Path, fields: dict[str, str], number_of_file: int = 0) -> pd.DataFrame:
+    """Read one review a line.
+
+    Args:
+        file: the file.
+        fields: `user_id`, `item_id`, `timestamp` and `rating` → key of the record. `rating` may
+            be absent in the records.
+        number_of_file: goes into the column `file`.
+
+    Returns:
+        A frame as `RawData.interactions`; `timestamp` holds the raw values, not yet numbers.
+
+    Raises:
+        UserError: a record lacks a field, or is no record.
+    """
+    users: dict[str, int] = {}
+    items: dict[str, int] = {}
+    user_codes, item_codes, times, ratings, numbers = [], [], [], [], []
+    user_key, item_key = fields["user_id"], fields["item_id"]
+    time_key, rating_key = fields["timestamp"], fields["rating"]
+    for number, record in records_of(file):
+        try:
+            user, item, time = record[user_key], record[item_key], record[time_key]
+        except KeyError as error:
+            key = error.args[0]
+            ours = next(name for name, theirs in fields.items() if theirs == key)
+            raise UserError(
+                f"{file} line {number}: no field {key!r} (it has "
+                f"{', '.join(islice(record, 12))}); name the right one by --columns={ours}=NAME"
+            ) from error
+        # codes instead of strings: a million reviews stay within some tens of megabytes
+        user_codes.append(users.setdefault(str(user), len(users)))
+        item_codes.append(items.setdefault(str(item), len(items)))
+        times.append(time)
+        ratings.append(record.get(rating_key))
+        numbers.append(number)
+    frame = pd.DataFrame(
+        {
+            "user_id": pd.Categorical.from_codes(np.array(user_codes, int), list(users)),
+            "item_id": pd.Categorical.from_codes(np.array(item_codes, int), list(items)),
+            "timestamp": np.array(times, object),  # keeps null apart from NaN
+            "file": number_of_file,
+        },
+        index=np.array(numbers, int),
+    )
+    if any(rating is not None for rating in ratings):
+        frame["rating"] = finite(pd.Series(ratings, frame.index, object), file, "rating")
+    return frame
+
+
+def finite(values: pd.Series, file: Path, column: str) -> pd.Series:
+    """Turn values of JSON into float64; null and "" become NaN, anything else is an error."""
+    result = pd.to_numeric(values, errors="coerce").astype("float64")
+    bad = ~np.isfinite(result.to_numpy())
+    # null and "" are empty, which later steps judge; NaN, infinity and words are mistakes
+    if bad.any():
+        bad &= np.array([value not in (None, "") for value in values])
+    if bad.any():
+        row = int(bad.argmax())
+        raise UserError(
+            f"{file} line {values.index[row]}: {column} {values.iloc[row]!r} is not a number"
+        )
+    return result

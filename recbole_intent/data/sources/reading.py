@@ -1,0 +1,178 @@
+"""Opening raw files, plain or gzip, so that a damaged one is named with its line."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.errors import UserError
+
+HEAD_BYTES = 1 << 20
+
+
+def files_in(path: Path) -> list[Path]:
+    """List the visible files of a folder by name, or the one file that `path` is.
+
+    Unfinished downloads (`*.part` and their `*.part.etag`) are left out.
+    """
+    if path.is_file():
+        return [path]
+    return sorted(
+        file
+        for file in path.iterdir()
+        if file.is_file()
+        and not file.name.startswith(".")
+        and not file.name.endswith((".part", ".part.etag"))
+    )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes, unpacked where it is gzip (told by content, not by name).
+
+    Raises:
+        UserError: the file cannot be read, or its gzip stream is cut off or damaged. Errors of
+            the `with` block that come from reading this file are turned likewise.
+    """
+    try:
+        with path.open("rb") as raw:
+            if raw.peek(2)[:2] == b"\x1f\x8b":
+                with gzip.open(raw) as unpacked:
+                    yield unpacked
+            else:
+                yield raw
+    except EOFError as error:
+        raise UserError(f"{path}: the gzip file is truncated; fetch it again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path}: the gzip file is damaged ({error}); fetch it again") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} line {_undecodable_line(path)}: not UTF-8; convert the file to UTF-8"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number, text without line end) of every line that is not blank."""
+    with opened(path) as binary:
+        # newline="\n": a lone carriage return inside a text is no line end
+        for number, line in enumerate(io.TextIOWrapper(binary, "utf-8", newline="\n"), 1):
+            if text := line.rstrip("\r\n"):
+                yield number, text
+
+
+def head(path: Path) -> str:
+    """Give the beginning of a file (at most 1 MiB of text), for telling what form it has."""
+    stat = path.stat()
+    return _head(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)  # every source asks for the same heads; size and time guard against change
+def _head(path: Path, _size: int, _mtime: int) -> str:
+    with opened(path) as binary:
+        return binary.read(HEAD_BYTES).decode("utf-8", errors="replace").removeprefix("\ufeff")
+
+
+def first_line(path: Path) -> str:
+    """Give the first line of a file without its line end."""
+    return head(path).split("\n", 1)[0].rstrip("\r")
+
+
+def read_table(path: Path, separator: str, categories: set[str]) -> pd.DataFrame:
+    """Read a table with a header line; every value stays a string, index = line number.
+
+    Args:
+        path: the file.
+        separator: "\\t" (no quoting at all) or "," (usual CSV quoting).
+        categories: columns to hold as categories, for memory.
+
+    Returns:
+        A frame of strings; empty fields are "", and so are those that a short line lacks. Blank
+        lines are left out.
+
+    Raises:
+        UserError: a line has too many fields, or the file is damaged.
+    """
+    names = header_of(path, separator)
+    dtype = {name: "category" if name in categories else str for name in names}
+    try:
+        with opened(path) as binary:
+            frame = pd.read_csv(
+                binary,
+                sep=separator,
+                header=0,
+                names=names,
+                dtype=dtype,
+                keep_default_na=False,
+                index_col=False,
+                skip_blank_lines=False,
+                quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+                encoding="utf-8",
+                on_bad_lines="error",
+            )
+    except pd.errors.ParserError as error:
+        reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise UserError(f"{path}: {reason}; mend or remove that line") from error
+    frame.index = pd.RangeIndex(2, 2 + len(frame))
+    blank = (frame == "").all(axis=1)
+    return frame if not blank.any() else frame[~blank]
+
+
+def header_of(path: Path, separator: str) -> list[str]:
+    """Give the column names of a table's first line."""
+    return [name.strip().strip('"') for name in first_line(path).split(separator)]
+
+
+def numbers(values: pd.Series, path: Path, column: str) -> pd.Series:
+    """Turn strings into float64; empty ones become NaN.
+
+    Raises:
+        UserError: a value is not a finite number; `values.index` holds the line numbers.
+    """
+    text = values.astype(str).str.strip()
+    result = pd.to_numeric(text, errors="coerce").astype("float64")
+    bad = ~np.isfinite(result.to_numpy()) & (text != "").to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise UserError(
+            f"{path} line {values.index[row]}: {column} {text.iloc[row]!r} is not a number"
+        )
+    return result
+
+
+def require(names: list[str], needed: dict[str, str], path: Path) -> None:
+    """Check that a file has its columns.
+
+    Args:
+        names: the columns that it has.
+        needed: our name → name in the file.
+        path: the file.
+
+    Raises:
+        UserError: a column is missing.
+    """
+    for ours, theirs in needed.items():
+        if theirs not in names:
+            raise UserError(
+                f"{path}: no column {theirs!r} (it has {', '.join(names[:12])}); name the right "
+                f"one by --columns={ours}=NAME"
+            )
+
+
+def _undecodable_line(path: Path) -> int:
+    with opened(path) as binary:
+        for number, line in enumerate(binary, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 0

@@ -1,0 +1,130 @@
+"""Top-k metrics from ranks, with the names and the values of RecBole's, averaged over users."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_intent.errors import UserError
+from recbole_intent.evaluation.ranks import Ranks
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The ranks of all users' targets, user by user, best first.
+
+    Attributes:
+        first: (U,) where each user's targets begin.
+        n_targets: (U,) targets of each user.
+        rank: (N,) the ranks.
+        hit: (N,) 1.0 where rank <= k, else 0.0.
+        nth: (N,) 1, 2, ... among the targets of the user.
+        k: length of the recommended list.
+    """
+
+    first: np.ndarray
+    n_targets: np.ndarray
+    rank: np.ndarray
+    hit: np.ndarray
+    nth: np.ndarray
+    k: int
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sum (N,) values of targets to (U,) values of users."""
+        return np.add.reduceat(values, self.first)
+
+
+def _recall(lists: _Lists) -> np.ndarray:
+    return lists.total(lists.hit) / lists.n_targets
+
+
+def _hit(lists: _Lists) -> np.ndarray:
+    return lists.hit[lists.first]
+
+
+def _precision(lists: _Lists) -> np.ndarray:
+    return lists.total(lists.hit) / lists.k
+
+
+def _mrr(lists: _Lists) -> np.ndarray:
+    return (lists.hit / lists.rank)[lists.first]
+
+
+def _ndcg(lists: _Lists) -> np.ndarray:
+    best = np.cumsum(1 / np.log2(np.arange(2, lists.k + 2)))  # (k,) gain of 1, 2, ... k hits
+    gain = lists.total(lists.hit / np.log2(lists.rank + 1))
+    return gain / best[np.minimum(lists.n_targets, lists.k) - 1]
+
+
+def _map(lists: _Lists) -> np.ndarray:
+    precision_there = lists.hit * lists.nth / lists.rank
+    return lists.total(precision_there) / np.minimum(lists.n_targets, lists.k)
+
+
+_METRICS: dict[str, Callable[[_Lists], np.ndarray]] = {
+    "recall": _recall,
+    "hit": _hit,
+    "precision": _precision,
+    "mrr": _mrr,
+    "ndcg": _ndcg,
+    "map": _map,
+}
+
+
+def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """One metric of the top `k` for each user.
+
+    The definitions are RecBole's, with R the user's targets: recall = hits / |R|; hit = any;
+    precision = hits / k; mrr = 1 / best rank; ndcg = sum of 1 / log2(rank + 1) over its ideal for
+    min(|R|, k) hits; map = sum of precision at each hit over min(|R|, k). A target is a hit if its
+    rank, with ties counted half, is <= k. Where several targets of one user tie across k, more
+    than k of them can be hits: values are cut at 1.
+
+    Args:
+        ranks: at least one target.
+        metric: recall, hit, precision, mrr, ndcg or map, in any case.
+        k: >= 1.
+
+    Returns:
+        (U,) users in ascending order and (U,) float64 values in 0 .. 1.
+
+    Raises:
+        UserError: unknown metric, `k` below 1, or no targets.
+
+    Source: `recbole.evaluator.metrics` (RecBole 1.2.1).
+    """
+    name = metric.lower()
+    if name not in _METRICS:
+        raise UserError(f"metrics: {metric!r} is unknown; known are {', '.join(_METRICS)}")
+    if k < 1:
+        raise UserError(f"topk: {k} must be at least 1")
+    if len(ranks) == 0:
+        raise UserError("nothing to evaluate: the split holds no targets")
+
+    order = np.lexsort((ranks.rank, ranks.user))
+    rank = ranks.rank[order]
+    users, first, n_targets = np.unique(ranks.user, return_index=True, return_counts=True)
+    nth = np.arange(len(rank)) - np.repeat(first, n_targets) + 1
+    lists = _Lists(first, n_targets, rank, (rank <= k).astype(np.float64), nth, k)
+    return users, np.minimum(_METRICS[name](lists), 1.0)
+
+
+def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[str, float]:
+    """Average metrics over users.
+
+    Args:
+        ranks: at least one target.
+        metrics: names as in `per_user`.
+        topk: list lengths, each >= 1.
+
+    Returns:
+        Plain floats under RecBole's names, such as `recall@10`, in the order asked for.
+
+    Raises:
+        UserError: as `per_user`.
+    """
+    return {
+        f"{metric.lower()}@{k}": float(per_user(ranks, metric, k)[1].mean())
+        for metric in metrics
+        for k in topk
+    }

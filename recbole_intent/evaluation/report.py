@@ -1,0 +1,43 @@
+"""Results as text tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns line up: the first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        first = cells[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join([first, *rest]) + " |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(header), line(rule), *(line(row) for row in rows)])
+
+
+def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Validation and test metrics of runs (`result.json`), one column each, with their cost."""
+    names = list(results[0]["test"])
+    header = ["metric"]
+    for result in results:
+        header += [f"{result['model']} valid", "test"]
+    rows = []
+    for name in names:
+        row = [name]
+        for result in results:
+            row += [f"{result['valid'][name]:.4f}", f"{result['test'][name]:.4f}"]
+        rows.append(row)
+    for label, value in (
+        ("best epoch", lambda r: f"{r['best_epoch']}/{r['epochs']}"),
+        ("minutes", lambda r: f"{r['seconds'] / 60:.1f}"),
+        ("peak MiB", lambda r: f"{r['peak_memory_mib']:.0f}"),
+    ):
+        row = [label]
+        for result in results:
+            row += [value(result), ""]
+        rows.append(row)
+    notes = sorted({note for result in results for note in result["approximations"]})
+    table = text_table(header, rows)
+    return table + "".join(f"\napproximation: {note}" for note in notes)

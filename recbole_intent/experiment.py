@@ -1,0 +1,226 @@
+"""The main job: one model on one dataset with one seed, from configuration to result."""
+
+import json
+import logging
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from recbole.utils import init_seed
+
+from recbole_intent import __version__
+from recbole_intent.config import Config
+from recbole_intent.data.split import SplitData, load_data
+from recbole_intent.errors import UserError
+from recbole_intent.files import fingerprint, folder_lock, write_json, write_text
+from recbole_intent.model.next_item import NextItemMixin
+
+# Keys that change how a run looks or where it lies, not what it computes.
+_NOT_IN_FINGERPRINT = frozenset(
+    "checkpoint_dir config_file config_files data_path dataloaders_save_path dataset_save_path "
+    "device eval_batch_size gpu_id local_rank log_wandb loss_decimal_place metric_decimal_place "
+    "nproc save_dataloaders save_dataset show_progress single_spec state tensorboard threads "
+    "use_gpu wandb_project worker".split()
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind.
+
+    Attributes:
+        folder: its folder.
+        result: the contents of `result.json`.
+        reported: it was finished before and only read again.
+    """
+
+    folder: Path
+    result: dict[str, Any]
+    reported: bool
+
+
+def comparable(config: Config) -> dict[str, Any]:
+    """The configuration without the keys that do not change what is computed."""
+    return {k: v for k, v in config.plain().items() if k not in _NOT_IN_FINGERPRINT}
+
+
+def run_folder(config: Config) -> Path:
+    """`saved/<model>-<dataset>-<seed>-<fingerprint>`: one folder per configuration."""
+    digest = fingerprint(comparable(config))[:10]
+    name = f"{config['model']}-{config['dataset']}-{config['seed']}-{digest}"
+    return Path(config["checkpoint_dir"]) / name
+
+
+def run(
+    model: str,
+    dataset: str,
+    config_files: Sequence[str | Path] = (),
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    fresh: bool = False,
+    allow_unknown: bool = False,
+) -> Run:
+    """Train a model, choose its epoch on validation, test it once, and keep all of it.
+
+    The same call again continues a run that was cut off and reports one that is finished.
+
+    Args:
+        model: registered name, or `package.module:Class`.
+        dataset: name of a prepared dataset.
+        config_files: YAML files of the user; later ones win.
+        overrides: typed values that win over all files.
+        output: the run's folder; `run_folder` when None.
+        fresh: throw away what an earlier run left in the folder.
+        allow_unknown: accept keys that no default file knows.
+
+    Raises:
+        UserError: bad configuration, data or folder.
+    """
+    config = Config(model, dataset, config_files, overrides, allow_unknown)
+    folder = Path(output) if output else run_folder(config)
+    with folder_lock(folder):
+        _claim(folder, config, fresh)
+        if (folder / "result.json").is_file():
+            return Run(folder, json.loads((folder / "result.json").read_text("utf-8")), True)
+        with _log_to(folder / "log"):
+            return Run(folder, _train_and_test(config, folder), False)
+
+
+def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
+    """Seed, read the data, make the model; returns its trainer and the data."""
+    if config["threads"]:
+        torch.set_num_threads(config["threads"])
+    init_seed(config["seed"], config["reproducibility"])
+    model_class = config.spec.model_class(fast=config["fast_sequences"])
+    is_next_item = issubclass(model_class, NextItemMixin)
+    data = load_data(config, is_next_item and model_class.shares_passes(config))
+    init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
+    model = model_class(config, data.train._dataset).to(config["device"])
+    return config.spec.trainer_class()(config, model, folder), data
+
+
+def _train_and_test(config: Config, folder: Path) -> dict[str, Any]:
+    logger = logging.getLogger("recbole_intent")
+    logger.info(
+        "%s on %s, seed %d, in %s", config["model"], config["dataset"], config["seed"], folder
+    )
+    trainer, data = build(config, folder)
+    _check_data(folder, data)
+    trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
+    trainer.load_best()
+    # Only here, once, after everything is chosen.
+    ranks = trainer.rank(data.test)
+    ranks.save(folder / "ranks.npz")
+    test = trainer.metrics(ranks)
+    result = {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "valid": trainer.best_valid,
+        "test": test,
+        "best_epoch": trainer.best_epoch + 1,
+        "epochs": trainer.next_epoch,
+        "seconds": round(trainer.seconds, 3),
+        "peak_memory_mib": round(trainer.peak_memory_mib, 1),
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "mask_history": bool(config["mask_history"]),
+        "approximations": _approximations(config),
+        "noise": config["noise"] or None,
+        "data_fingerprint": data.fingerprint,
+        "config_fingerprint": fingerprint(comparable(config)),
+        "versions": _versions(),
+        "commit": _commit(),
+        "history": trainer.history,
+    }
+    write_json(folder / "result.json", result)
+    return result
+
+
+def _claim(folder: Path, config: Config, fresh: bool) -> None:
+    """Make the folder this configuration's own, or refuse it."""
+    path = folder / "config.yaml"
+    if fresh:
+        for name in ("result.json", "ranks.npz", "last.pt", "best.pt", "config.yaml", "data.json"):
+            (folder / name).unlink(missing_ok=True)
+    mine = comparable(config)
+    if path.is_file():
+        values = yaml.safe_load(path.read_text("utf-8"))
+        theirs = {k: v for k, v in values.items() if k not in _NOT_IN_FINGERPRINT}
+        differing = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+        if differing:
+            shown = ", ".join(f"{k} ({theirs.get(k)!r}, now {mine.get(k)!r})" for k in differing)
+            raise UserError(
+                f"{folder}: belongs to another configuration: {shown}; "
+                "choose another --output, or --fresh to start anew in it"
+            )
+        return
+    write_text(path, yaml.safe_dump(config.plain(), sort_keys=True, allow_unicode=True))
+
+
+def _check_data(folder: Path, data: SplitData) -> None:
+    # A checkpoint must not go on with other interactions than those it began with.
+    path = folder / "data.json"
+    if not path.is_file():
+        write_json(path, {"fingerprint": data.fingerprint})
+    elif json.loads(path.read_text("utf-8"))["fingerprint"] != data.fingerprint:
+        raise UserError(
+            f"{folder}: was begun on other data (the atomic files have changed since); "
+            "--fresh starts anew"
+        )
+
+
+def _approximations(config: Config) -> list[str]:
+    found = []
+    if config["fast_sequences"] and config["windows"] == "strided" and config["passes"] != "all":
+        found.append("windows: strided")
+    return found
+
+
+def _versions() -> dict[str, str]:
+    names = ("recbole", "torch", "numpy", "pandas", "scipy")
+    return {
+        "recbole_intent": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this package runs from, with `+` if it has changes."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        )
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None  # no git, or no commit yet: the result says so by null
+    return head.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+class _log_to:
+    """Send the package's log to a file of the run, besides the console."""
+
+    def __init__(self, path: Path) -> None:
+        self.handler = logging.FileHandler(path, encoding="utf-8")
+        self.handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+
+    def __enter__(self) -> None:
+        logging.getLogger("recbole_intent").addHandler(self.handler)
+
+    def __exit__(self, *exception) -> None:
+        if exception[1] is not None:
+            logging.getLogger("recbole_intent").error("stopped: %s", exception[1])
+        logging.getLogger("recbole_intent").removeHandler(self.handler)
+        self.handler.close()

@@ -1,0 +1,77 @@
+"""What all next-item models share: several targets a row, cross-entropy over all items, scoring."""
+
+import torch
+from torch import Tensor
+
+from recbole_intent.nn.losses import linear_cross_entropy
+
+
+class NextItemMixin:
+    """Next-item training and scoring around a model's `forward(item_seq, item_seq_len)`.
+
+    Put it before a RecBole `SequentialRecommender` whose `item_embedding` is also its output
+    table. A batch is either
+
+    - *rows*: `item_seq` (B, n), `item_seq_len` (B,), target item (B,): RecBole's own form; or
+    - *shared*: `item_seq` (B, n), `item_seq_len` (B, T), target items (B, T), 0 where a row has
+      fewer than T targets: one pass trains T prefixes of the same window.
+
+    `forward` returns the user vectors (B, d) or (B, T, d) alike: a RecBole model that ends with
+    `gather_indexes(output, item_seq_len - 1)` does so without a change, because `gather_indexes`
+    here accepts both shapes. Only a causal model may be trained on shared batches.
+    """
+
+    loss_names: tuple[str, ...] = ("loss",)
+
+    @classmethod
+    def shares_passes(cls, config) -> bool:
+        """Whether shared batches give the same loss as rows, under this configuration."""
+        return config["loss_type"] == "CE"
+
+    def gather_indexes(self, output: Tensor, gather_index: Tensor) -> Tensor:
+        """States of `output` (B, n, d) at `gather_index` (B,) -> (B, d), or (B, T) -> (B, T, d)."""
+        if gather_index.dim() == 1:
+            return output[torch.arange(len(output), device=output.device), gather_index]
+        # A row with fewer than T targets is filled with length 0, index -1: any state will do.
+        index = gather_index.clamp_min(0).unsqueeze(-1).expand(-1, -1, output.size(-1))
+        return output.gather(1, index)
+
+    def item_table(self) -> Tensor:
+        """The vectors (V, d) that score items; row 0 is padding."""
+        return self.item_embedding.weight
+
+    def encode_targets(self, interaction) -> tuple[Tensor, Tensor]:
+        """User vectors (N, d) and target items (N,) of a batch of rows or of a shared batch."""
+        hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return self.flatten_targets(hidden, interaction[self.POS_ITEM_ID])
+
+    @staticmethod
+    def flatten_targets(hidden: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Drop the filling: (B, T, d) and (B, T) become (N, d) and (N,); rows stay as they are."""
+        if items.dim() == 1:
+            return hidden, items
+        real = items > 0
+        return hidden[real], items[real]
+
+    def cross_entropy(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """Mean softmax cross-entropy of `hidden` (N, d) over all items, padding's row included.
+
+        RecBole's losses include row 0 among the logits; so does this, to be equal to them.
+        """
+        return linear_cross_entropy(hidden, self.item_table(), target)
+
+    def calculate_loss(self, interaction) -> Tensor:
+        """Cross-entropy of a batch; `loss_type: BPR` is left to the RecBole model itself."""
+        if self.loss_type != "CE":
+            return super().calculate_loss(interaction)
+        return self.cross_entropy(*self.encode_targets(interaction))
+
+    def predict(self, interaction) -> Tensor:
+        """Scores (B,) of the one item that each row names."""
+        hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return (hidden * self.item_table()[interaction[self.ITEM_ID]]).sum(-1)
+
+    def full_sort_predict(self, interaction) -> Tensor:
+        """Scores (B, V) of all items."""
+        hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return hidden @ self.item_table().T

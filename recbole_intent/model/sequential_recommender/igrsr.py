@@ -1,0 +1,258 @@
+"""IGR-SR: intents distilled by a steered frozen SASRec guide a dual-attention reasoner."""
+
+import math
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+from torch import Tensor, nn
+
+from recbole_intent.errors import UserError
+from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.nn.distiller import FrozenSASRec, LatentIntentDistiller
+from recbole_intent.nn.dropout import FastDropout
+from recbole_intent.nn.dual_attention import ACTIVATIONS, DualAttentionReasoner
+from recbole_intent.nn.intents import IntentProjection, mask_intents
+from recbole_intent.nn.losses import info_nce
+
+_CHOICES = {
+    "loss_type": ("CE",),
+    "hidden_act": tuple(ACTIVATIONS),
+    "norm": ("paper", "sasrec"),
+    "intent_scope": ("prefix", "causal"),
+    "fusion": ("cross", "concat"),
+    "icr_views": ("masks", "dropout"),
+    "icr_main": ("separate", "view"),
+}
+
+
+class IGRSR(NextItemMixin, SequentialRecommender):
+    """Intent-Guided Reasoning for Sequential Recommendation (Shao and Zhou).
+
+    | symbol | shape | meaning | source |
+    |---|---|---|---|
+    | B, n, T | | histories of a batch, items of a history, targets of a history | |
+    | k, m | | prefix vectors, intents: `n_prefix`, `n_intents` | |
+    | d_l, d | | widths of distiller and reasoner: `distiller_size`, `hidden_size` | |
+    | T_l | (B, m, d_l) | intents, distilled by the frozen SASRec (`distiller`) | (1)-(3) |
+    | T_D | (B, m, d) | intents in the reasoner's space (`projection`) | (4) |
+    | E | (B, n, d) | normalised item + position vectors; H^(0) = dropout(E) | |
+    | H | (B, n, d) | states of the reasoner (`reasoner`) | (5)-(7) |
+    | h_u | (B, d) | user vector, H^(L) at the last item; an item's score is h_u . E_item | |
+    | M | (B, m, d) | random mask of a view T_D * M, P(0) = `p_mask` | (8) |
+
+    Loss: cross-entropy over all items + `icr_weight` * InfoNCE between the user vectors of two
+    masked views (9), (10), over the histories of the batch; the same user's are no negatives.
+
+    `intent_scope: prefix` (as printed): the intents of the prefix 1..t serve all its positions, so
+    each target needs a pass; `forward` makes a row of each. With `causal`, position j reads
+    the intents of 1..j, T_l is (B, n, m, d_l), and one pass serves all targets of a history. In
+    this scope ICR is computed for the last target of each history.
+
+    Ablations of the paper's Figure 2: `use_lid: False` (then nothing is there to mask, and ICR
+    needs `icr_views: dropout`, else it is left out), `fusion: concat`, `use_icr: False`.
+
+    The frozen encoder is random until `load_distiller` gives it its trained weights, or a
+    checkpoint of the whole model is loaded.
+
+    Raises:
+        UserError: a property outside its range, or a combination that is not defined.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        _check(config)
+        self.loss_type = config["loss_type"]
+        d, m = config["hidden_size"], config["n_intents"]
+        self.intent_scope = config["intent_scope"]
+        self.use_lid = config["use_lid"]
+        self.use_concat = self.use_lid and config["fusion"] == "concat"
+        self.p_mask = config["p_mask"] if config["icr_views"] == "masks" else None
+        self.use_icr = config["use_icr"] and (self.use_lid or self.p_mask is None)
+        self.icr_weight = config["icr_weight"]
+        self.icr_temperature = config["icr_temperature"]
+        self.icr_main = config["icr_main"]
+        self.icr_share = config["icr_share"]
+        self.loss_names = ("rec", "icr") if self.use_icr else ("rec",)
+
+        eps = config["layer_norm_eps"]
+        self.item_embedding = nn.Embedding(self.n_items, d, padding_idx=0)
+        self.position_embedding = nn.Embedding(self.max_seq_length, d)
+        self.LayerNorm = nn.LayerNorm(d, eps=eps)
+        self.dropout = FastDropout(config["hidden_dropout_prob"])
+        self.reasoner = DualAttentionReasoner(
+            config["n_layers"],
+            d,
+            config["n_heads"],
+            inner_size=config["inner_size"],
+            dropout=config["hidden_dropout_prob"],
+            attn_dropout=config["attn_dropout_prob"],
+            norm=config["norm"],
+            use_cross=self.use_lid and not self.use_concat,
+            activation=ACTIVATIONS[config["hidden_act"]],
+            layer_norm_eps=eps,
+        )
+        if self.use_lid:
+            self.projection = IntentProjection(config["distiller_size"], d)
+            self.intent_dropout = FastDropout(config["intent_dropout_prob"])
+
+        self.initializer_range = config["initializer_range"]
+        self.apply(self._init_weights)
+        if self.use_lid:  # after `apply`: it has initial values of its own
+            shape = self.distiller_config(config)
+            encoder = FrozenSASRec.untrained(
+                self.n_items,
+                self.max_seq_length,
+                shape["hidden_size"],
+                n_layers=shape["n_layers"],
+                n_heads=shape["n_heads"],
+                inner_size=shape["inner_size"],
+                hidden_act=shape["hidden_act"],
+                layer_norm_eps=shape["layer_norm_eps"],
+            )
+            self.distiller = LatentIntentDistiller(
+                encoder, config["n_prefix"], m, self.initializer_range
+            )
+
+    @classmethod
+    def shares_passes(cls, config: Any) -> bool:
+        """In scope `prefix` each target has intents of its own, and so needs a row of its own."""
+        return not config["use_lid"] or config["intent_scope"] == "causal"
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """As RecBole's SASRec: N(0, `initializer_range`), LayerNorm 1 and 0, no bias."""
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=self.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+    @staticmethod
+    def distiller_config(config: Any) -> dict[str, Any]:
+        """Properties of the SASRec of width d_l whose trained weights the distiller freezes."""
+        d_l, dropout = config["distiller_size"], config["distiller_dropout_prob"]
+        return {
+            "n_layers": 2,
+            "n_heads": 2,
+            "hidden_size": d_l,
+            "inner_size": 4 * d_l,
+            "hidden_dropout_prob": dropout,
+            "attn_dropout_prob": dropout,
+            "hidden_act": "gelu",
+            "layer_norm_eps": 1e-12,
+            "initializer_range": 0.02,
+            "loss_type": "CE",
+        }
+
+    def load_distiller(self, state_dict: dict[str, Tensor]) -> None:
+        """Put the weights of a trained SASRec (`distiller_config`) into the frozen encoder.
+
+        Raises:
+            UserError: the weights are of another shape, or there is no distiller (`use_lid`).
+        """
+        if not self.use_lid:
+            raise UserError("use_lid is False: this IGRSR has no distiller to load weights into")
+        try:
+            self.distiller.encoder.load_state_dict(state_dict)
+        except RuntimeError as error:
+            raise UserError(
+                "the distiller's checkpoint does not fit n_items, MAX_ITEM_LIST_LENGTH or "
+                f"distiller_size; train it anew with lid_checkpoint: auto ({error})"
+            ) from error
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """User vectors h_u of histories `item_seq` (B, n), 0 on the right.
+
+        `item_seq_len` is (B,), or (B, T) for several prefixes of each (0: none, any vector).
+        Returns (B, d) or (B, T, d).
+        """
+        if self._needs_rows(item_seq_len):
+            B, T = item_seq_len.shape
+            rows = item_seq.repeat_interleave(T, dim=0)
+            return self.forward(rows, item_seq_len.reshape(-1)).view(B, T, -1)
+        T_D = self.distil(item_seq, item_seq_len)
+        return self.reason(self.embed(item_seq), T_D, item_seq_len)
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """(L_rec, `icr_weight` * L_ICR) of a batch, or (L_rec,) without ICR; see `loss_names`."""
+        item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        target, user = interaction[self.POS_ITEM_ID], interaction[self.USER_ID]
+        if self._needs_rows(length):
+            row, column = torch.nonzero(target, as_tuple=True)
+            item_seq, user = item_seq[row], user[row]
+            length, target = length[row, column], target[row, column]
+
+        E, T_D = self.embed(item_seq), self.distil(item_seq, length)
+        is_view = self.use_icr and self.icr_main == "view"
+        h_u = self.reason(E, self._view(T_D) if is_view else T_D, length)
+        rec = self.cross_entropy(*self.flatten_targets(h_u, target))
+        if not self.use_icr:
+            return (rec,)
+
+        rows = self._icr_rows(len(item_seq), item_seq.device)
+        last = length if length.dim() == 1 else length.amax(dim=1)
+        E_icr, T_icr, last_icr = E[rows], None if T_D is None else T_D[rows], last[rows]
+        if is_view:
+            h_1 = h_u if length.dim() == 1 else self.gather_indexes(h_u, length.argmax(dim=1))
+            h_1 = h_1[rows]
+        else:
+            h_1 = self.reason(E_icr, self._view(T_icr), last_icr)
+        h_2 = self.reason(E_icr, self._view(T_icr), last_icr)
+        icr = info_nce(h_1, h_2, self.icr_temperature, group=user[rows])
+        return rec, self.icr_weight * icr
+
+    def embed(self, item_seq: Tensor) -> Tensor:
+        """E (B, n, d): the reasoner's input before dropout."""
+        position = self.position_embedding.weight[: item_seq.size(1)]
+        return self.LayerNorm(self.item_embedding(item_seq) + position)
+
+    def distil(self, item_seq: Tensor, length: Tensor) -> Tensor | None:
+        """T_D: (B, m, d) in scope `prefix`, (B, n, m, d) in scope `causal`; None without LID."""
+        if not self.use_lid:
+            return None
+        if self.intent_scope == "causal":
+            T_l = self.distiller.forward_all(item_seq)
+        else:
+            T_l = self.distiller(item_seq, length)
+        return self.intent_dropout(self.projection(T_l))  # (4)
+
+    def reason(self, E: Tensor, T_D: Tensor | None, length: Tensor) -> Tensor:
+        """h_u (B, d) or (B, T, d) at `length` (B,) or (B, T), with dropout of its own."""
+        H = self.dropout(E)  # (B, n, d)
+        last = length - 1
+        if self.use_concat:
+            # Intents come first, so the causal mask shows all of them to all items.
+            H = torch.cat([T_D, H], dim=1)  # (B, m + n, d)
+            last = last + T_D.size(1)
+        return self.reasoner(H, T_D, last.clamp_min(0))
+
+    def _view(self, T_D: Tensor | None) -> Tensor | None:
+        return T_D if self.p_mask is None else mask_intents(T_D, self.p_mask)  # (8)
+
+    def _needs_rows(self, length: Tensor) -> bool:
+        """Whether each target needs a pass of its own, and the batch has several a history."""
+        return self.use_lid and self.intent_scope == "prefix" and length.dim() == 2
+
+    def _icr_rows(self, B: int, device: torch.device) -> Tensor | slice:
+        if self.icr_share == 1:
+            return slice(None)
+        return torch.randperm(B, device=device)[: math.ceil(self.icr_share * B)]
+
+
+def _check(config: Any) -> None:
+    """Raise UserError at the first property of IGRSR that is out of its range."""
+    for key, choices in _CHOICES.items():
+        if config[key] not in choices:
+            raise UserError(f"{key}: {config[key]!r} is not one of {', '.join(choices)}")
+    for key, is_good, wanted in (
+        ("n_heads", config["hidden_size"] % config["n_heads"] == 0, "a divisor of hidden_size"),
+        ("distiller_size", config["distiller_size"] % 2 == 0, "even: the distiller has 2 heads"),
+        ("n_intents", config["n_intents"] >= 1, "at least 1"),
+        ("n_prefix", config["n_prefix"] >= 0, "at least 0"),
+        ("p_mask", 0 <= config["p_mask"] <= 1, "in [0, 1]"),
+        ("icr_temperature", config["icr_temperature"] > 0, "positive"),
+        ("icr_share", 0 < config["icr_share"] <= 1, "in (0, 1]"),
+    ):
+        if not is_good:
+            raise UserError(f"{key}: {config[key]} must be {wanted}")
+    if config["use_lid"] and config["fusion"] == "concat" and config["intent_scope"] == "causal":
+        raise UserError("fusion: concat is only defined for intent_scope: prefix")

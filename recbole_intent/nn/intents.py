@@ -1,0 +1,46 @@
+"""IGR-SR: from distilled intents to the reasoner's space, and their masked views."""
+
+from torch import Tensor, nn
+
+from recbole_intent.nn.dropout import random_keep
+
+
+class IntentProjection(nn.Sequential):
+    """T_D = f(T_l): Linear(d_l, d), GELU, Linear(d, d).
+
+    Args:
+        distiller_size: d_l, width of the distiller.
+        hidden_size: d, width of the reasoner.
+
+    Shapes: T_l (..., m, d_l) -> T_D (..., m, d).
+
+    Source: IGR-SR, equation (4); "a lightweight MLP", whose depth the paper leaves open.
+    """
+
+    def __init__(self, distiller_size: int, hidden_size: int) -> None:
+        super().__init__(
+            nn.Linear(distiller_size, hidden_size),
+            nn.GELU(),
+            nn.Linear(hidden_size, hidden_size),
+        )
+
+
+def mask_intents(T_D: Tensor, p_mask: float) -> Tensor:
+    """One randomly masked view of the intents: T_D * M, elementwise and without a rescale.
+
+    M in {0, 1}^(m x d) is drawn anew for each sequence. Where each position has its own intents
+    (B, n, m, d), the positions of one sequence share its M, which is of size m x d as printed.
+
+    Args:
+        T_D: (B, m, d) or (B, n, m, d) projected intents.
+        p_mask: P(M = 0), in [0, 1]; the paper searches 0.1 .. 0.8. On a CPU it is rounded to the
+            nearest 1/256.
+
+    Returns:
+        The view, of the shape of `T_D`.
+
+    Source: IGR-SR, equation (8).
+    """
+    B, (m, d) = len(T_D), T_D.shape[-2:]
+    shape = (B, m, d) if T_D.dim() == 3 else (B, 1, m, d)
+    return T_D * random_keep(shape, p_mask, dtype=T_D.dtype, device=T_D.device)

@@ -1,0 +1,198 @@
+"""Losses of next-item models: softmax cross-entropy over all items, and InfoNCE between views."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# A strip of logits that stays in the last-level cache is written, exponentiated and multiplied
+# without going back to memory. On an accelerator, few large products are faster than many small.
+_CPU_STRIP_BYTES = 16 * 2**20
+_ACCELERATOR_STRIP_BYTES = 512 * 2**20
+
+# With a million items one row alone is 4 MB. Matrix products of so few rows are bound by reading
+# `weight` anew for each strip, so a strip has this many rows, cache or not, up to the limit.
+_MIN_STRIP_ROWS = 64
+_MAX_STRIP_BYTES = 256 * 2**20
+
+
+def linear_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    *,
+    sample_weight: Tensor | None = None,
+    temperature: float = 1.0,
+    chunk_size: int | None = None,
+) -> Tensor:
+    """Softmax cross-entropy of the logits `hidden @ weight.T` that never holds all of them.
+
+    It goes over strips of rows and computes the gradients together with the loss (they are kept
+    and only scaled in the backward pass), so nothing of size N x V exists at any time and no
+    logit is computed twice. It computes in float32 at least, under autocast too.
+
+    Args:
+        hidden: (N, d) vectors that score the items, N >= 1.
+        weight: (V, d) item vectors, such as `nn.Embedding.weight` or a slice of it.
+        target: (N,) int64, the true item of each row, in 0 .. V - 1.
+        sample_weight: (N,) w_i, any finite numbers. None: every row has 1 / N.
+        temperature: > 0; logits are divided by it.
+        chunk_size: rows of a strip, >= 1. None: chosen for the device.
+
+    Returns:
+        Scalar sum_i w_i * (logsumexp_v(logit_iv) - logit_i,target), differentiable once in
+        `hidden`, `weight` and `sample_weight`.
+
+    Raises:
+        ValueError: shapes that do not fit, no rows, or `temperature` or `chunk_size` not positive.
+
+    Source: IGR-SR, L_rec; equal to `F.cross_entropy(hidden @ weight.T / temperature, target)`.
+    """
+    n_rows, n_items = len(hidden), len(weight)
+    if hidden.dim() != 2 or weight.dim() != 2 or hidden.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"hidden (N, d) and weight (V, d) do not fit: {hidden.shape}, {weight.shape}"
+        )
+    if target.shape != (n_rows,):
+        raise ValueError(f"target must be ({n_rows},), one item a row, not {target.shape}")
+    if n_rows == 0:
+        raise ValueError("cross-entropy of no rows is undefined: hidden is empty")
+    if sample_weight is not None and sample_weight.shape != (n_rows,):
+        raise ValueError(f"sample_weight must be ({n_rows},), not {sample_weight.shape}")
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+    if chunk_size is None:
+        chunk_size = _strip_rows(n_items, hidden.device)
+    elif chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
+
+    dtype = _at_least_float32(hidden, weight)
+    if sample_weight is None:
+        sample_weight = torch.full((n_rows,), 1 / n_rows, dtype=dtype, device=hidden.device)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return _LinearCrossEntropy.apply(
+            hidden.to(dtype) if temperature == 1 else hidden.to(dtype) / temperature,
+            weight.to(dtype),
+            target,
+            sample_weight.to(dtype),
+            chunk_size,
+            torch.is_grad_enabled(),
+        )
+
+
+def _at_least_float32(first: Tensor, second: Tensor) -> torch.dtype:
+    """The type in which two tensors are multiplied so that sums over many items stay exact."""
+    return torch.promote_types(torch.promote_types(first.dtype, second.dtype), torch.float32)
+
+
+def _strip_rows(n_items: int, device: torch.device) -> int:
+    """Rows of one strip of logits, for a catalogue of `n_items` on `device`."""
+    row_bytes = 4 * n_items
+    strip_bytes = _CPU_STRIP_BYTES if device.type == "cpu" else _ACCELERATOR_STRIP_BYTES
+    at_least = min(_MIN_STRIP_ROWS, _MAX_STRIP_BYTES // row_bytes)
+    return max(1, at_least, strip_bytes // row_bytes)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """The computation behind `linear_cross_entropy`; all floats have one type."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, target, sample_weight, strip_rows, grad_enabled):
+        n_rows, n_items = len(hidden), len(weight)
+        # Inside `forward` gradients are always off: whether they are wanted comes from outside.
+        wants_hidden = grad_enabled and ctx.needs_input_grad[0]
+        wants_weight = grad_enabled and ctx.needs_input_grad[1]
+        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+        grad_weight = torch.zeros_like(weight) if wants_weight else None
+
+        losses = hidden.new_empty(n_rows)
+        buffer = hidden.new_empty(min(strip_rows, n_rows), n_items)
+
+        for start in range(0, n_rows, strip_rows):
+            rows = slice(start, min(start + strip_rows, n_rows))
+            h, y, w = hidden[rows], target[rows], sample_weight[rows]  # (c, d), (c,), (c,)
+            strip = buffer[: len(h)]  # (c, V)
+            torch.mm(h, weight.t(), out=strip)
+            target_logit = strip.gather(1, y[:, None]).squeeze(1)
+            # One fused softmax is faster than subtracting, exponentiating and summing in turn.
+            # The normaliser that it hides is read off the largest logit and its probability.
+            peak = strip.amax(dim=1)
+            torch.softmax(strip, dim=1, out=strip)
+            losses[rows] = peak - strip.amax(dim=1).log() - target_logit
+
+            if wants_hidden:
+                out = grad_hidden[rows]
+                torch.mm(strip, weight, out=out)
+                out.sub_(weight[y]).mul_(w[:, None])
+            if wants_weight:
+                grad_weight.addmm_(strip.t(), h * w[:, None])
+        if wants_weight:
+            grad_weight.index_add_(0, target, hidden * sample_weight[:, None], alpha=-1)
+
+        ctx.save_for_backward(grad_hidden, grad_weight, losses)
+        return torch.dot(sample_weight, losses)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output):
+        saved = ctx.saved_tensors
+        wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.needs_input_grad[3])
+        hidden, weight, sample_weight = (
+            kept * grad_output if want else None for kept, want in zip(saved, wanted, strict=True)
+        )
+        return hidden, weight, None, sample_weight, None, None
+
+
+def info_nce(
+    view_1: Tensor,
+    view_2: Tensor,
+    temperature: float,
+    *,
+    group: Tensor | None = None,
+    symmetric: bool = False,
+) -> Tensor:
+    """InfoNCE between two views of the rows of one batch, with cosine similarity.
+
+    Row i of `view_1` is the anchor, row i of `view_2` its positive, and the rows of `view_2` that
+    belong to other groups are its negatives.
+
+    Args:
+        view_1: (B, d) anchors, B >= 1.
+        view_2: (B, d) positives and negatives.
+        temperature: tau > 0.
+        group: (B,) int, the user of each row: rows of one user are not negatives of each other.
+            None: all rows are different users.
+        symmetric: also use `view_2` as anchors and take the mean of both directions.
+
+    Returns:
+        Scalar, the mean over the rows of -log(exp(cos_ii / tau) / sum_j exp(cos_ij / tau)).
+
+    Raises:
+        ValueError: shapes that do not fit, no rows, or `temperature` not positive.
+
+    Source: IGR-SR, equation (10), which is one direction (`symmetric=False`).
+    """
+    n_rows = len(view_1)
+    if view_1.dim() != 2 or view_1.shape != view_2.shape:
+        raise ValueError(f"views must be two (B, d), not {view_1.shape} and {view_2.shape}")
+    if n_rows == 0:
+        raise ValueError("InfoNCE of no rows is undefined: the views are empty")
+    if group is not None and group.shape != (n_rows,):
+        raise ValueError(f"group must be ({n_rows},), one user a row, not {group.shape}")
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+
+    dtype = _at_least_float32(view_1, view_2)
+    with torch.autocast(view_1.device.type, enabled=False):
+        unit_1 = F.normalize(view_1.to(dtype), dim=1)
+        unit_2 = F.normalize(view_2.to(dtype), dim=1)
+        similarity = unit_1 @ unit_2.t() / temperature  # (B, B)
+    positive = torch.arange(n_rows, device=view_1.device)
+    if group is not None:
+        same_user = group[:, None] == group[None, :]
+        same_user.fill_diagonal_(False)
+        similarity = similarity.masked_fill(same_user, float("-inf"))
+    loss = F.cross_entropy(similarity, positive)
+    if symmetric:
+        loss = (loss + F.cross_entropy(similarity.t(), positive)) / 2
+    return loss

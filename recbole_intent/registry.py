@@ -1,0 +1,137 @@
+"""One explicit table: model name -> class, trainer, and how its sequences may be batched."""
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recbole_intent import compat
+from recbole_intent.errors import UserError
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """How a model is found and fed.
+
+    Attributes:
+        name: what `--model` says.
+        path: `package.module:Class`, imported when asked for.
+        trainer: `package.module:Class` of its trainer.
+        trim: its outputs do not depend on the number of padded columns, so rows may be cut to
+            the batch's longest (a parity test per model guards this).
+        reference: the untouched RecBole class, for `fast_sequences: False`; same as `path` when
+            None.
+    """
+
+    name: str
+    path: str
+    trainer: str = "recbole_intent.trainer.base:Trainer"
+    trim: bool = False
+    reference: str | None = None
+
+    def model_class(self, fast: bool = True) -> type:
+        """The model's class: ours, or RecBole's own where `fast` is False."""
+        return _import(self.path if fast or self.reference is None else self.reference)
+
+    def trainer_class(self) -> type:
+        """The class that trains it."""
+        return _import(self.trainer)
+
+
+def _import(path: str) -> type:
+    compat.apply()
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+_OURS = "recbole_intent.model.sequential_recommender"
+_SEQUENTIAL = "recbole.model.sequential_recommender"
+
+_TABLE: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            "IGRSR",
+            f"{_OURS}.igrsr:IGRSR",
+            trainer="recbole_intent.trainer.igrsr:IGRSRTrainer",
+            trim=True,
+        ),
+        ModelSpec(
+            "SASRec",
+            f"{_OURS}.sasrec:SASRec",
+            trim=True,
+            reference=f"{_SEQUENTIAL}.sasrec:SASRec",
+        ),
+        ModelSpec(
+            "GRU4Rec",
+            f"{_OURS}.gru4rec:GRU4Rec",
+            trim=True,
+            reference=f"{_SEQUENTIAL}.gru4rec:GRU4Rec",
+        ),
+        ModelSpec("BERT4Rec", f"{_SEQUENTIAL}.bert4rec:BERT4Rec", trim=True),
+        ModelSpec("NARM", f"{_SEQUENTIAL}.narm:NARM", trim=True),
+        ModelSpec("STAMP", f"{_SEQUENTIAL}.stamp:STAMP", trim=True),
+    )
+}
+
+# RecBole's other models with a plain training loop, by the module that holds them. Those not
+# listed need a loop, a dataset or a library of their own and are refused with a reason.
+_RECBOLE = {
+    _SEQUENTIAL: (
+        "Caser CORE FDSA FEARec FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NextItNet NPE "
+        "RepeatNet SASRecF SHAN SINE SRGNN TransRec"
+    ),
+    "recbole.model.general_recommender": (
+        "BPR ConvNCF DGCF DMF EASE FISM GCMC ItemKNN LINE LightGCN MultiDAE MultiVAE NAIS NGCF "
+        "NNCF NeuMF Pop Random SGL SLIMElastic SimpleX SpectralCF"
+    ),
+}
+for _package, _names in _RECBOLE.items():
+    for _name in _names.split():
+        _TABLE.setdefault(_name, ModelSpec(_name, f"{_package}.{_name.lower()}:{_name}"))
+
+
+def register(spec: ModelSpec) -> None:
+    """Add a model, or replace one, so that `--model=<name>` finds it."""
+    _TABLE[spec.name] = spec
+
+
+def model_names() -> list[str]:
+    """All names that `get_spec` knows, sorted."""
+    return sorted(_TABLE, key=str.lower)
+
+
+def get_spec(name: str) -> ModelSpec:
+    """The entry of a model.
+
+    Args:
+        name: a registered name, or `package.module:Class` for a class outside the table, which
+            is fed with full-width rows and trained by the plain trainer.
+
+    Raises:
+        UserError: no such model; names the nearest ones.
+    """
+    if name in _TABLE:
+        return _TABLE[name]
+    if ":" in name:
+        return _from_path(name)
+    near = difflib.get_close_matches(name.lower(), {n.lower(): n for n in _TABLE}, n=3, cutoff=0.5)
+    names = [n for n in model_names() if n.lower() in near] or model_names()
+    raise UserError(
+        f"--model={name}: no such model; nearest: {', '.join(names)} "
+        "(a class of your own: --model=package.module:Class)"
+    )
+
+
+def _from_path(path: str) -> ModelSpec:
+    module, _, name = path.partition(":")
+    compat.apply()
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--model={path}: cannot import {error.name}; is it on PYTHONPATH?"
+        ) from error
+    except AttributeError as error:
+        raise UserError(f"--model={path}: module {module} has no {name!r}") from error
+    return ModelSpec(found.__name__, path)

@@ -1,0 +1,396 @@
+"""The plain training loop: safe checkpoints, exact resume, per-user ranks."""
+
+import logging
+import math
+import resource
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.data.interaction import Interaction
+from recbole.utils import ModelType, init_seed
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from recbole_intent.config import Config
+from recbole_intent.data.loader import RankingLoader
+from recbole_intent.errors import UserError
+from recbole_intent.evaluation.metrics import evaluate
+from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
+from recbole_intent.files import atomic_write
+
+BEST, LAST = "best.pt", "last.pt"
+
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+class Trainer:
+    """Trains any RecBole recommender and ranks with it.
+
+    Every epoch is seeded by the run's seed and its own number, and leaves `last.pt`; so a run
+    that was killed goes on from its last whole epoch as if nothing had happened, bit for bit on
+    CPU. `best.pt` holds the weights of the best epoch. Both are plain tensors and containers:
+    `torch.load(..., weights_only=True)` reads them.
+
+    Args:
+        config: the run's configuration.
+        model: the recommender, already on its device.
+        folder: where checkpoints and TensorBoard events go; None keeps all in memory (the best
+            weights too).
+        title: what the progress bar calls this training.
+    """
+
+    def __init__(
+        self, config: Config, model: nn.Module, folder: Path | None = None, title: str = "train"
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.folder = folder
+        self.title = title
+        self.device = config["device"]
+        self.logger = logging.getLogger("recbole_intent")
+        self.metric = config["valid_metric"].lower()
+        self.bigger = config["valid_metric_bigger"]
+        # RecBole's traditional models count instead of learning: one epoch is all.
+        is_traditional = config["MODEL_TYPE"] == ModelType.TRADITIONAL
+        self.epochs = 1 if is_traditional else config["epochs"]
+        self.optimizer = self._build_optimizer()
+        self.next_epoch = 0
+        self.best_epoch = -1
+        self.best_score = -math.inf if self.bigger else math.inf
+        self.best_valid: dict[str, float] = {}
+        self.bad_evaluations = 0
+        self.history: list[dict[str, Any]] = []
+        self.peak_memory_mib = 0.0
+        self._best_weights: dict[str, Any] | None = None
+        if config["precision"] not in ("fp32", "bf16"):
+            raise UserError(f"precision: {config['precision']!r} is neither fp32 nor bf16")
+        if config["compile"]:
+            # Batches differ in length: one graph with dynamic sizes instead of one per length.
+            model.forward = torch.compile(model.forward, dynamic=True)
+
+    def fit(
+        self, train_data, valid_data: RankingLoader, show_progress: bool = False
+    ) -> tuple[float, dict[str, float]]:
+        """Train until validation stops improving, or `epochs` are done.
+
+        As RecBole's rule: training stops at the evaluation number `stopping_step + 1` in a row
+        without a better `valid_metric`; an equal one counts as better.
+
+        Args:
+            train_data: batches; their order is chosen by `set_epoch` or RecBole's generator.
+            valid_data: the rows to choose the best epoch by.
+            show_progress: draw a bar per epoch.
+
+        Returns:
+            The best validation score and all validation metrics of that epoch.
+
+        Raises:
+            UserError: the loss is not finite, or a checkpoint cannot be written.
+        """
+        self.resume()
+        if self.config["train_neg_sample_args"].get("dynamic"):
+            train_data.get_model(self.model)
+        writer = self._tensorboard()
+        for epoch in range(self.next_epoch, self.epochs):
+            if self.is_finished:
+                break
+            started = time.perf_counter()
+            self.seed_epoch(epoch, train_data)
+            self.before_epoch(epoch, train_data)
+            losses = self._train_epoch(epoch, train_data, show_progress)
+            record = {
+                "epoch": epoch,
+                "loss": losses,
+                "train_seconds": time.perf_counter() - started,
+            }
+            is_best = False
+            if (epoch + 1) % max(1, min(self.config["eval_step"], self.epochs)) == 0:
+                record["valid"] = self.evaluate(valid_data)
+                is_best = self._note_score(epoch, record["valid"])
+            record["seconds"] = time.perf_counter() - started
+            self.history.append(record)
+            self.next_epoch = epoch + 1
+            self._note_memory()
+            self._save(is_best)
+            self._report(record, is_best, writer)
+        if writer:
+            writer.close()
+        return self.best_score, self.best_valid
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the stopping rule, or the number of epochs, ends the training."""
+        return self.bad_evaluations > self.config["stopping_step"] or self.next_epoch >= self.epochs
+
+    @property
+    def seconds(self) -> float:
+        """Time of all epochs so far, those before a kill included."""
+        return sum(record["seconds"] for record in self.history)
+
+    def before_epoch(self, epoch: int, train_data) -> None:
+        """A place for models that prepare something before each epoch."""
+
+    def seed_epoch(self, epoch: int, train_data) -> None:
+        """Seed all generators for one epoch, so that no state of theirs needs to be kept."""
+        seed = self.config["seed"] * 1_000_003 + epoch
+        init_seed(seed % 2**32, self.config["reproducibility"])
+        if hasattr(train_data, "set_epoch"):
+            train_data.set_epoch(epoch)
+        else:
+            train_data.generator.manual_seed(seed)
+
+    def autocast(self):
+        """Context of a forward pass: bf16 where `precision` says so."""
+        if self.config["precision"] == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
+        self.model.train()
+        total: list[float] = []
+        names: tuple[str, ...] = getattr(self.model, "loss_names", ())
+        batches = len(train_data)
+        left = "" if not self.history else f", at most {self._time_left()} left"
+        bar = tqdm(
+            train_data,
+            total=batches,
+            desc=f"{self.title} {epoch + 1}/{self.epochs}",
+            disable=not show_progress,
+            leave=False,
+            dynamic_ncols=True,
+        )
+        count = 0
+        for interaction in bar:
+            self.optimizer.zero_grad(set_to_none=True)
+            with self.autocast():
+                parts = self.model.calculate_loss(interaction.to(self.device))
+            parts = parts if isinstance(parts, tuple) else (parts,)
+            loss = sum(parts)
+            values = [float(part.detach()) for part in parts]
+            if not math.isfinite(sum(values)):
+                raise UserError(
+                    f"epoch {epoch + 1}: the training loss is {sum(values)}; "
+                    "try a lower --learning_rate or --clip_grad_norm='{max_norm: 1.0}'"
+                )
+            loss.backward()
+            if self.config["clip_grad_norm"]:
+                nn.utils.clip_grad_norm_(self.model.parameters(), **self.config["clip_grad_norm"])
+            self.optimizer.step()
+            total = values if not total else [a + b for a, b in zip(total, values, strict=True)]
+            count += 1
+            if len(names) != len(total):
+                names = tuple(f"loss{i + 1}" for i in range(len(total)))
+            if show_progress and count % 10 == 1:
+                shown = " ".join(f"{n} {v / count:.4f}" for n, v in zip(names, total, strict=True))
+                bar.set_postfix_str(f"{shown}{self._best_text()}{left}")
+        return {name: value / max(count, 1) for name, value in zip(names, total, strict=True)}
+
+    @torch.no_grad()
+    def rank(self, data: RankingLoader) -> Ranks:
+        """Rank of every target of a split among all items, ties counted half."""
+        self.model.eval()
+        users, targets, ranks = [], [], []
+        for batch in data:
+            with self.autocast():
+                scores = self._scores(batch.interaction.to(self.device), data.dataset.item_num)
+            excluded = batch.excluded
+            if excluded is not None:
+                excluded = tuple(index.to(self.device) for index in excluded)
+            rank = rank_of_targets(scores.float(), batch.target.to(self.device), excluded=excluded)
+            users.append(batch.user)
+            targets.append(batch.target)
+            ranks.append(rank.cpu())
+        return Ranks(torch.cat(users).numpy(), torch.cat(targets).numpy(), torch.cat(ranks).numpy())
+
+    def evaluate(self, data: RankingLoader) -> dict[str, float]:
+        """The configured metrics of a split with the present weights, by users."""
+        return self.metrics(self.rank(data))
+
+    def metrics(self, ranks: Ranks) -> dict[str, float]:
+        """The configured metrics of given ranks."""
+        return evaluate(ranks, self.config["metrics"], self.config["topk"])
+
+    def _scores(self, interaction: Interaction, n_items: int) -> Tensor:
+        try:
+            return self.model.full_sort_predict(interaction).view(-1, n_items)
+        except NotImplementedError:
+            return self._scores_by_pairs(interaction, n_items)
+
+    def _scores_by_pairs(self, interaction: Interaction, n_items: int) -> Tensor:
+        # Some RecBole models score only given pairs: ask for each row with every item.
+        items = torch.arange(n_items, device=self.device)
+        rows = []
+        for i in range(len(interaction)):
+            pairs = interaction[i : i + 1].repeat(n_items)
+            pairs.update(Interaction({self.config["ITEM_ID_FIELD"]: items}))
+            rows.append(self.model.predict(pairs))
+        return torch.stack(rows)
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        name = self.config["learner"].lower()
+        if name not in _OPTIMIZERS:
+            raise UserError(f"learner: {name!r} is none of {', '.join(sorted(_OPTIMIZERS))}")
+        return _OPTIMIZERS[name](
+            [p for p in self.model.parameters() if p.requires_grad],
+            lr=self.config["learning_rate"],
+            weight_decay=self.config["weight_decay"],
+        )
+
+    def _note_score(self, epoch: int, valid: dict[str, float]) -> bool:
+        if self.metric not in valid:
+            raise UserError(
+                f"valid_metric: {self.config['valid_metric']} is not among metrics and topk "
+                f"({', '.join(valid)})"
+            )
+        score = valid[self.metric]
+        is_best = score >= self.best_score if self.bigger else score <= self.best_score
+        if is_best:
+            self.best_score, self.best_epoch, self.best_valid = score, epoch, valid
+            self.bad_evaluations = 0
+        else:
+            self.bad_evaluations += 1
+        return is_best
+
+    def _note_memory(self) -> None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if self.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self.device) / 2**20
+        self.peak_memory_mib = max(self.peak_memory_mib, peak)
+
+    def _weights(self) -> dict[str, Any]:
+        return {
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+        }
+
+    def _save(self, is_best: bool) -> None:
+        # The best weights first: a kill between the two files repeats this epoch and finds the
+        # same best again.
+        if is_best and self.folder is None:
+            weights = self._weights()
+            weights["state_dict"] = {k: v.clone() for k, v in weights["state_dict"].items()}
+            self._best_weights = weights
+        if self.folder is None:
+            return
+        if is_best:
+            save_checkpoint(self.folder / BEST, {**self._weights(), "epoch": self.best_epoch})
+        save_checkpoint(
+            self.folder / LAST,
+            {
+                **self._weights(),
+                "optimizer": self.optimizer.state_dict(),
+                "next_epoch": self.next_epoch,
+                "best_epoch": self.best_epoch,
+                "best_score": self.best_score,
+                "best_valid": self.best_valid,
+                "bad_evaluations": self.bad_evaluations,
+                "history": self.history,
+                "peak_memory_mib": self.peak_memory_mib,
+            },
+        )
+
+    def resume(self) -> bool:
+        """Take up `last.pt` of the folder; False where there is none."""
+        if self.folder is None or not (self.folder / LAST).is_file():
+            return False
+        state = load_checkpoint(self.folder / LAST, self.device)
+        self._load_weights(state, self.folder / LAST)
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name in (
+            "next_epoch best_epoch best_score best_valid bad_evaluations history peak_memory_mib"
+        ).split():
+            setattr(self, name, state[name])
+        self.logger.info("%s continues after epoch %d", self.folder, self.next_epoch)
+        return True
+
+    def load_best(self) -> None:
+        """Put the weights of the best epoch into the model."""
+        if self.folder is None:
+            self._load_weights(self._best_weights, "memory")
+        else:
+            self.load_weights(self.folder / BEST)
+
+    def load_weights(self, path: Path) -> None:
+        """Put the weights of a checkpoint into the model.
+
+        Raises:
+            UserError: unreadable, or made for another model or dataset.
+        """
+        self._load_weights(load_checkpoint(path, self.device), path)
+
+    def _load_weights(self, state: dict[str, Any], path: Path | str) -> None:
+        own = self.model.state_dict()
+        given = state["state_dict"]
+        for name in own.keys() | given.keys():
+            shapes = [tuple(d[name].shape) if name in d else None for d in (given, own)]
+            if shapes[0] != shapes[1]:
+                raise UserError(
+                    f"{path}: made for another model or dataset: {name} is {shapes[0]}, "
+                    f"this run has {shapes[1]}"
+                )
+        self.model.load_state_dict(given)
+        self.model.load_other_parameter(state["other_parameter"])
+
+    def _tensorboard(self):
+        if self.folder is None or not self.config["tensorboard"]:
+            return None
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.next_epoch)
+
+    def _report(self, record: dict[str, Any], is_best: bool, writer) -> None:
+        losses = " ".join(f"{name} {value:.4f}" for name, value in record["loss"].items())
+        text = f"{self.title} {record['epoch'] + 1}/{self.epochs}: {losses}"
+        if "valid" in record:
+            text += f", valid {self.metric} {record['valid'][self.metric]:.4f}"
+            text += " (best)" if is_best else self._best_text()
+        self.logger.info("%s, %.1f s", text, record["seconds"])
+        if writer:
+            for name, value in record["loss"].items():
+                writer.add_scalar(f"Loss/Train/{name}", value, record["epoch"])
+            for name, value in record.get("valid", {}).items():
+                writer.add_scalar(f"Valid/{name}", value, record["epoch"])
+            writer.flush()
+
+    def _best_text(self) -> str:
+        if self.best_epoch < 0:
+            return ""
+        return f", best {self.metric} {self.best_score:.4f} in epoch {self.best_epoch + 1}"
+
+    def _time_left(self) -> str:
+        # At most: patience may end it sooner, at the soonest after the evaluations it still has.
+        left = (self.epochs - self.next_epoch) * self.seconds / len(self.history)
+        hours, minutes = divmod(int(left) // 60, 60)
+        return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain containers, whole or not at all."""
+    with atomic_write(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote; nothing in the file is executed.
+
+    Raises:
+        UserError: absent, cut short, or not such a file.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such checkpoint") from error
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise UserError(f"{path}: not a readable checkpoint; --fresh starts anew") from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise UserError(f"{path}: not a checkpoint of this package")
+    return state

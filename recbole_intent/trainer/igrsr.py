@@ -1,0 +1,112 @@
+"""IGR-SR's loop: pre-train the distiller's encoder once, keep it, then train as usual."""
+
+import copy
+from pathlib import Path
+
+from recbole.utils import init_seed
+
+from recbole_intent.config import Config
+from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
+from recbole_intent.errors import UserError
+from recbole_intent.files import fingerprint, folder_lock, write_json
+from recbole_intent.model.sequential_recommender.sasrec import SASRec
+from recbole_intent.trainer.base import BEST, LAST, Trainer, load_checkpoint
+
+# What the encoder's training depends on besides its own shape: data, split, batches, stopping.
+_SHARED_KEYS = (
+    "seed dataset ITEM_ID_FIELD USER_ID_FIELD TIME_FIELD MAX_ITEM_LIST_LENGTH load_col "
+    "user_inter_num_interval item_inter_num_interval val_interval filter_inter_by_user_or_item "
+    "rm_dup_inter eval_args noise windows mask_history epochs train_batch_size learner "
+    "learning_rate weight_decay clip_grad_norm eval_step stopping_step valid_metric topk metrics "
+    "precision"
+).split()
+
+
+class IGRSRTrainer(Trainer):
+    """Gives IGRSR's distiller a trained encoder before the first epoch.
+
+    The encoder is a small SASRec trained on the same training split (and stopped by the same
+    validation rule), then frozen. It is kept in `<checkpoint_dir>/distillers/` under a name made
+    of the dataset, the width, the seed and a fingerprint of data and settings, and every later
+    run with the same reuses it; a run that starts at the same time waits for it.
+    """
+
+    def fit(self, train_data, valid_data: RankingLoader, show_progress: bool = False):
+        """As `Trainer.fit`; an interrupted pre-training continues as well."""
+        has_encoder = self.folder is not None and (self.folder / LAST).is_file()
+        if self.model.use_lid and not has_encoder:
+            self.model.load_distiller(self._encoder(train_data, valid_data, show_progress))
+            self.model.to(self.device)
+        return super().fit(train_data, valid_data, show_progress)
+
+    def _encoder(self, train_data, valid_data: RankingLoader, show_progress: bool) -> dict:
+        path = self.config["lid_checkpoint"]
+        if path != "auto":
+            self.logger.info("distiller: weights of %s", path)
+            return load_checkpoint(Path(path), self.device)["state_dict"]
+        if not isinstance(train_data, SequenceTrainLoader):
+            raise UserError(
+                "lid_checkpoint: auto pre-trains on fast_sequences: True; "
+                "give lid_checkpoint=PATH, or leave fast_sequences on"
+            )
+        config = self.encoder_config()
+        folder = self._encoder_folder(config, train_data)
+        with folder_lock(folder, wait=True):
+            if not (folder / "done.json").is_file():
+                self.logger.info(
+                    "distiller: pre-training a SASRec of width %d in %s",
+                    config["hidden_size"],
+                    folder,
+                )
+                self._pretrain(config, folder, train_data, valid_data, show_progress)
+            else:
+                self.logger.info("distiller: reusing %s", folder)
+            return load_checkpoint(folder / BEST, self.device)["state_dict"]
+
+    def encoder_config(self) -> Config:
+        """The configuration of the encoder's SASRec: this run's, with the encoder's own shape."""
+        config = copy.deepcopy(self.config)
+        for key, value in self.model.distiller_config(self.config).items():
+            config[key] = value
+        config["model"] = "SASRec"
+        config["passes"] = self.config["distiller_passes"]
+        config["compile"] = False
+        return config
+
+    def _encoder_folder(self, config: Config, train_data) -> Path:
+        keys = (*_SHARED_KEYS, "passes", *self.model.distiller_config(self.config))
+        values = config.plain()
+        dataset = train_data._dataset
+        digest = fingerprint(
+            [
+                {key: values.get(key) for key in keys},
+                dataset.item_num,
+                fingerprint(dataset.clean_items.tolist()),
+                fingerprint(dataset.inter_feat[dataset.iid_field].tolist()),
+            ]
+        )
+        name = f"{config['dataset']}-{config['hidden_size']}-{config['seed']}-{digest[:10]}"
+        return Path(self.config["checkpoint_dir"]) / "distillers" / name
+
+    def _pretrain(
+        self, config: Config, folder: Path, train_data, valid_data, show_progress: bool
+    ) -> None:
+        init_seed(config["seed"], config["reproducibility"])
+        dataset = train_data._dataset
+        loader = SequenceTrainLoader(config, dataset, None, trim=True, shares=True, shuffle=True)
+        model = SASRec(config, dataset).to(self.device)
+        trainer = Trainer(config, model, folder, title="distiller")
+        score, valid = trainer.fit(loader, valid_data, show_progress)
+        if trainer.best_epoch < 0:
+            raise UserError("distiller: no epoch was validated; is eval_step above epochs?")
+        write_json(
+            folder / "done.json",
+            {"valid": valid, "best_epoch": trainer.best_epoch + 1, "seconds": trainer.seconds},
+        )
+        self.logger.info(
+            "distiller: %s %.4f in epoch %d, %.1f min",
+            trainer.metric,
+            score,
+            trainer.best_epoch + 1,
+            trainer.seconds / 60,
+        )

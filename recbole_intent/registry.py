@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from recbole_intent import compat

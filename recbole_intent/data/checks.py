@@ -2,11 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from pandas._libs.parsers import STR_NA_VALUES
 
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.errors import UserError
 
+# What pandas, and so RecBole, reads as a missing value (documented at `pandas.read_csv`).
+MISSING = frozenset(
+    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|"
+    "null|".split("|")
+)
 KEY = ("user_id", "item_id", "timestamp", "position")
 
 
@@ -87,7 +91,7 @@ def check_items_known(raw: RawData) -> None:
         UserError: naming the first item that it lacks.
     """
     items = raw.interactions["item_id"].cat.remove_unused_categories().cat.categories
-    unknown = items[~np.isin(items.to_numpy(), raw.items["item_id"].to_numpy())]
+    unknown = items[~items.isin(raw.items["item_id"])]  # by hash: numpy's isin compares all pairs
     if len(unknown):
         row = int((raw.interactions["item_id"] == unknown[0]).to_numpy().argmax())
         raise UserError(
@@ -116,7 +120,7 @@ def check_lengths(raw: RawData) -> None:
 def _misread(name: str) -> bool:
     """Tell whether RecBole's reader would take an id for missing, or cut or join fields at it."""
     return (
-        name in STR_NA_VALUES
+        name in MISSING
         or name != name.strip()
         or name.startswith('"')
         or not set(name).isdisjoint("\t\r\n")

@@ -71,7 +71,6 @@ def fetch(url: str, target: Path, *, size: int | None = None, sha256: str | None
     """
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     tag = target.with_name(target.name + ".part.etag")
     total = _transfer(url, part, tag)
@@ -102,7 +101,12 @@ def fetch(url: str, target: Path, *, size: int | None = None, sha256: str | None
 def unprepared_message(dataset: str) -> str:
     """Say in one line what to do for a run on a dataset that is not prepared yet."""
     home = _home(dataset)
-    if "recbole_example" in home or (home.get("files") and not home.get("by_hand")):
+    if "recbole_example" in home:
+        return (
+            f"dataset {dataset!r} is not prepared; run: {COMMAND.format(dataset=dataset)} "
+            f"(no network is needed: {how_to_get(dataset)})"
+        )
+    if home.get("files") and not home.get("by_hand"):
         return (
             f"dataset {dataset!r} is not prepared; run: {COMMAND.format(dataset=dataset)} "
             f"- or, without a network: {how_to_get(dataset)}"
@@ -115,7 +119,7 @@ def how_to_get(dataset: str) -> str:
     home = _home(dataset)
     command = COMMAND.format(dataset=dataset) + " --source=PATH"
     if "recbole_example" in home:
-        return f"the files come with RecBole's own wheel; other files: {command}"
+        return f"the files come with RecBole's own wheel; for other files: {command}"
     if not home:
         return f"get its raw files and run: {command}"
     names = " and ".join(
@@ -159,6 +163,7 @@ def _transfer(url: str, part: Path, tag: Path) -> int | None:
 
 
 def _receive(response: HTTPResponse, part: Path, tag: Path, have: int) -> int | None:
+    part.parent.mkdir(parents=True, exist_ok=True)
     span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
     resumed = response.status == 206 and span is not None and int(span[1]) == have
     announced = response.headers.get("Content-Length")

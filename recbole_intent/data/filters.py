@@ -41,7 +41,7 @@ def with_text(raw: RawData) -> np.ndarray:
         )
     told = (raw.items[columns] != "").any(axis=1)
     items = raw.interactions["item_id"].cat
-    known = np.isin(items.categories.to_numpy(), raw.items["item_id"][told].to_numpy())
+    known = items.categories.isin(raw.items["item_id"][told])
     return known[items.codes.to_numpy()]
 
 

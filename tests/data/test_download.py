@@ -52,7 +52,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.requests, server.cut_after = {"/x.bin": CONTENT}, [], None
     server.url = f"http://127.0.0.1:{server.server_port}"
@@ -159,6 +160,7 @@ class TestDownload:
             prepare("mine", data_path=tmp_path)
         message = str(caught.value)
         assert "\n" not in message
+        assert not (tmp_path / "mine").exists()
         assert "get reviews.json.gz from https://page.example, then run: " in message
         assert message.endswith("python run_recbole_intent.py prepare --dataset=mine --source=PATH")
 

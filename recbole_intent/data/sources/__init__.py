@@ -30,10 +30,11 @@ def detect(path: Path, columns: dict[str, str] | None = None) -> ModuleType:
         columns: our column name → its name in the file, where they differ.
 
     Returns:
-        A module with `FORM`, `recognises(path, columns)` and `read(path, columns)`.
+        A module with `FORM`, `COLUMNS`, `recognises(path, columns)` and `read(path, columns)`.
 
     Raises:
-        UserError: the path is absent, holds nothing or an empty file, or has no known form.
+        UserError: the path is absent, holds nothing or an empty file, or has no known form; or
+            the form has no such columns to map.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give the raw data by --source=PATH")
@@ -45,6 +46,7 @@ def detect(path: Path, columns: dict[str, str] | None = None) -> ModuleType:
             raise UserError(f"{file}: the file is empty; fetch it again or take it away")
     for source in SOURCES:
         if source.recognises(path, columns or {}):
+            _check_columns(columns or {}, source, path)
             return source
     forms = "; ".join(source.FORM for source in SOURCES)
     raise UserError(f"{path}: not a known form of raw data; known are: {forms}")
@@ -53,3 +55,13 @@ def detect(path: Path, columns: dict[str, str] | None = None) -> ModuleType:
 def read(path: Path, columns: dict[str, str] | None = None) -> RawData:
     """Read raw data of any known form (see `detect` for arguments and errors)."""
     return detect(path, columns).read(path, columns or {})
+
+
+def _check_columns(columns: dict[str, str], source: ModuleType, path: Path) -> None:
+    for name in columns:
+        if name not in source.COLUMNS:
+            known = ", ".join(sorted(source.COLUMNS)) or "none"
+            raise UserError(
+                f"--columns={name}={columns[name]}: {path} ({source.FORM}) has no such column to "
+                f"name; these can be named: {known}"
+            )

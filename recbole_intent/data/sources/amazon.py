@@ -33,9 +33,12 @@ FIELDS_2023 = {
     "timestamp": "timestamp",
     "rating": "rating",
 }
+COLUMNS = frozenset(FIELDS_2014)
+# A field that no other data set has; so that mapped columns do not make any JSON an Amazon file.
+MARKS = {"asin": {"reviewerID", "asin"}, "parent_asin": {"parent_asin"}}
 MS_PER_SECOND = 1000
 ITEM_KEY = re.compile(r"""["'](?:parent_asin|asin)["']\s*:\s*["']([^"']+)["']""")
-PRICE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+PRICE = re.compile(r"(?:from )?\$?(\d+(?:,\d{3})*(?:\.\d+)?)")
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
@@ -70,12 +73,17 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
 
 def meta_file(path: Path) -> Path | None:
     """Find the file of item records in a folder: they name a product and a title, no reviewer."""
-    for file in files_in(path):
-        keys = keys_of(file)
-        reviewer = keys & {"reviewerID", "user_id"}
-        if keys & {"asin", "parent_asin"} and not reviewer:
-            return file
-    return None
+    found = [
+        file
+        for file in files_in(path)
+        if (keys := keys_of(file)) & {"asin", "parent_asin"}
+        and not keys & {"reviewerID", "user_id"}
+    ]
+    if len(found) > 1:
+        raise UserError(
+            f"{path}: {found[0].name} and {found[1].name} both describe items; keep one of them"
+        )
+    return found[0] if found else None
 
 
 def read_items(file: Path, wanted: set[str]) -> pd.DataFrame:
@@ -108,7 +116,7 @@ def _fields(file: Path, columns: dict[str, str]) -> dict[str, str] | None:
     for fields in (FIELDS_2014, FIELDS_2023):
         needed = {**fields, **columns}
         # both ids must be there; a missing time is reported by name when reading
-        if {needed["user_id"], needed["item_id"]} <= keys and keys & {*fields.values(), "asin"}:
+        if {needed["user_id"], needed["item_id"]} <= keys and keys & MARKS[fields["item_id"]]:
             return fields
     return None
 
@@ -140,6 +148,7 @@ def _categories(value: Any) -> str:
 
 
 def _price(value: Any) -> float:
-    # 2018 and 2023 write "$1,299.00", "from 4.99" or a range, of which the lower end is taken
-    match = PRICE.search(str(value)) if value is not None else None
-    return float(match[0].replace(",", "")) if match else float("nan")
+    # 2018 and 2023 write "$1,299.00", "from 4.99" or a range, of which the lower end is taken;
+    # where the crawl went wrong, a style sheet stands here, with numbers further on
+    match = PRICE.match(str(value)) if value is not None else None
+    return float(match[1].replace(",", "")) if match else float("nan")

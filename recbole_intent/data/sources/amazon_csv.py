@@ -22,6 +22,7 @@ from recbole_intent.errors import UserError
 FORM = "Amazon 2023 CSV (user_id,parent_asin,rating,timestamp; also train/valid/test files)"
 # Equal times keep file order, so the parts of a split must be read in the order of time.
 PARTS = ("train", "valid", "test")
+COLUMNS = amazon.COLUMNS
 MS_PER_SECOND = 1000
 
 

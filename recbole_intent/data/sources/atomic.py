@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_intent.data.sources.raw import RawData
+from recbole_intent.data.sources.raw import TYPES, RawData
 from recbole_intent.data.sources.reading import (
     files_in,
     first_line,
@@ -20,6 +20,8 @@ from recbole_intent.data.sources.reading import (
 from recbole_intent.errors import UserError
 
 FORM = "RecBole's atomic files (.inter, with .item and .user beside it)"
+COLUMNS = frozenset(TYPES)
+TEXT = COLUMNS - {"user_id", "item_id", "timestamp", "rating"}
 TYPED = re.compile(r"[^:\t]+:(token|token_seq|float|float_seq)")
 
 
@@ -47,7 +49,8 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
     tables = {}
     for suffix, key in ((".item", "item_id"), (".user", "user_id")):
         for other in _files(path, suffix)[:1]:
-            tables[suffix] = (other, _read(other, columns, types, (key,)))
+            needed = (key, *(set(columns) & TEXT)) if suffix == ".item" else (key,)
+            tables[suffix] = (other, _read(other, columns, types, needed))
     items_file, items = tables.get(".item", (None, None))
     users = tables.get(".user", (None, None))[1]
     return RawData(interactions.assign(file=0), items, [file], items_file, users, types)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from recbole_intent.errors import UserError
 
-HEAD_BYTES = 1 << 20
+HEAD_BYTES = 1 << 18
 
 
 def files_in(path: Path) -> list[Path]:
@@ -71,12 +71,12 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def head(path: Path) -> str:
-    """Give the beginning of a file (at most 1 MiB of text), for telling what form it has."""
+    """Give the beginning of a file (at most 256 KiB), for telling what form it has."""
     stat = path.stat()
     return _head(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)  # every source asks for the same heads; size and time guard against change
+@lru_cache(maxsize=32)  # every source asks for the same heads; size and time guard against change
 def _head(path: Path, _size: int, _mtime: int) -> str:
     with opened(path) as binary:
         return binary.read(HEAD_BYTES).decode("utf-8", errors="replace").removeprefix("\ufeff")

@@ -16,6 +16,7 @@ from recbole_intent.data.sources.reading import files_in, first_line, head, line
 from recbole_intent.errors import UserError
 
 FORM = "plain lines 'user item item ...' (with item2attributes.json beside them)"
+COLUMNS: frozenset[str] = frozenset()  # nothing has a name here
 # Every id holds a digit: this tells a line of ids from a line of prose.
 IDS = re.compile(r"(?=\S*\d)[\w-]+(?: +(?=\S*\d)[\w-]+)+ *")
 ATTRIBUTES = re.compile(r'\s*\{\s*"[^"]+"\s*:\s*\[')

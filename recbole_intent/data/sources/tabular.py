@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_intent.data.sources.raw import RawData
+from recbole_intent.data.sources.raw import TYPES, RawData
 from recbole_intent.data.sources.reading import (
     files_in,
     first_line,
@@ -21,6 +21,7 @@ from recbole_intent.errors import UserError
 
 FORM = "tables with a header line (interactions.tsv: user_id, item_id, position or timestamp)"
 KEYS = ("user_id", "item_id", "timestamp", "position", "rating")
+COLUMNS = frozenset(KEYS) | set(TYPES)
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
@@ -53,6 +54,8 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
     interactions = read_interactions(file, _separator(file), columns)
     items = None
     if items_file is not None:
+        text = {ours: theirs for ours, theirs in columns.items() if ours not in KEYS}
+        require(_header(items_file), text, items_file)
         frame = read_table(items_file, _separator(items_file), set())
         items = tidy_items(frame.rename(columns={v: k for k, v in columns.items()}), items_file)
     return RawData(interactions, items, [file], items_file)

@@ -14,6 +14,7 @@ from recbole_intent.errors import UserError
 
 FORM = "Yelp's JSON (yelp_academic_dataset_review.json, with ..._business.json for text)"
 FIELDS = {"user_id": "user_id", "item_id": "business_id", "timestamp": "date", "rating": "stars"}
+COLUMNS = frozenset(FIELDS)
 ITEM_KEYS = ("city", "state")
 
 

@@ -92,3 +92,22 @@ def test_column_mapping(write):
     review = {"reviewerID": "u", "asin": "B1", "unixReviewTime": 1, "when": 7}
     raw = read(write("reviews.json", [review]), {"timestamp": "when"})
     assert raw.interactions["timestamp"].tolist() == [7]
+
+
+def test_mapped_columns_do_not_make_any_json_an_amazon_file(write):
+    path = write("log.json", [{"uid": "u", "iid": "i", "timestamp": 5}])
+    with pytest.raises(UserError, match="not a known form"):
+        read(path, {"user_id": "uid", "item_id": "iid"})
+
+
+def test_two_meta_files(write):
+    write("meta_a.json", META_2014)
+    write("meta_b.json", META_2014)
+    with pytest.raises(UserError, match=r"meta_a\.json and meta_b\.json both describe items"):
+        read(write("reviews.json", REVIEWS_2014).parent)
+
+
+def test_a_style_sheet_is_no_price(write):
+    write("meta.json", [{"asin": "B1", "title": "T", "price": ".a-box { top: 5px }"}])
+    items = read(write("reviews.json", REVIEWS_2014).parent).items
+    assert math.isnan(items["price"].iloc[0])

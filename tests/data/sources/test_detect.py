@@ -47,6 +47,17 @@ def test_unknown_form_lists_the_known_ones(write):
         detect(path)
 
 
+def test_columns_that_a_form_does_not_have(write):
+    path = write("x.txt", HEADS[sequences])
+    with pytest.raises(
+        UserError, match=r"--columns=user_id=who: .*x\.txt.*these can be named: none"
+    ):
+        detect(path, {"user_id": "who"})
+    path = write("x.tsv", HEADS[tabular])
+    with pytest.raises(UserError, match=r"--columns=usr=who.*named: .*item_id.*user_id"):
+        detect(path, {"usr": "who"})
+
+
 def test_absent_path_and_empty_folder(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such file"):
         detect(tmp_path / "nowhere")

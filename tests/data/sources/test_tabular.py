@@ -51,6 +51,14 @@ def test_item_that_stands_twice(write):
         read(path.parent)
 
 
+def test_mapped_text_column(write):
+    write("items.tsv", "item_id\tname\na\tA\n")
+    folder = write("interactions.tsv", ROWS).parent
+    assert read(folder, {"title": "name"}).items["title"].tolist() == ["A"]
+    with pytest.raises(UserError, match=r"items\.tsv: no column 'label'.*--columns=title=NAME"):
+        read(folder, {"title": "label"})
+
+
 def test_truncated_gzip(write):
     rng = random.Random(0)
     rows = "".join(f"u{rng.random()}\ti{rng.random()}\t0\t5\n" for _ in range(50_000))

@@ -4,7 +4,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from recbole_intent.errors import UserError
 
@@ -100,20 +99,46 @@ def parse_arguments(argv: Sequence[str]) -> tuple[dict[str, str], set[str]]:
 
 
 def _prepare(argv: list[str]) -> int:
+    from recbole_intent.data.dataset_properties import paper_counts
     from recbole_intent.data.prepare import prepare
 
+    arguments = vars(_prepare_parser().parse_args(argv))
+    statistics = prepare(**arguments)
+    print(statistics.table(paper_counts(arguments["dataset"])))
+    return 0
+
+
+def _prepare_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run_recbole_intent.py prepare",
-        description="Turn raw files into atomic files in dataset/<name>/.",
+        description="Turn raw files into atomic files in dataset/<name>/, and count them.",
+        epilog="Sources: Amazon 2014, 2018 and 2023 reviews, Yelp, tables with a header line, "
+        "`user item item …` lines, RecBole's atomic files; recognised by content.",
         allow_abbrev=False,
     )
-    parser.add_argument("--dataset", required=True, help="name to give the dataset")
-    parser.add_argument("--source", help="raw file or folder; downloaded when not given")
-    parser.add_argument("--output", help="folder for the atomic files; dataset/<name> if not given")
-    arguments: dict[str, Any] = vars(parser.parse_args(argv))
-    statistics = prepare(**arguments)
-    print(statistics)
-    return 0
+    option = parser.add_argument
+    option("--dataset", required=True, help="name to give the dataset")
+    option("--source", help="raw file or folder; the public files are downloaded if not given")
+    option("--output", help="folder for the atomic files; DATA_PATH/DATASET if not given")
+    option("--data_path", default="dataset", help="parent folder of datasets (dataset)")
+    option("--k_core", type=int, help="least interactions of every user and item")
+    option("--min_rating", type=float, help="least rating; lower ones are no interactions")
+    option("--columns", type=_columns, help="ours=theirs,…: column names where they differ")
+    # None, not False, where a flag is absent: the dataset's own options then hold.
+    for name, text in (
+        ("drop_without_text", "drop items with neither title nor description"),
+        ("drop_duplicates", "keep the first of equal rows"),
+        ("fill_items", "give empty text to items that the items file lacks"),
+    ):
+        option(f"--{name}", action="store_true", default=None, help=text)
+    return parser
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(ours and theirs for ours, _, theirs in pairs):
+        raise UserError(f"--columns={text}: expected user_id=theirs,item_id=theirs,…")
+    return {ours: theirs for ours, _, theirs in pairs}
 
 
 def _demo(argv: list[str]) -> int:

@@ -26,6 +26,12 @@ _OPTIONAL_KEYS = frozenset(
     "discretization local_rank nproc numerical_features reg_weight seq_len".split()
 )
 
+# Parts of keys that are mappings; RecBole passes over others in silence.
+_PARTS = {
+    "eval_args": ("split", "order", "group_by", "mode"),
+    "train_neg_sample_args": ("distribution", "sample_num", "alpha", "dynamic", "candidate_num"),
+}
+
 
 class Config(RecBoleConfig):
     """Configuration of one run.
@@ -65,6 +71,9 @@ class Config(RecBoleConfig):
                 raise
             raise UserError(f"configuration: {' '.join(str(error).split())}") from error
         self._check_keys(allow_unknown)
+        self._check_types()
+        # A class of the user may have the name of one in the table: the name alone is not enough.
+        self["model_class"] = f"{model_class.__module__}:{model_class.__qualname__}"
 
     def _value_given(self, key: str, given: Mapping[str, Any], default: Any) -> Any:
         for path in self._config_files:
@@ -103,6 +112,15 @@ class Config(RecBoleConfig):
 
     def _get_final_config_dict(self) -> dict:
         final = super()._get_final_config_dict()
+        # A part of `eval_args` changes that part; RecBole would fill the rest with its own defaults.
+        given = self.external_config_dict.get("eval_args", {})
+        if isinstance(given, Mapping):
+            final["eval_args"] = {**self.internal_config_dict["eval_args"], **given}
+        if final.get("selected_features") and "load_col" not in self.external_config_dict:
+            # Models that read item features say which; so these columns are loaded.
+            columns = dict(final["load_col"] or {})
+            columns["item"] = [final["ITEM_ID_FIELD"], *final["selected_features"]]
+            final["load_col"] = columns
         if (
             final["MODEL_TYPE"] == ModelType.SEQUENTIAL
             and final.get("loss_type") == "CE"
@@ -149,6 +167,20 @@ class Config(RecBoleConfig):
             where = f"{self._origin[key]}: {key}" if key in self._origin else f"--{key}"
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"{where}: unknown key{hint} (--allow-unknown accepts it)")
+        for key, parts in _PARTS.items():
+            for part in self.external_config_dict.get(key) or ():
+                if part not in parts:
+                    raise UserError(f"{key}: unknown part {part!r}; known are {', '.join(parts)}")
+
+    def _check_types(self) -> None:
+        """A word where the default is a number, or anything else where it is True or False."""
+        for key, value in self.external_config_dict.items():
+            default = self.internal_config_dict.get(key)
+            where = f"{self._origin[key]}: {key}" if key in self._origin else f"--{key}"
+            if isinstance(default, bool) and not isinstance(value, bool):
+                raise UserError(f"{where}: {value!r} is neither True nor False")
+            if isinstance(default, int | float) and isinstance(value, str):
+                raise UserError(f"{where}: {value!r} is not a number")
 
     def plain(self) -> dict[str, Any]:
         """All values as plain containers, for YAML and fingerprints; sorted by key."""
@@ -205,4 +237,5 @@ def parse_value(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_FloatLoader)
     except yaml.YAMLError as error:
-        raise UserError(f"cannot read the value {text!r}: {error}") from error
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise UserError(f"cannot read the value {text!r}: {problem}") from error

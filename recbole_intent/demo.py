@@ -14,11 +14,15 @@ _RUNS = (
 
 def demo() -> int:
     """Train both, print their metrics side by side and where the results lie; returns 0."""
-    print("ml-100k: 943 users, 1,682 films, 100,000 ratings in time order; leave-one-out, all films")
+    print(
+        "ml-100k: 943 users, 1,682 films, 100,000 ratings in time order; leave-one-out, all films"
+    )
     print("ranked, history not masked. The epoch is chosen on validation, test is read once.\n")
     runs = [run(name, "ml-100k", overrides={**_SHARED, **own}) for name, own in _RUNS]
     print(metric_table([done.result for done in runs]))
     for done in runs:
-        again = " (finished before; --fresh on its own command runs it anew)" if done.reported else ""
+        again = (
+            " (finished before; --fresh on its own command runs it anew)" if done.reported else ""
+        )
         print(f"results of {done.result['model']}: {done.folder}{again}")
     return 0

@@ -48,7 +48,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
     Raises:
         UserError: the dataset is not prepared, or its files are not usable.
     """
-    files = _check_files(config)
+    files = check_files(config)
     is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     # Files that are already split hold padded rows of their own: RecBole's path reads them.
     indexed = is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
@@ -63,7 +63,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
                 f"dataset {config['dataset']}: the {name} split is empty; "
                 "leave-one-out needs users with at least 4 interactions (prepare --k_core=5)"
             )
-    samplers = create_samplers(config, dataset, (train, valid, test))
+    samplers = create_samplers(config, dataset, [train, valid, test])
     noise = _noise(config)
     if noise and not indexed:
         raise UserError("noise: needs a sequential model with fast_sequences: True")
@@ -101,8 +101,21 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         train=loader,
         valid=ranking["valid"],
         test=ranking["test"],
-        fingerprint=fingerprint({path.name: file_sha256(path) for path in files}),
+        fingerprint=_fingerprint(files),
     )
+
+
+def data_fingerprint(config: Config) -> str:
+    """SHA-256 of the atomic files that a run with this configuration would read.
+
+    Raises:
+        UserError: the dataset is not prepared, or its files are not usable.
+    """
+    return _fingerprint(check_files(config))
+
+
+def _fingerprint(files: list[Path]) -> str:
+    return fingerprint({path.name: file_sha256(path) for path in files})
 
 
 def _noise(config: Config) -> dict | None:
@@ -119,8 +132,12 @@ def _noise(config: Config) -> dict | None:
     return noise
 
 
-def _check_files(config: Config) -> list[Path]:
-    """The atomic files of the dataset, after a look at what RecBole would pass over in silence."""
+def check_files(config: Config) -> list[Path]:
+    """The atomic files of the dataset, after a look at what RecBole would pass over in silence.
+
+    Raises:
+        UserError: the dataset is not prepared, or a file lacks a column, is not UTF-8 ….
+    """
     folder, name = Path(config["data_path"]), config["dataset"]
     inter = folder / f"{name}.inter"
     if config["benchmark_filename"]:

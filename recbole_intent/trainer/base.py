@@ -19,7 +19,7 @@ from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
-from recbole_intent.files import atomic_write
+from recbole_intent.trainer.checkpoint import load_checkpoint, save_checkpoint
 
 BEST, LAST = "best.pt", "last.pt"
 
@@ -62,6 +62,7 @@ class Trainer:
         # RecBole's traditional models count instead of learning: one epoch is all.
         is_traditional = config["MODEL_TYPE"] == ModelType.TRADITIONAL
         self.epochs = 1 if is_traditional else config["epochs"]
+        self._check_metrics()
         self.optimizer = self._build_optimizer()
         self.next_epoch = 0
         self.best_epoch = -1
@@ -245,12 +246,16 @@ class Trainer:
             weight_decay=self.config["weight_decay"],
         )
 
-    def _note_score(self, epoch: int, valid: dict[str, float]) -> bool:
-        if self.metric not in valid:
+    def _check_metrics(self) -> None:
+        # Now, not after a first epoch: one made-up rank shows which metrics there will be.
+        known = self.metrics(Ranks([1], [1], [1.0]))
+        if self.metric not in known:
             raise UserError(
                 f"valid_metric: {self.config['valid_metric']} is not among metrics and topk "
-                f"({', '.join(valid)})"
+                f"({', '.join(known)})"
             )
+
+    def _note_score(self, epoch: int, valid: dict[str, float]) -> bool:
         score = valid[self.metric]
         is_best = score >= self.best_score if self.bigger else score <= self.best_score
         if is_best:
@@ -371,26 +376,3 @@ class Trainer:
         left = (self.epochs - self.next_epoch) * self.seconds / len(self.history)
         hours, minutes = divmod(int(left) // 60, 60)
         return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain containers, whole or not at all."""
-    with atomic_write(path) as temporary:
-        torch.save(state, temporary)
-
-
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote; nothing in the file is executed.
-
-    Raises:
-        UserError: absent, cut short, or not such a file.
-    """
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such checkpoint") from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise UserError(f"{path}: not a readable checkpoint; --fresh starts anew") from error
-    if not isinstance(state, dict) or "state_dict" not in state:
-        raise UserError(f"{path}: not a checkpoint of this package")
-    return state

@@ -10,7 +10,8 @@ from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint, folder_lock, write_json
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
-from recbole_intent.trainer.base import BEST, LAST, Trainer, load_checkpoint
+from recbole_intent.trainer.base import BEST, LAST, Trainer
+from recbole_intent.trainer.checkpoint import load_checkpoint
 
 # What the encoder's training depends on besides its own shape: data, split, batches, stopping.
 _SHARED_KEYS = (

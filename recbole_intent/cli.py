@@ -10,6 +10,7 @@ from recbole_intent.errors import UserError
 _USAGE = """\
 usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]
        run_recbole_intent.py prepare --dataset=DATASET [--source=PATH] [--help]
+       run_recbole_intent.py evaluate --run=FOLDER [--noise='{ratio: 0.2}'] [--mask_history=True]
        run_recbole_intent.py demo
 
 Train a model, choose its epoch on validation, test it once. The same command again continues a
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv[:1] == ["prepare"]:
             return _prepare(argv[1:])
+        if argv[:1] == ["evaluate"]:
+            return _evaluate(argv[1:])
         if argv[:1] == ["demo"]:
             return _demo(argv[1:])
         return _run(argv)
@@ -58,7 +61,7 @@ def _run(argv: list[str]) -> int:
     from recbole_intent.evaluation.report import metric_table
     from recbole_intent.experiment import run
 
-    files = [path for path in options.pop("config_files", "").replace(",", " ").split() if path]
+    files = [path.strip() for path in options.pop("config_files", "").split(",") if path.strip()]
     model, dataset = options.pop("model"), options.pop("dataset")
     output = options.pop("output", None)
     done = run(
@@ -139,6 +142,24 @@ def _columns(text: str) -> dict[str, str]:
     if not all(ours and theirs for ours, _, theirs in pairs):
         raise UserError(f"--columns={text}: expected user_id=theirs,item_id=theirs,…")
     return {ours: theirs for ours, _, theirs in pairs}
+
+
+def _evaluate(argv: list[str]) -> int:
+    options, flags = parse_arguments(argv)
+    if flags:
+        raise UserError(f"--{min(flags)}: not an option of evaluate")
+    if not options.get("run"):
+        raise UserError("--run=FOLDER is missing: the folder of a finished run")
+    from recbole_intent.config import parse_value
+    from recbole_intent.evaluate import evaluate_run
+    from recbole_intent.evaluation.report import text_table
+
+    folder = options.pop("run")
+    done = evaluate_run(folder, {key: parse_value(value) for key, value in options.items()})
+    rows = [[name, f"{value:.4f}"] for name, value in done.test.items()]
+    print(text_table(["metric", "test"], rows))
+    print(f"results: {done.path}")
+    return 0
 
 
 def _demo(argv: list[str]) -> int:

@@ -32,6 +32,12 @@ _PARTS = {
     "train_neg_sample_args": ("distribution", "sample_num", "alpha", "dynamic", "candidate_num"),
 }
 
+# Keys that RecBole computes from others, or that belong to a machine and not to a run.
+_DERIVED_KEYS = frozenset(
+    "MODEL_INPUT_TYPE MODEL_TYPE device eval_type gpu_id local_rank single_spec "
+    "test_neg_sample_args valid_metric_bigger valid_neg_sample_args".split()
+)
+
 
 class Config(RecBoleConfig):
     """Configuration of one run.
@@ -60,6 +66,7 @@ class Config(RecBoleConfig):
         allow_unknown: bool = False,
     ) -> None:
         self.spec: ModelSpec = get_spec(model)
+        self._model_given = model
         self._config_files = [str(path) for path in config_file_list or ()]
         given = dict(config_dict or {})
         fast = self._value_given("fast_sequences", given, True)
@@ -77,14 +84,14 @@ class Config(RecBoleConfig):
 
     def _value_given(self, key: str, given: Mapping[str, Any], default: Any) -> Any:
         for path in self._config_files:
-            default = _read_yaml(path).get(key, default)
+            default = read_yaml(path).get(key, default)
         return given.get(key, default)
 
     def _load_config_files(self, file_list) -> dict:
         merged: dict[str, Any] = {}
         self._origin = {}
         for path in file_list or ():
-            values = _read_yaml(path)
+            values = read_yaml(path)
             merged.update(values)
             self._origin.update(dict.fromkeys(values, str(path)))
         return merged
@@ -99,28 +106,25 @@ class Config(RecBoleConfig):
         values = super()._update_internal_config_dict(file)
         if Path(file).name == "overall.yaml":
             # Ours comes right after RecBole's, so that its model files still win over both.
-            self.internal_config_dict.update(_read_yaml(properties_dir() / "overall.yaml"))
+            self.internal_config_dict.update(read_yaml(properties_dir() / "overall.yaml"))
         return values
 
     def _load_internal_config_dict(self, model, model_class, dataset) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         for path in (f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
             if (properties_dir() / path).is_file():
-                values = _read_yaml(properties_dir() / path)
+                values = read_yaml(properties_dir() / path)
                 values.pop("prepare", None)  # facts for `prepare`, not for a run
                 self.internal_config_dict.update(values)
 
     def _get_final_config_dict(self) -> dict:
         final = super()._get_final_config_dict()
-        # A part of `eval_args` changes that part; RecBole would fill the rest with its own defaults.
+        # A part of `eval_args` changes that part; RecBole fills the rest with its own defaults.
         given = self.external_config_dict.get("eval_args", {})
         if isinstance(given, Mapping):
             final["eval_args"] = {**self.internal_config_dict["eval_args"], **given}
-        if final.get("selected_features") and "load_col" not in self.external_config_dict:
-            # Models that read item features say which; so these columns are loaded.
-            columns = dict(final["load_col"] or {})
-            columns["item"] = [final["ITEM_ID_FIELD"], *final["selected_features"]]
-            final["load_col"] = columns
+        if "load_col" not in self.external_config_dict:
+            final["load_col"] = _columns_to_load(final)
         if (
             final["MODEL_TYPE"] == ModelType.SEQUENTIAL
             and final.get("loss_type") == "CE"
@@ -131,7 +135,7 @@ class Config(RecBoleConfig):
         return final
 
     def _set_default_parameters(self) -> None:
-        data_path = self.final_config_dict["data_path"]
+        self._data_root = data_path = str(self.final_config_dict["data_path"])
         super()._set_default_parameters()
         local = Path(data_path) / self.dataset
         if (local / f"{self.dataset}.inter").is_file():
@@ -183,8 +187,46 @@ class Config(RecBoleConfig):
                 raise UserError(f"{where}: {value!r} is not a number")
 
     def plain(self) -> dict[str, Any]:
-        """All values as plain containers, for YAML and fingerprints; sorted by key."""
-        return {key: _plain(self.final_config_dict[key]) for key in sorted(self.final_config_dict)}
+        """All values as plain containers, sorted by key: a file of them gives this run again.
+
+        What follows from other values is left out, and so is the device.
+        """
+        values = {
+            key: _plain(value)
+            for key, value in sorted(self.final_config_dict.items())
+            if key not in _DERIVED_KEYS
+        }
+        values["model"] = self._model_given
+        values["data_path"] = self._data_root
+        if (values.get("train_neg_sample_args") or {}).get("distribution") == "none":
+            values["train_neg_sample_args"] = None
+        return values
+
+    @classmethod
+    def of_run(cls, folder: str | Path, overrides: Mapping[str, Any] | None = None) -> "Config":
+        """The configuration that a run left in its folder, with some values changed.
+
+        Raises:
+            UserError: no `config.yaml` there, or a value that cannot be.
+        """
+        values = {**read_yaml(Path(folder) / "config.yaml"), **(overrides or {})}
+        model, dataset = values.pop("model"), values.pop("dataset")
+        return cls(model, dataset, config_dict=values, allow_unknown=True)
+
+
+def _columns_to_load(final: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The default of `load_col`: user, item, time, and what dataset and model files ask for.
+
+    RecBole's own names `user_id` and `item_id` alone, whatever the columns are called.
+    """
+    columns = dict(final["load_col"])
+    needed = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+    usual = ("user_id", "item_id", "timestamp")
+    columns["inter"] = [*needed, *(c for c in columns["inter"] if c not in (*needed, *usual))]
+    if final.get("selected_features"):  # item features that the model reads
+        item = [*columns.get("item", [final["ITEM_ID_FIELD"]]), *final["selected_features"]]
+        columns["item"] = list(dict.fromkeys(item))
+    return columns
 
 
 def _plain(value: Any) -> Any:
@@ -197,7 +239,12 @@ def _plain(value: Any) -> Any:
     return compat.plain(value) if hasattr(value, "dtype") else str(value)
 
 
-def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+    """The `key: value` lines of a file.
+
+    Raises:
+        UserError: absent, not UTF-8, or not such YAML (with the line).
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ import yaml
 from recbole.utils import init_seed
 
 from recbole_intent import __version__
-from recbole_intent.config import Config
-from recbole_intent.data.split import SplitData, load_data
+from recbole_intent.config import Config, read_yaml
+from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint, folder_lock, write_json, write_text
+from recbole_intent.files import atomic_write, fingerprint, folder_lock, write_json, write_text
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.trainer.base import BEST, LAST, Trainer
 
 # Keys that change how a run looks or where it lies, not what it computes.
 _NOT_IN_FINGERPRINT = frozenset(
@@ -85,18 +87,30 @@ def run(
     """
     config = Config(model, dataset, config_files, overrides, allow_unknown)
     folder = Path(output) if output else run_folder(config)
+    data_digest = data_fingerprint(config)
+    if not fresh:
+        _refuse_other(folder, config, data_digest)
+    # Before the folder is touched: a mistake in the configuration or the data leaves nothing.
+    is_finished = not fresh and (folder / "result.json").is_file()
+    trainer, data = (None, None) if is_finished else build(config, folder)
     with folder_lock(folder):
-        _claim(folder, config, fresh)
+        if fresh:
+            _clear(folder)
+        _refuse_other(folder, config, data_digest)  # another process may have been here since
         if (folder / "result.json").is_file():
             return Run(folder, json.loads((folder / "result.json").read_text("utf-8")), True)
+        _claim(folder, config, data_digest)
+        if trainer is None:
+            trainer, data = build(config, folder)
         with _log_to(folder / "log"):
-            return Run(folder, _train_and_test(config, folder), False)
+            return Run(folder, _train_and_test(config, folder, trainer, data), False)
 
 
 def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     """Seed, read the data, make the model; returns its trainer and the data."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
+    _set_matmul_precision(config["matmul_precision"])
     init_seed(config["seed"], config["reproducibility"])
     model_class = config.spec.model_class(fast=config["fast_sequences"])
     is_next_item = issubclass(model_class, NextItemMixin)
@@ -106,18 +120,28 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     return config.spec.trainer_class()(config, model, folder), data
 
 
-def _train_and_test(config: Config, folder: Path) -> dict[str, Any]:
+def _set_matmul_precision(precision: str) -> None:
+    # One switch of torch for the whole process: `medium` lets a CPU with bf16 instructions, and a
+    # GPU with TF32 or better, multiply fp32 matrices with fewer digits.
+    if precision not in ("highest", "high", "medium"):
+        raise UserError(f"matmul_precision: {precision!r} is none of highest, high, medium")
+    torch.set_float32_matmul_precision(precision)
+
+
+def _train_and_test(
+    config: Config, folder: Path, trainer: Trainer, data: SplitData
+) -> dict[str, Any]:
     logger = logging.getLogger("recbole_intent")
     logger.info(
         "%s on %s, seed %d, in %s", config["model"], config["dataset"], config["seed"], folder
     )
-    trainer, data = build(config, folder)
-    _check_data(folder, data)
     trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
     trainer.load_best()
-    # Only here, once, after everything is chosen.
+    # Only here, once, after everything is chosen; seeded for models that score by chance.
+    init_seed(config["seed"], config["reproducibility"])
     ranks = trainer.rank(data.test)
-    ranks.save(folder / "ranks.npz")
+    with atomic_write(folder / "ranks.npz") as temporary:
+        ranks.save(temporary)
     test = trainer.metrics(ranks)
     result = {
         "model": config["model"],
@@ -131,7 +155,7 @@ def _train_and_test(config: Config, folder: Path) -> dict[str, Any]:
         "peak_memory_mib": round(trainer.peak_memory_mib, 1),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "mask_history": bool(config["mask_history"]),
-        "approximations": _approximations(config),
+        "approximations": trainer.approximations(data.train),
         "noise": config["noise"] or None,
         "data_fingerprint": data.fingerprint,
         "config_fingerprint": fingerprint(comparable(config)),
@@ -143,44 +167,51 @@ def _train_and_test(config: Config, folder: Path) -> dict[str, Any]:
     return result
 
 
-def _claim(folder: Path, config: Config, fresh: bool) -> None:
-    """Make the folder this configuration's own, or refuse it."""
-    path = folder / "config.yaml"
-    if fresh:
-        for name in ("result.json", "ranks.npz", "last.pt", "best.pt", "config.yaml", "data.json"):
-            (folder / name).unlink(missing_ok=True)
-    mine = comparable(config)
-    if path.is_file():
-        values = yaml.safe_load(path.read_text("utf-8"))
-        theirs = {k: v for k, v in values.items() if k not in _NOT_IN_FINGERPRINT}
-        differing = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
-        if differing:
-            shown = ", ".join(f"{k} ({theirs.get(k)!r}, now {mine.get(k)!r})" for k in differing)
-            raise UserError(
-                f"{folder}: belongs to another configuration: {shown}; "
-                "choose another --output, or --fresh to start anew in it"
-            )
+def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:
+    """Raise if the folder belongs to another configuration or was begun on other data."""
+    mine, theirs = comparable(config), _read_claim(folder)
+    if theirs is None:
         return
-    write_text(path, yaml.safe_dump(config.plain(), sort_keys=True, allow_unicode=True))
-
-
-def _check_data(folder: Path, data: SplitData) -> None:
+    differing = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+    if differing:
+        shown = ", ".join(f"{k} ({theirs.get(k)!r}, now {mine.get(k)!r})" for k in differing)
+        raise UserError(
+            f"{folder}: belongs to another configuration: {shown}; "
+            "choose another --output, or --fresh to start anew in it"
+        )
     # A checkpoint must not go on with other interactions than those it began with.
     path = folder / "data.json"
-    if not path.is_file():
-        write_json(path, {"fingerprint": data.fingerprint})
-    elif json.loads(path.read_text("utf-8"))["fingerprint"] != data.fingerprint:
+    if path.is_file() and json.loads(path.read_text("utf-8"))["fingerprint"] != data_digest:
         raise UserError(
             f"{folder}: was begun on other data (the atomic files have changed since); "
             "--fresh starts anew"
         )
 
 
-def _approximations(config: Config) -> list[str]:
-    found = []
-    if config["fast_sequences"] and config["windows"] == "strided" and config["passes"] != "all":
-        found.append("windows: strided")
-    return found
+def _read_claim(folder: Path) -> dict[str, Any] | None:
+    path = folder / "config.yaml"
+    if not path.is_file():
+        return None
+    if not (folder / "data.json").is_file():  # a run's own is always there first
+        raise UserError(f"{path}: is not that of a run; choose another --output")
+    values = read_yaml(path)
+    return {k: v for k, v in values.items() if k not in _NOT_IN_FINGERPRINT}
+
+
+def _claim(folder: Path, config: Config, data_digest: str) -> None:
+    """Make the folder this configuration's own, unless it is."""
+    if not (folder / "config.yaml").is_file():
+        write_json(folder / "data.json", {"fingerprint": data_digest})
+        text = yaml.safe_dump(config.plain(), sort_keys=True, allow_unicode=True)
+        write_text(folder / "config.yaml", text)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left."""
+    _read_claim(folder)  # refuses a folder of something else
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    for name in ("result.json", "ranks.npz", LAST, BEST, "log", "config.yaml", "data.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _versions() -> dict[str, str]:
@@ -220,7 +251,10 @@ class _log_to:
         logging.getLogger("recbole_intent").addHandler(self.handler)
 
     def __exit__(self, *exception) -> None:
-        if exception[1] is not None:
-            logging.getLogger("recbole_intent").error("stopped: %s", exception[1])
+        if exception[1] is not None:  # to the file alone: the console gets it from the caller
+            record = logging.LogRecord(
+                "recbole_intent", logging.ERROR, __file__, 0, "stopped: %r", (exception[1],), None
+            )
+            self.handler.handle(record)
         logging.getLogger("recbole_intent").removeHandler(self.handler)
         self.handler.close()

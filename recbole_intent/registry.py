@@ -67,9 +67,6 @@ _TABLE: dict[str, ModelSpec] = {
             trim=True,
             reference=f"{_SEQUENTIAL}.gru4rec:GRU4Rec",
         ),
-        ModelSpec("BERT4Rec", f"{_SEQUENTIAL}.bert4rec:BERT4Rec", trim=True),
-        ModelSpec("NARM", f"{_SEQUENTIAL}.narm:NARM", trim=True),
-        ModelSpec("STAMP", f"{_SEQUENTIAL}.stamp:STAMP", trim=True),
     )
 }
 
@@ -77,17 +74,21 @@ _TABLE: dict[str, ModelSpec] = {
 # listed need a loop, a dataset or a library of their own and are refused with a reason.
 _RECBOLE = {
     _SEQUENTIAL: (
-        "Caser CORE FDSA FEARec FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NextItNet NPE "
-        "RepeatNet SASRecF SHAN SINE SRGNN TransRec"
+        "BERT4Rec Caser CORE FDSA FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NARM NextItNet NPE "
+        "RepeatNet SASRecF SHAN SINE SRGNN STAMP TransRec"
     ),
     "recbole.model.general_recommender": (
         "BPR ConvNCF DGCF DMF EASE FISM GCMC ItemKNN LINE LightGCN MultiDAE MultiVAE NAIS NGCF "
         "NNCF NeuMF Pop Random SGL SLIMElastic SimpleX SpectralCF"
     ),
 }
+# Those of them that padding does not reach: they mask it, or read the last items alone. STAMP,
+# SHAN, NPE and others sum over padding's vector too, or are built for one width.
+_TRIM = frozenset("BERT4Rec CORE FDSA FPMC GCSAN GRU4RecF HRM NARM SASRecF SRGNN TransRec".split())
 for _package, _names in _RECBOLE.items():
     for _name in _names.split():
-        _TABLE.setdefault(_name, ModelSpec(_name, f"{_package}.{_name.lower()}:{_name}"))
+        _path = f"{_package}.{_name.lower()}:{_name}"
+        _TABLE.setdefault(_name, ModelSpec(_name, _path, trim=_name in _TRIM))
 
 
 def register(spec: ModelSpec) -> None:

@@ -6,6 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+# One thread, before torch is imported: the tests are too small to share among cores, and idle
+# threads that spin make them many times slower on a busy machine. Subprocesses inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import numpy as np
 import pytest
 
 
@@ -36,3 +42,72 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write_file
+
+
+SMALL = {
+    "device": "cpu",
+    "MAX_ITEM_LIST_LENGTH": 20,
+    "train_batch_size": 512,
+    "eval_batch_size": 256,
+    "show_progress": False,
+    "tensorboard": False,
+}
+
+
+@pytest.fixture(scope="session")
+def config() -> Callable[..., "Config"]:  # noqa: F821
+    """Make the configuration of a small run: `config("SASRec", passes=4)`; ml-100k by default."""
+    from recbole_intent.config import Config
+
+    def make(model: str = "SASRec", dataset: str = "ml-100k", **options) -> Config:
+        return Config(model, dataset, config_dict={**SMALL, **options})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ml100k(config) -> "list[IndexedSequentialDataset]":  # noqa: F821
+    """Training, validation and test split of our ml-100k, loaded once; do not change them."""
+    from recbole_intent.data.sequences import IndexedSequentialDataset
+
+    return IndexedSequentialDataset(config()).build()
+
+
+@pytest.fixture(scope="session")
+def recbole_ml100k(config) -> "list[SequentialDataset]":  # noqa: F821
+    """The same of RecBole's own padded rows."""
+    from recbole.data.dataset import SequentialDataset
+
+    return SequentialDataset(config()).build()
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`data_path` of the dataset `tiny`: 60 users, 40 items with a class, 4 to 15 items a user.
+
+    Users walk along a ring of items with small steps, so there is something to learn.
+    """
+    rng = np.random.default_rng(5)
+    folder = tmp_path_factory.mktemp("dataset") / "tiny"
+    folder.mkdir()
+    lines = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user in range(60):
+        item = rng.integers(40)
+        for time in range(rng.integers(4, 16)):
+            lines.append(f"u{user}\ti{item}\t{time}")
+            item = (item + rng.integers(1, 4)) % 40
+    (folder / "tiny.inter").write_text("\n".join(lines) + "\n")
+    items = [f"i{item}\tc{item % 3} c{item % 5}" for item in range(40)]
+    (folder / "tiny.item").write_text("\n".join(["item_id:token\tclass:token_seq", *items]) + "\n")
+    return folder.parent
+
+
+@pytest.fixture(scope="session")
+def tiny(config, tiny_path: Path) -> Callable[..., "Config"]:  # noqa: F821
+    """Make the configuration of a run on `tiny`: `tiny("BPR", epochs=2)`."""
+
+    def make(model: str = "SASRec", **options):
+        given = {"data_path": str(tiny_path), "MAX_ITEM_LIST_LENGTH": 8, "train_batch_size": 64}
+        return config(model, "tiny", **{**given, "valid_metric": "NDCG@10", **options})
+
+    return make

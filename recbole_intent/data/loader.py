@@ -54,7 +54,8 @@ class SequenceTrainLoader(TrainDataLoader):
         samples = dataset.inter_feat
         self._start = samples[START_FIELD].numpy()
         self._length = samples[dataset.item_list_length_field].numpy()
-        if config["windows"] == "strided" and self.passes is not None:
+        self.is_strided = config["windows"] == "strided" and self.passes is not None
+        if self.is_strided:
             target = samples[TARGET_FIELD].numpy()
             if dataset.is_noisy:
                 raise UserError("windows: strided cannot be combined with noise in training")
@@ -90,7 +91,9 @@ class SequenceTrainLoader(TrainDataLoader):
             return
         rng = np.random.default_rng([self.config["seed"], self.epoch])
         plan = plan_passes(self._start, self._start + self._length, self.passes, rng)
-        for batch in plan_batches(plan, self.step, rng):
+        # BERT4Rec's loss of a batch with nothing but histories of one item is 0 / 0.
+        by_length = self.config["transform"] is None
+        for batch in plan_batches(plan, self.step, rng, by_length=by_length):
             if self.passes is None:
                 yield self._row_batch(plan.samples[batch])
             else:

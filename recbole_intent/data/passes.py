@@ -86,23 +86,27 @@ def plan_passes(
     return PassPlan(start[last], target[last] - start[last], first, samples)
 
 
-def plan_batches(plan: PassPlan, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+def plan_batches(
+    plan: PassPlan, batch_size: int, rng: np.random.Generator, *, by_length: bool = True
+) -> list[np.ndarray]:
     """Batches of passes of like length, about `batch_size` targets each, in random order.
 
     Args:
         plan: the passes of the epoch.
         batch_size: number of targets in a batch; one pass with more is a batch of its own.
         rng: shuffles passes and batches.
+        by_length: False mixes lengths as chance has it.
 
     Returns:
         Pass numbers of each batch; every pass once.
     """
     order = rng.permutation(len(plan.start))
-    chunk = np.cumsum(plan.targets[order]) // (batch_size * BATCHES_PER_CHUNK)
-    # Within a chunk by length: rising in one, falling in the next, so that the batch which
-    # straddles two chunks has like lengths too.
-    length = plan.length[order]
-    order = order[np.lexsort((np.where(chunk % 2, -length, length), chunk))]
+    if by_length:
+        chunk = np.cumsum(plan.targets[order]) // (batch_size * BATCHES_PER_CHUNK)
+        # Within a chunk by length: rising in one, falling in the next, so that the batch which
+        # straddles two chunks has like lengths too.
+        length = plan.length[order]
+        order = order[np.lexsort((np.where(chunk % 2, -length, length), chunk))]
     count = plan.targets[order]
     batch = (np.cumsum(count) - count) // batch_size
     cuts = np.flatnonzero(np.diff(batch)) + 1

@@ -50,6 +50,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
     """
     files = check_files(config)
     is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    _check_protocol(config, is_sequential)
     # Files that are already split hold padded rows of their own: RecBole's path reads them.
     indexed = is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
     if indexed:
@@ -118,6 +119,15 @@ def _fingerprint(files: list[Path]) -> str:
     return fingerprint({path.name: file_sha256(path) for path in files})
 
 
+def _check_protocol(config: Config, is_sequential: bool) -> None:
+    """What RecBole knows and this package does not must not be passed over."""
+    args = config["eval_args"]
+    if set(args["mode"].values()) != {"full"}:
+        raise UserError(f"eval_args: mode: {args['mode']}; only full, a ranking of all items")
+    if is_sequential and args["order"] != "TO":
+        raise UserError(f"eval_args: order: {args['order']!r}; a sequential model needs TO (time)")
+
+
 def _noise(config: Config) -> dict | None:
     noise = config["noise"]
     if not noise:
@@ -144,30 +154,53 @@ def check_files(config: Config) -> list[Path]:
         return [folder / f"{name}.{part}.inter" for part in config["benchmark_filename"]]
     if not inter.is_file():
         raise UserError(unprepared_message(name))
-    fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"], config["TIME_FIELD"]]
-    separator = config["field_separator"]
-    try:
-        header = pd.read_csv(inter, sep=separator, nrows=0, encoding="utf-8").columns
-    except pd.errors.EmptyDataError as error:
-        raise UserError(f"{inter}: empty file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{inter}: not UTF-8 (byte {error.start})") from error
-    columns = {column.split(":")[0]: column for column in header}
-    missing = [field for field in fields if field not in columns]
-    if missing:
-        raise UserError(f"{inter}: no column {missing[0]!r}; it has {', '.join(columns)}")
-    time = columns[config["TIME_FIELD"]]
-    try:
-        times = pd.to_numeric(
-            pd.read_csv(inter, sep=separator, usecols=[time], encoding="utf-8")[time],
-            errors="coerce",
-        )
-    except UnicodeDecodeError as error:
-        raise UserError(f"{inter}: not UTF-8 (byte {error.start})") from error
-    if len(times) == 0:
-        raise UserError(f"{inter}: no interactions below the header")
-    if times.isna().any():
-        line = int(times.isna().to_numpy().argmax()) + 2
-        raise UserError(f"{inter}:{line}: {config['TIME_FIELD']} is not a number")
+    wanted = {".inter": [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]}
+    for kind, names in (config["load_col"] or {}).items():
+        if names != "*":
+            wanted[f".{kind}"] = list(dict.fromkeys([*wanted.get(f".{kind}", ()), *names]))
+    columns = {}
+    for suffix, fields in wanted.items():
+        path = folder / f"{name}{suffix}"
+        if not path.is_file():
+            raise UserError(f"{path}: no such file, but load_col wants {', '.join(fields)} of it")
+        columns[suffix] = _header(path, config["field_separator"])
+        for field in fields:
+            if field not in columns[suffix]:
+                has = ", ".join(columns[suffix])
+                raise UserError(f"{path}: no column {field!r}; it has {has}")
+    _check_times(inter, columns[".inter"][config["TIME_FIELD"]], config["field_separator"])
     others = [folder / f"{name}.{kind}" for kind in ("user", "item")]
     return [inter, *(path for path in others if path.is_file())]
+
+
+def _header(path: Path, separator: str) -> dict[str, str]:
+    """Column name -> `name:type` as it stands in the header of an atomic file."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            header = file.readline().rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
+    if not header:
+        raise UserError(f"{path}: empty file")
+    columns = {}
+    for column in header.split(separator):
+        field, _, kind = column.partition(":")
+        if kind not in ("token", "token_seq", "float", "float_seq"):
+            raise UserError(f"{path}:1: {column!r} is not of the form name:type, as user_id:token")
+        columns[field] = column
+    return columns
+
+
+def _check_times(path: Path, column: str, separator: str) -> None:
+    try:
+        times = pd.read_csv(path, sep=separator, usecols=[column], encoding="utf-8", dtype=str)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
+    except pd.errors.ParserError as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from error
+    if len(times) == 0:
+        raise UserError(f"{path}: no interactions below the header")
+    wrong = pd.to_numeric(times[column], errors="coerce").isna()
+    if wrong.any():
+        line = int(wrong.to_numpy().argmax()) + 2
+        raise UserError(f"{path}:{line}: {column.partition(':')[0]} is not a number")

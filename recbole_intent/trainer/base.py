@@ -74,6 +74,8 @@ class Trainer:
         self._best_weights: dict[str, Any] | None = None
         if config["precision"] not in ("fp32", "bf16"):
             raise UserError(f"precision: {config['precision']!r} is neither fp32 nor bf16")
+        if config["enable_amp"] or config["enable_scaler"]:
+            raise UserError("enable_amp, enable_scaler: RecBole's fp16; here it is precision: bf16")
         if config["compile"]:
             # Batches differ in length: one graph with dynamic sizes instead of one per length.
             model.forward = torch.compile(model.forward, dynamic=True)
@@ -136,6 +138,10 @@ class Trainer:
     def seconds(self) -> float:
         """Time of all epochs so far, those before a kill included."""
         return sum(record["seconds"] for record in self.history)
+
+    def approximations(self, train_data) -> list[str]:
+        """What of this training is not exact, to stand in every result."""
+        return ["windows: strided"] if getattr(train_data, "is_strided", False) else []
 
     def before_epoch(self, epoch: int, train_data) -> None:
         """A place for models that prepare something before each epoch."""
@@ -213,11 +219,17 @@ class Trainer:
         return Ranks(torch.cat(users).numpy(), torch.cat(targets).numpy(), torch.cat(ranks).numpy())
 
     def evaluate(self, data: RankingLoader) -> dict[str, float]:
-        """The configured metrics of a split with the present weights, by users."""
+        """The configured metrics of a split with the present weights."""
         return self.metrics(self.rank(data))
 
     def metrics(self, ranks: Ranks) -> dict[str, float]:
-        """The configured metrics of given ranks."""
+        """The configured metrics of given ranks.
+
+        As in RecBole, a sequential model's rows are lists of their own where a user has several
+        targets (ratio splits); a general model ranks all targets of a user in one list.
+        """
+        if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            ranks = Ranks(range(len(ranks)), ranks.target, ranks.rank)
         return evaluate(ranks, self.config["metrics"], self.config["topk"])
 
     def _scores(self, interaction: Interaction, n_items: int) -> Tensor:
@@ -277,6 +289,11 @@ class Trainer:
             "other_parameter": self.model.other_parameter(),
         }
 
+    def _counters(self) -> dict[str, int | float]:
+        # Numbers that a model keeps beside its weights, as MultiVAE counts its steps.
+        numbers = vars(self.model).items()
+        return {name: n for name, n in numbers if type(n) in (int, float) and name[0] != "_"}
+
     def _save(self, is_best: bool) -> None:
         # The best weights first: a kill between the two files repeats this epoch and finds the
         # same best again.
@@ -293,6 +310,7 @@ class Trainer:
             {
                 **self._weights(),
                 "optimizer": self.optimizer.state_dict(),
+                "counters": self._counters(),
                 "next_epoch": self.next_epoch,
                 "best_epoch": self.best_epoch,
                 "best_score": self.best_score,
@@ -310,6 +328,8 @@ class Trainer:
         state = load_checkpoint(self.folder / LAST, self.device)
         self._load_weights(state, self.folder / LAST)
         self.optimizer.load_state_dict(state["optimizer"])
+        for name, value in state["counters"].items():
+            setattr(self.model, name, value)
         for name in (
             "next_epoch best_epoch best_score best_valid bad_evaluations history peak_memory_mib"
         ).split():

@@ -15,6 +15,19 @@ from recbole_intent.files import atomic_write
 # Tags of what RecBole's counting models keep (`other_parameter`) and `weights_only` cannot hold.
 _ARRAY, _SPARSE = "numpy array", "scipy matrix"
 
+# What torch raises at files that are not, or not wholly, its own.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    pickle.PickleError,
+)
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
@@ -45,7 +58,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, pickle.PickleError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path}: not a readable checkpoint; --fresh starts anew") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise UserError(f"{path}: not a checkpoint of this package")

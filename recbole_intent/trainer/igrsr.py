@@ -19,7 +19,7 @@ _SHARED_KEYS = (
     "user_inter_num_interval item_inter_num_interval val_interval filter_inter_by_user_or_item "
     "rm_dup_inter eval_args noise windows mask_history epochs train_batch_size learner "
     "learning_rate weight_decay clip_grad_norm eval_step stopping_step valid_metric topk metrics "
-    "precision"
+    "precision matmul_precision"
 ).split()
 
 
@@ -39,6 +39,19 @@ class IGRSRTrainer(Trainer):
             self.model.load_distiller(self._encoder(train_data, valid_data, show_progress))
             self.model.to(self.device)
         return super().fit(train_data, valid_data, show_progress)
+
+    def approximations(self, train_data) -> list[str]:
+        """As `Trainer.approximations`, with those of the distiller's own training."""
+        found = super().approximations(train_data)
+        config = self.config
+        if (
+            self.model.use_lid
+            and config["lid_checkpoint"] == "auto"
+            and config["windows"] == "strided"
+            and config["distiller_passes"] != "all"
+        ):
+            found.append("windows of the distiller's training: strided")
+        return found
 
     def _encoder(self, train_data, valid_data: RankingLoader, show_progress: bool) -> dict:
         path = self.config["lid_checkpoint"]

@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from recbole_intent.errors import UserError
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _demo(argv[1:])
         return _run(argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command continues where this one ended", file=sys.stderr)
@@ -111,8 +112,15 @@ def _prepare(argv: list[str]) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says a mistake in one line, as all of this command line does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"prepare: {message}; prepare --help shows how")
+
+
 def _prepare_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="run_recbole_intent.py prepare",
         description="Turn raw files into atomic files in dataset/<name>/, and count them.",
         epilog="Sources: Amazon 2014, 2018 and 2023 reviews, Yelp, tables with a header line, "

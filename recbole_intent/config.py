@@ -265,7 +265,19 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
 
 
 class _FloatLoader(yaml.SafeLoader):
-    """Safe YAML that reads `1e-3` as a number, which YAML 1.1 takes for a string."""
+    """Safe YAML that reads `1e-3` as a number, which YAML 1.1 takes for a string.
+
+    A key that stands twice in a mapping is an error; YAML loaders keep the last in silence.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _FloatLoader.add_implicit_resolver(

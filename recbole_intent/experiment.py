@@ -241,14 +241,17 @@ def _commit() -> str | None:
 
 
 class _log_to:
-    """Send the package's log to a file of the run, besides the console."""
+    """Send the package's log, from INFO on, to a file of the run, besides the console."""
 
     def __init__(self, path: Path) -> None:
         self.handler = logging.FileHandler(path, encoding="utf-8")
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
     def __enter__(self) -> None:
-        logging.getLogger("recbole_intent").addHandler(self.handler)
+        logger = logging.getLogger("recbole_intent")
+        logger.addHandler(self.handler)
+        self.level = logger.level
+        logger.setLevel(logging.INFO)
 
     def __exit__(self, *exception) -> None:
         if exception[1] is not None:  # to the file alone: the console gets it from the caller
@@ -256,5 +259,7 @@ class _log_to:
                 "recbole_intent", logging.ERROR, __file__, 0, "stopped: %r", (exception[1],), None
             )
             self.handler.handle(record)
-        logging.getLogger("recbole_intent").removeHandler(self.handler)
+        logger = logging.getLogger("recbole_intent")
+        logger.setLevel(self.level)
+        logger.removeHandler(self.handler)
         self.handler.close()

@@ -115,8 +115,9 @@ def get_spec(name: str) -> ModelSpec:
         return _TABLE[name]
     if ":" in name:
         return _from_path(name)
-    near = difflib.get_close_matches(name.lower(), {n.lower(): n for n in _TABLE}, n=3, cutoff=0.5)
-    names = [n for n in model_names() if n.lower() in near] or model_names()
+    by_lower = {known.lower(): known for known in _TABLE}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    names = [by_lower[known] for known in near] or model_names()
     raise UserError(
         f"--model={name}: no such model; nearest: {', '.join(names)} "
         "(a class of your own: --model=package.module:Class)"
@@ -125,7 +126,11 @@ def get_spec(name: str) -> ModelSpec:
 
 def _from_path(path: str) -> ModelSpec:
     module, _, name = path.partition(":")
+    if not module or not name:
+        raise UserError(f"--model={path}: not of the form package.module:Class")
     compat.apply()
+    from recbole.model.abstract_recommender import AbstractRecommender
+
     try:
         found = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
@@ -134,4 +139,6 @@ def _from_path(path: str) -> ModelSpec:
         ) from error
     except AttributeError as error:
         raise UserError(f"--model={path}: module {module} has no {name!r}") from error
+    if not isinstance(found, type) or not issubclass(found, AbstractRecommender):
+        raise UserError(f"--model={path}: {name} is no RecBole model (no AbstractRecommender)")
     return ModelSpec(found.__name__, path)

@@ -46,6 +46,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 SMALL = {
     "device": "cpu",
+    "data_path": "not-there",  # ml-100k of RecBole's wheel, whatever was prepared in ./dataset
     "MAX_ITEM_LIST_LENGTH": 20,
     "train_batch_size": 512,
     "eval_batch_size": 256,

@@ -151,7 +151,11 @@ def check_files(config: Config) -> list[Path]:
     folder, name = Path(config["data_path"]), config["dataset"]
     inter = folder / f"{name}.inter"
     if config["benchmark_filename"]:
-        return [folder / f"{name}.{part}.inter" for part in config["benchmark_filename"]]
+        parts = [folder / f"{name}.{part}.inter" for part in config["benchmark_filename"]]
+        for path in parts:
+            if not path.is_file():
+                raise UserError(f"{path}: no such file, but benchmark_filename names it")
+        return parts
     if not inter.is_file():
         raise UserError(unprepared_message(name))
     wanted = {".inter": [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]}

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
 
+from recbole_intent.nn.sasrec_layers import finish, project
+
 
 class FrozenSASRec(nn.Module):
     """A SASRec that no longer learns and takes any input vectors under any mask.
@@ -75,33 +77,12 @@ class FrozenSASRec(nn.Module):
         return self.item_embedding(item_seq) + self.position_embedding.weight[: item_seq.size(1)]
 
     def project(self, i: int, x: Tensor, *, query: bool = True) -> tuple[Tensor, ...]:
-        """Queries, keys and values of layer `i`: x (..., t, d_l) -> each (..., h, t, e).
-
-        Without `query`, keys and values only. Queries come scaled by 1 / sqrt(e).
-        """
-        attention = self.trm_encoder.layer[i].multi_head_attention
-        linears = [attention.key, attention.value]
-        if query:
-            linears = [attention.query, *linears]
-        # One product instead of two or three: the weights are small, the states are many.
-        weight = torch.cat([linear.weight for linear in linears])
-        bias = torch.cat([linear.bias for linear in linears])
-        out = F.linear(x, weight, bias)
-        out = out.unflatten(-1, (len(linears), self.n_heads, -1))  # (..., t, 3, h, e)
-        q_k_v = [part.transpose(-2, -3) for part in out.unbind(-3)]
-        if query:
-            q_k_v[0] = q_k_v[0] * q_k_v[0].size(-1) ** -0.5
-        return tuple(q_k_v)
+        """Queries, keys and values of layer `i`; see `sasrec_layers.project`."""
+        return project(self.trm_encoder.layer[i], x, query=query)
 
     def finish(self, i: int, x: Tensor, context: Tensor) -> Tensor:
-        """What layer `i` does after attention: x (..., t, d_l), context (..., h, t, e) -> as x."""
-        layer = self.trm_encoder.layer[i]
-        attention, ffn = layer.multi_head_attention, layer.feed_forward
-        x = attention.LayerNorm(attention.dense(context.transpose(-2, -3).flatten(-2)) + x)
-        # RecBole writes this GELU out in five steps; the built-in one has the same values.
-        is_gelu = ffn.intermediate_act_fn == ffn.gelu
-        inner = (F.gelu if is_gelu else ffn.intermediate_act_fn)(ffn.dense_1(x))
-        return ffn.LayerNorm(ffn.dense_2(inner) + x)
+        """What layer `i` does after attention; see `sasrec_layers.finish`."""
+        return finish(self.trm_encoder.layer[i], x, context)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """All layers on input vectors x (B, t, d_l).

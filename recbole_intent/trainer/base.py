@@ -212,7 +212,8 @@ class Trainer:
             excluded = batch.excluded
             if excluded is not None:
                 excluded = tuple(index.to(self.device) for index in excluded)
-            rank = rank_of_targets(scores.float(), batch.target.to(self.device), excluded=excluded)
+            scores = scores.to(self.device, torch.float32)  # EASE scores on the CPU always
+            rank = rank_of_targets(scores, batch.target.to(self.device), excluded=excluded)
             users.append(batch.user)
             targets.append(batch.target)
             ranks.append(rank.cpu())

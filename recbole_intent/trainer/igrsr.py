@@ -32,6 +32,19 @@ class IGRSRTrainer(Trainer):
     run with the same reuses it; a run that starts at the same time waits for it.
     """
 
+    def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
+        super().__init__(config, model, folder, title)
+        if model.use_lid and folder is not None and not (folder / LAST).is_file():
+            self._load_given()  # a wrong file is a mistake to find before the run begins
+
+    def _load_given(self) -> bool:
+        """Load `lid_checkpoint: PATH`; False where it is `auto`."""
+        path = self.config["lid_checkpoint"]
+        if path == "auto":
+            return False
+        self.model.load_distiller(load_checkpoint(Path(path), self.device)["state_dict"])
+        return True
+
     def fit(self, train_data, valid_data: RankingLoader, show_progress: bool = False):
         """As `Trainer.fit`; an interrupted pre-training continues as well."""
         has_encoder = self.folder is not None and (self.folder / LAST).is_file()

@@ -1,0 +1,59 @@
+"""The table of models."""
+
+import dataclasses
+
+import pytest
+
+from recbole_intent import registry
+from recbole_intent.errors import UserError
+from recbole_intent.registry import ModelSpec, get_spec, model_names, register
+
+
+def test_every_entry_is_what_it_says():
+    for name in model_names():
+        spec = get_spec(name)
+        assert spec.name == name
+        for fast in (True, False):
+            assert spec.model_class(fast=fast).__name__ == name
+        assert callable(spec.trainer_class())
+
+
+def test_the_untouched_class_is_recboles():
+    for name in ("SASRec", "GRU4Rec"):
+        spec = get_spec(name)
+        assert spec.model_class(fast=False).__module__.startswith("recbole.")
+        assert issubclass(spec.model_class(), spec.model_class(fast=False))
+    assert get_spec("BPR").model_class() is get_spec("BPR").model_class(fast=False)
+
+
+def test_a_registered_model_is_found(monkeypatch):
+    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    mine = dataclasses.replace(get_spec("SASRec"), name="MyRec", reference=None)
+    register(mine)
+    assert get_spec("MyRec") is mine
+    assert "MyRec" in model_names()
+    with pytest.raises(UserError, match="nearest: MyRec"):
+        get_spec("MyRecs")
+
+
+def test_a_class_by_its_path_gets_plain_rows():
+    path = "recbole.model.sequential_recommender.sasrec:SASRec"
+    assert get_spec(path) == ModelSpec("SASRec", path)
+    assert not get_spec(path).trim
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sasrec", "no such model; nearest: SASRec"),
+        ("LightGNC", "nearest: LightGCN"),
+        ("no.such:Model", "cannot import no"),
+        ("collections:NoModel", "module collections has no 'NoModel'"),
+        (":Model", "not of the form package.module:Class"),
+        ("collections:", "not of the form package.module:Class"),
+        ("collections:OrderedDict", "is no RecBole model"),
+    ],
+)
+def test_what_is_not_a_model_is_named(name, message):
+    with pytest.raises(UserError, match=message):
+        get_spec(name)

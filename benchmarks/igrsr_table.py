@@ -106,11 +106,20 @@ def main(argv: list[str] | None = None) -> None:
             mean_sd([r["valid"]["ndcg@10"] for r in found]),
             ", ".join(f"{r['best_epoch']}/{r['epochs']}" for r in found),
             mean_sd([r["seconds"] / 60 for r in found], 1),
+            mean_sd([r["pretraining_seconds"] / 60 for r in found], 1),
             f"{max(r['peak_memory_mib'] for r in found):.0f}",
         ]
         for name, found in by_name.items()
     ]
-    header = ["model", "valid recall@10", "valid ndcg@10", "best/epochs", "minutes", "peak MiB"]
+    header = [
+        "model",
+        "valid recall@10",
+        "valid ndcg@10",
+        "best/epochs",
+        "minutes",
+        "before",
+        "peak MiB",
+    ]
     print(text_table(header, rows))
     if options.picture:
         first = {name: results[name, seeds[0]] for name in names if (name, seeds[0]) in results}

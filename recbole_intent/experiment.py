@@ -152,6 +152,7 @@ def _train_and_test(
         "best_epoch": trainer.best_epoch + 1,
         "epochs": trainer.next_epoch,
         "seconds": round(trainer.seconds, 3),
+        "pretraining_seconds": round(trainer.pretraining_seconds, 3),
         "peak_memory_mib": round(trainer.peak_memory_mib, 1),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "mask_history": bool(config["mask_history"]),

@@ -32,6 +32,7 @@ def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
     for label, value in (
         ("best epoch", lambda r: f"{r['best_epoch']}/{r['epochs']}"),
         ("minutes", lambda r: f"{r['seconds'] / 60:.1f}"),
+        ("pre-training", lambda r: f"{r['pretraining_seconds'] / 60:.1f}"),
         ("peak MiB", lambda r: f"{r['peak_memory_mib']:.0f}"),
     ):
         row = [label]

@@ -71,6 +71,7 @@ class Trainer:
         self.bad_evaluations = 0
         self.history: list[dict[str, Any]] = []
         self.peak_memory_mib = 0.0
+        self.pretraining_seconds = 0.0  # of what had to be trained before the first epoch
         self._best_weights: dict[str, Any] | None = None
         if config["precision"] not in ("fp32", "bf16"):
             raise UserError(f"precision: {config['precision']!r} is neither fp32 nor bf16")
@@ -319,6 +320,7 @@ class Trainer:
                 "bad_evaluations": self.bad_evaluations,
                 "history": self.history,
                 "peak_memory_mib": self.peak_memory_mib,
+                "pretraining_seconds": self.pretraining_seconds,
             },
         )
 
@@ -332,7 +334,8 @@ class Trainer:
         for name, value in state["counters"].items():
             setattr(self.model, name, value)
         for name in (
-            "next_epoch best_epoch best_score best_valid bad_evaluations history peak_memory_mib"
+            "next_epoch best_epoch best_score best_valid bad_evaluations history peak_memory_mib "
+            "pretraining_seconds"
         ).split():
             setattr(self, name, state[name])
         self.logger.info("%s continues after epoch %d", self.folder, self.next_epoch)

@@ -1,6 +1,7 @@
 """IGR-SR's loop: pre-train the distiller's encoder once, keep it, then train as usual."""
 
 import copy
+import json
 from pathlib import Path
 
 from recbole.utils import init_seed
@@ -88,6 +89,8 @@ class IGRSRTrainer(Trainer):
                 self._pretrain(config, folder, train_data, valid_data, show_progress)
             else:
                 self.logger.info("distiller: reusing %s", folder)
+            done = json.loads((folder / "done.json").read_text("utf-8"))
+            self.pretraining_seconds = done["seconds"]
             return load_checkpoint(folder / BEST, self.device)["state_dict"]
 
     def encoder_config(self) -> Config:

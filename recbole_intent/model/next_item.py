@@ -22,6 +22,7 @@ class NextItemMixin:
     """
 
     loss_names: tuple[str, ...] = ("loss",)
+    compiled_parts: tuple[str, ...] = ("forward",)  # the methods that `compile: True` compiles
 
     @classmethod
     def shares_passes(cls, config) -> bool:

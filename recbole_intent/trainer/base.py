@@ -79,7 +79,8 @@ class Trainer:
             raise UserError("enable_amp, enable_scaler: RecBole's fp16; here it is precision: bf16")
         if config["compile"]:
             # Batches differ in length: one graph with dynamic sizes instead of one per length.
-            model.forward = torch.compile(model.forward, dynamic=True)
+            for name in getattr(model, "compiled_parts", ("forward",)):
+                setattr(model, name, torch.compile(getattr(model, name), dynamic=True))
 
     def fit(
         self, train_data, valid_data: RankingLoader, show_progress: bool = False

@@ -59,6 +59,9 @@ class IGRSR(NextItemMixin, SequentialRecommender):
         UserError: a property outside its range, or a combination that is not defined.
     """
 
+    # What `compile: True` compiles: the loss runs these several times, and `forward` not at all.
+    compiled_parts = ("distil", "reason")
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         _check(config)

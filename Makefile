@@ -1,5 +1,5 @@
 # Each target does its own set-up in .venv; python3 >= 3.11 and make are all that must be there.
-#   make demo    a small run from data to recommendations
+#   make demo    IGR-SR beside SASRec on ml-100k, a few minutes
 #   make test    the tests        make lint    ruff
 #   make bench   speed and memory, side by side with RecBole
 #   make install the set-up alone

@@ -1,6 +1,7 @@
 """Arguments to one call; mistakes of the user become one line and exit code 2."""
 
 import argparse
+import difflib
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ _USAGE = """\
 usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]
        run_recbole_intent.py prepare --dataset=DATASET [--source=PATH] [--help]
        run_recbole_intent.py evaluate --run=FOLDER [--noise='{ratio: 0.2}'] [--mask_history=True]
-       run_recbole_intent.py demo
+       run_recbole_intent.py demo [--fresh]
 
 Train a model, choose its epoch on validation, test it once. The same command again continues a
 run that was cut off and reports one that is finished.
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv[:1] == ["prepare"]:
             return _prepare(argv[1:])
+        if not argv or argv[0] == "help" or not {"-h", "--help"}.isdisjoint(argv):
+            print(_USAGE, end="")
+            return 0
         if argv[:1] == ["evaluate"]:
             return _evaluate(argv[1:])
         if argv[:1] == ["demo"]:
@@ -51,9 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_USAGE, end="")
-        return 0
     options, flags = parse_arguments(argv)
     for name in ("model", "dataset"):
         if not options.get(name):
@@ -97,6 +98,8 @@ def parse_arguments(argv: Sequence[str]) -> tuple[dict[str, str], set[str]]:
             if name not in _FLAGS:
                 raise UserError(f"{word}: needs a value: {word}=…")
             flags.add(name)
+        elif name in _FLAGS:
+            raise UserError(f"{word}: --{name} takes no value")
         elif options.setdefault(name, value) != value:
             raise UserError(f"--{name}: given twice, as {options[name]!r} and {value!r}")
     return options, flags
@@ -106,7 +109,16 @@ def _prepare(argv: list[str]) -> int:
     from recbole_intent.data.dataset_properties import paper_counts
     from recbole_intent.data.prepare import prepare
 
-    arguments = vars(_prepare_parser().parse_args(argv))
+    parser = _prepare_parser()
+    found, unknown = parser.parse_known_args(argv)
+    arguments = vars(found)
+    if unknown:
+        name = unknown[0].removeprefix("--").partition("=")[0]
+        near = difflib.get_close_matches(name, arguments, n=1)
+        hint = f"; did you mean --{near[0]}?" if near else ""
+        parser.error(f"{unknown[0]}: unknown option{hint}")
+    if not arguments["dataset"]:
+        parser.error("--dataset=… is missing")
     statistics = prepare(**arguments)
     print(statistics.table(paper_counts(arguments["dataset"])))
     return 0
@@ -128,7 +140,7 @@ def _prepare_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     option = parser.add_argument
-    option("--dataset", required=True, help="name to give the dataset")
+    option("--dataset", help="name to give the dataset")
     option("--source", help="raw file or folder; the public files are downloaded if not given")
     option("--output", help="folder for the atomic files; DATA_PATH/DATASET if not given")
     option("--data_path", default="dataset", help="parent folder of datasets (dataset)")
@@ -171,8 +183,9 @@ def _evaluate(argv: list[str]) -> int:
 
 
 def _demo(argv: list[str]) -> int:
-    if argv:
-        raise UserError(f"demo: takes no arguments, got {argv[0]}")
+    for word in argv:
+        if word != "--fresh":
+            raise UserError(f"demo: takes no arguments but --fresh, got {word}")
     from recbole_intent.demo import demo
 
-    return demo()
+    return demo(fresh=bool(argv))

@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,72 @@ _DERIVED_KEYS = frozenset(
     "test_neg_sample_args valid_metric_bigger valid_neg_sample_args".split()
 )
 
+# Keys of RecBole that would do nothing here, and what to do instead.
+_NOT_HERE = {
+    "gpu_id": "name the GPU by device: cuda:0, cuda:1 …",
+    "log_wandb": "tensorboard: True writes TensorBoard events",
+    "save_dataset": "datasets are read anew in each run",
+    "save_dataloaders": "batches are made anew in each run",
+    "enable_amp": "precision: bf16",
+    "enable_scaler": "precision: bf16",
+}
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# What values of a user may be, where a library further down would fail on them without the key.
+_VALUES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (
+        "epochs train_batch_size eval_batch_size eval_step MAX_ITEM_LIST_LENGTH hidden_size "
+        "embedding_size inner_size n_layers num_layers n_heads distiller_size n_intents",
+        lambda value: _is_whole(value, 1),
+        "a whole number from 1",
+    ),
+    ("stopping_step n_prefix", lambda value: _is_whole(value, 0), "a whole number from 0"),
+    (
+        "seed",
+        lambda value: _is_whole(value, 0) and value < 2**32,
+        "a whole number from 0 to 2**32 - 1",
+    ),
+    (
+        "threads",
+        lambda value: value is None or _is_whole(value, 1),
+        "a whole number from 1, or empty",
+    ),
+    (
+        "learning_rate weight_decay",
+        lambda value: _is_number(value) and value >= 0,
+        "a number from 0",
+    ),
+    (
+        "dropout_prob hidden_dropout_prob attn_dropout_prob intent_dropout_prob "
+        "distiller_dropout_prob",
+        lambda value: _is_number(value) and 0 <= value <= 1,
+        "a number in 0 .. 1",
+    ),
+    (
+        "learner valid_metric data_path checkpoint_dir lid_checkpoint",
+        lambda value: isinstance(value, str) and value != "",
+        "a word (a number needs quotes)",
+    ),
+    (
+        "clip_grad_norm",
+        lambda value: value is None or (isinstance(value, Mapping) and "max_norm" in value),
+        "a mapping such as {max_norm: 1.0}",
+    ),
+    (
+        "hidden_act",
+        lambda value: value in ("gelu", "relu", "swish", "tanh", "sigmoid"),
+        "one of gelu, relu, swish, tanh, sigmoid",
+    ),
+)
+
 
 class Config(RecBoleConfig):
     """Configuration of one run.
@@ -54,7 +120,8 @@ class Config(RecBoleConfig):
         allow_unknown: accept keys that no default file knows.
 
     Raises:
-        UserError: unknown model, unreadable file, or unknown key (with the nearest known one).
+        UserError: unknown model, unreadable file, unknown key (with the nearest known one), or a
+            value that the key cannot have.
     """
 
     def __init__(
@@ -78,7 +145,11 @@ class Config(RecBoleConfig):
                 raise
             raise UserError(f"configuration: {' '.join(str(error).split())}") from error
         self._check_keys(allow_unknown)
-        self._check_types()
+        if self["MODEL_TYPE"] == ModelType.SEQUENTIAL and self["MODEL_INPUT_TYPE"] is None:
+            raise UserError(f"loss_type: {self['loss_type']!r} is neither CE nor BPR")
+        width, heads = (self.final_config_dict.get(key) for key in ("hidden_size", "n_heads"))
+        if width and heads and width % heads:
+            raise UserError(f"n_heads: {heads} is not a divisor of hidden_size {width}")
         # A class of the user may have the name of one in the table: the name alone is not enough.
         self["model_class"] = f"{model_class.__module__}:{model_class.__qualname__}"
 
@@ -118,6 +189,8 @@ class Config(RecBoleConfig):
                 self.internal_config_dict.update(values)
 
     def _get_final_config_dict(self) -> dict:
+        self._check_types()  # before RecBole reads the values
+        self._check_values()
         final = super()._get_final_config_dict()
         # A part of `eval_args` changes that part; RecBole fills the rest with its own defaults.
         given = self.external_config_dict.get("eval_args", {})
@@ -168,7 +241,7 @@ class Config(RecBoleConfig):
             if key in known or allow_unknown:
                 continue
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-            where = f"{self._origin[key]}: {key}" if key in self._origin else f"--{key}"
+            where = self._where(key)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"{where}: unknown key{hint} (--allow-unknown accepts it)")
         for key, parts in _PARTS.items():
@@ -176,14 +249,29 @@ class Config(RecBoleConfig):
                 if part not in parts:
                     raise UserError(f"{key}: unknown part {part!r}; known are {', '.join(parts)}")
 
+    def _where(self, key: str) -> str:
+        is_of_file = key in self._origin and key not in self.variable_config_dict
+        return f"{self._origin[key]}: {key}" if is_of_file else f"--{key}"
+
+    def _check_values(self) -> None:
+        """Values that a library would refuse without the key, or that nothing here would read."""
+        given = self.external_config_dict
+        for keys, is_good, wanted in _VALUES:
+            for key in keys.split():
+                if key in given and not is_good(given[key]):
+                    raise UserError(f"{self._where(key)}: {given[key]!r} is not {wanted}")
+        for key, instead in _NOT_HERE.items():
+            if key in given and given[key] != self.internal_config_dict.get(key):
+                raise UserError(f"{self._where(key)}: has no effect here; {instead}")
+
     def _check_types(self) -> None:
-        """A word where the default is a number, or anything else where it is True or False."""
+        """Anything else where the default is a number, or where it is True or False."""
         for key, value in self.external_config_dict.items():
             default = self.internal_config_dict.get(key)
-            where = f"{self._origin[key]}: {key}" if key in self._origin else f"--{key}"
+            where = self._where(key)
             if isinstance(default, bool) and not isinstance(value, bool):
                 raise UserError(f"{where}: {value!r} is neither True nor False")
-            if isinstance(default, int | float) and isinstance(value, str):
+            if isinstance(default, int | float) and not isinstance(value, int | float):
                 raise UserError(f"{where}: {value!r} is not a number")
 
     def plain(self) -> dict[str, Any]:
@@ -251,6 +339,8 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
         raise UserError(f"{path}: no such configuration file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
         values = yaml.load(text, Loader=_FloatLoader)
     except yaml.YAMLError as error:

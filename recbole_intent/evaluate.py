@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.config import Config
+from recbole_intent.config import Config, read_yaml
+from recbole_intent.data.split import noise_of
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import build
+from recbole_intent.experiment import build, refuse_other_data
 from recbole_intent.files import fingerprint, write_json
 from recbole_intent.trainer.base import BEST
 
@@ -31,6 +32,16 @@ class Evaluation:
     ranks: Ranks
 
 
+def _valid_metric(folder: Path, conditions: Mapping[str, Any]) -> str:
+    """One of the metrics asked for: the run's own `valid_metric` may not be among them."""
+    values = {**read_yaml(folder / "config.yaml"), **conditions}
+    metric, k = (
+        value[0] if isinstance(value, list) and value else value
+        for value in (values["metrics"], values["topk"])
+    )
+    return f"{metric}@{k}"
+
+
 def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluation:
     """Rank the test targets of a finished run under other conditions, with its best weights.
 
@@ -39,7 +50,8 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
         conditions: values of `CONDITIONS`, such as `{"noise": {"ratio": 0.2}}`.
 
     Raises:
-        UserError: not a finished run, or a key that would need another training.
+        UserError: not a finished run, a key that would need another training, or atomic files
+            that have changed since.
     """
     folder = Path(folder)
     for key in conditions:
@@ -50,11 +62,12 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
             )
     if not (folder / "result.json").is_file():
         raise UserError(f"{folder}: no finished run (no result.json)")
-    noise = conditions.get("noise") or {}
-    if noise and noise.get("where", "test") != "test":
+    valid_metric = _valid_metric(folder, conditions)
+    config = Config.of_run(folder, {**conditions, "valid_metric": valid_metric})
+    if conditions.get("noise") and noise_of(config)["where"] != "test":
         raise UserError("noise: where: only `test` can be evaluated without another training")
-    config = Config.of_run(folder, conditions)
     trainer, data = build(config)
+    refuse_other_data(folder, data.fingerprint)
     trainer.load_weights(folder / BEST)
     ranks = trainer.rank(data.test)
     test = trainer.metrics(ranks)

@@ -19,7 +19,7 @@ from recbole_intent import __version__
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write, fingerprint, folder_lock, write_json, write_text
+from recbole_intent.files import fingerprint, folder_lock, write_json, write_text
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 
@@ -94,6 +94,8 @@ def run(
     is_finished = not fresh and (folder / "result.json").is_file()
     trainer, data = (None, None) if is_finished else build(config, folder)
     with folder_lock(folder):
+        for half_written in folder.glob(".*.tmp"):  # by a process that was killed
+            half_written.unlink()
         if fresh:
             _clear(folder)
         _refuse_other(folder, config, data_digest)  # another process may have been here since
@@ -140,8 +142,7 @@ def _train_and_test(
     # Only here, once, after everything is chosen; seeded for models that score by chance.
     init_seed(config["seed"], config["reproducibility"])
     ranks = trainer.rank(data.test)
-    with atomic_write(folder / "ranks.npz") as temporary:
-        ranks.save(temporary)
+    ranks.save(folder / "ranks.npz")
     test = trainer.metrics(ranks)
     result = {
         "model": config["model"],
@@ -181,6 +182,11 @@ def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:
             "choose another --output, or --fresh to start anew in it"
         )
     # A checkpoint must not go on with other interactions than those it began with.
+    refuse_other_data(folder, data_digest)
+
+
+def refuse_other_data(folder: Path, data_digest: str) -> None:
+    """Raise UserError if the run in a folder was begun on data of another fingerprint."""
     path = folder / "data.json"
     if path.is_file() and json.loads(path.read_text("utf-8"))["fingerprint"] != data_digest:
         raise UserError(
@@ -210,7 +216,8 @@ def _claim(folder: Path, config: Config, data_digest: str) -> None:
 def _clear(folder: Path) -> None:
     """Remove what an earlier run left."""
     _read_claim(folder)  # refuses a folder of something else
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    for name in ("tensorboard", "evaluations"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("result.json", "ranks.npz", LAST, BEST, "log", "config.yaml", "data.json"):
         (folder / name).unlink(missing_ok=True)
 

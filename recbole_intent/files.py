@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.errors import UserError
+
+_LOGGER = logging.getLogger("recbole_intent")
 
 
 @contextmanager
@@ -76,7 +79,7 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
 
     Args:
         folder: made if it is not there.
-        wait: wait for the present owner instead of failing.
+        wait: wait for the present owner, and say so, instead of failing.
 
     Raises:
         UserError: another process owns it and `wait` is False.
@@ -89,13 +92,17 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise UserError(
-                f"{folder}: another process ({file.read().strip() or 'unknown'}) is at work in "
-                "this folder; wait for it, or give --output=DIR"
-            ) from error
+            owner = file.read().strip() or "unknown"
+            if not wait:
+                raise UserError(
+                    f"{folder}: another process ({owner}) is at work in this folder; "
+                    "wait for it, or give --output=DIR"
+                ) from error
+            _LOGGER.info("waiting for another process (%s) at work in %s", owner, folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"pid {os.getpid()}")
         file.flush()

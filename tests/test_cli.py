@@ -71,7 +71,7 @@ def test_trains_reports_and_runs_anew(atomic, here, capsys):
 
 
 def test_help_needs_no_model(capsys):
-    for words in ([], ["--help"], ["-h"]):
+    for words in ([], ["--help"], ["-h"], ["evaluate", "--help"], ["demo", "-h"]):
         assert main(words) == 0
         assert capsys.readouterr().out.startswith("usage: run_recbole_intent.py --model=MODEL")
 
@@ -114,9 +114,14 @@ def test_options_come_from_files_then_from_the_command(atomic, here, capsys):
         (["--model=SASRec", "--dataset=ml-100k", "--device=abacus"], "device: 'abacus'"),
         (["--model=SASRec", "--dataset=ml-100k", "--metrics=[Recal]"], "no metric named 'Recal'"),
         (["--model=SASRec", "--dataset=ml-100k", "--config_files=no.yaml"], "no.yaml: no such"),
-        (["demo", "now"], "demo: takes no arguments"),
-        (["prepare"], "--dataset"),
-        (["prepare", "--dataset=mine", "--sauce=x"], "--sauce=x"),
+        (["--model=SASRec", "--dataset=ml-100k", "--fresh=True"], "--fresh takes no value"),
+        (["demo", "now"], "demo: takes no arguments but --fresh, got now"),
+        (["prepare"], "--dataset=… is missing"),
+        (["prepare", "--datset=mine"], "did you mean --dataset?"),
+        (
+            ["prepare", "--dataset=mine", "--sauce=x"],
+            "did you mean --source?",
+        ),
         (["prepare", "--dataset=mine", "--source=nowhere"], "nowhere"),
         (["prepare", "--dataset=a/b", "--source=x"], "--dataset=a/b"),
     ],
@@ -165,13 +170,14 @@ def test_unknown_keys_are_accepted_on_demand(atomic, here):
         (HEADER + "u\ti\t1\nu\tj\t\nu\tk\t3\n", "mine.inter:3: timestamp is not a number"),
         (HEADER + "u\ti\t1\nu\tj\tnan\n", "mine.inter:3: timestamp is not a number"),
         (HEADER + "u\ti\t1\nu\tj\tlater\n", "mine.inter:3: timestamp is not a number"),
+        (HEADER + "u\ti\t1\nu\tj\tinf\n", "mine.inter:3: timestamp is not a number"),
         (HEADER + 'u\ti\t1\nu\t"j\t2\n', "mine.inter: Error tokenizing data"),
         ((HEADER + ROWS).encode() + b"u\xff\ti\t1\n", "mine.inter: not UTF-8"),
         (b"user\xff_id:token\n", "mine.inter: not UTF-8 (byte 4)"),
         (HEADER + "u\ti\t1\nu\tj\t2\nv\ti\t1\nv\tj\t2\n", "split is empty"),
         (HEADER + "u\ti\t1\nv\tj\t2\n", "no user has two interactions"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 @pytest.mark.parametrize("model", ["SASRec", "BPR"])
 def test_mistakes_in_the_data_name_the_file(atomic, refused, model, content, message):
@@ -182,6 +188,21 @@ def test_mistakes_in_the_data_name_the_file(atomic, refused, model, content, mes
     line = refused(f"--model={model}", "--dataset=mine", *words)
     assert message in line
     assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--load_col={inter: [user_id, item_id]}", "load_col: inter: lacks 'timestamp'"),
+        ("--user_inter_num_interval='(99,inf)'", "dataset mine: Some feat is empty"),
+        ("--eval_args={split: {LS: test}}", "dataset mine: The leave_one_mode [test]"),
+        ("--noise={ratio: much}", "noise: ratio: 'much' is not a number"),
+    ],
+    ids=lambda value: "",
+)
+def test_settings_that_the_data_cannot_meet_are_named(atomic, refused, word, message):
+    atomic()
+    assert message in refused("--model=SASRec", "--dataset=mine", *RUN, word)
 
 
 def test_features_that_the_item_file_lacks_are_named(atomic, refused):
@@ -195,6 +216,7 @@ def test_features_that_the_item_file_lacks_are_named(atomic, refused):
 @pytest.mark.parametrize("dataset", ["amazon-toys", "yelp", "never-heard-of"])
 def test_an_unprepared_dataset_gets_its_command(refused, dataset):
     line = refused("--model=SASRec", f"--dataset={dataset}", *RUN)
+    assert line.startswith(f"dataset/{dataset}/{dataset}.inter: no such file")
     assert f"dataset '{dataset}' is not prepared" in line
     assert f"python run_recbole_intent.py prepare --dataset={dataset}" in line
 

@@ -6,6 +6,7 @@ import yaml
 
 from recbole_intent.config import Config, parse_value, read_yaml
 from recbole_intent.errors import UserError
+from recbole_intent.registry import model_names
 
 
 def _config(model="SASRec", dataset="ml-100k", files=(), allow_unknown=False, **options):
@@ -145,6 +146,21 @@ def test_device():
         ({"learning_rate": "1e-3x"}, "--learning_rate: '1e-3x' is not a number"),
         ({"mask_history": "Flase"}, "--mask_history: 'Flase' is neither True nor False"),
         ({"tensorboard": 1}, "--tensorboard: 1 is neither"),
+        ({"learning_rate": None}, "--learning_rate: None is not a number"),
+        ({"learning_rate": -1}, "--learning_rate: -1 is not a number from 0"),
+        ({"epochs": 1.5}, "--epochs: 1.5 is not a whole number from 1"),
+        ({"train_batch_size": 0}, "--train_batch_size: 0 is not a whole number from 1"),
+        ({"seed": -1}, "--seed: -1 is not a whole number"),
+        ({"threads": "all"}, "--threads: 'all' is not a whole number"),
+        ({"hidden_dropout_prob": 2}, "--hidden_dropout_prob: 2 is not a number in 0 .. 1"),
+        ({"checkpoint_dir": 5}, "--checkpoint_dir: 5 is not a word"),
+        ({"clip_grad_norm": 1.0}, "--clip_grad_norm: 1.0 is not a mapping"),
+        ({"hidden_act": "elu"}, "--hidden_act: 'elu' is not one of gelu"),
+        ({"loss_type": "XX"}, "loss_type: 'XX' is neither CE nor BPR"),
+        ({"n_heads": 3}, "n_heads: 3 is not a divisor of hidden_size 64"),
+        ({"gpu_id": 1}, "--gpu_id: has no effect here; name the GPU by device"),
+        ({"log_wandb": True}, "--log_wandb: has no effect here"),
+        ({"enable_amp": True}, "--enable_amp: has no effect here; precision: bf16"),
         ({"eval_args": {"grop_by": "none"}}, "eval_args: unknown part 'grop_by'"),
         ({"eval_args": "LS"}, "eval_args"),
         ({"topk": [0]}, "topk"),
@@ -157,6 +173,25 @@ def test_mistakes_are_named_in_one_line(options, message):
         _config(**options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_value_of_the_command_is_not_blamed_on_a_file(file):
+    with pytest.raises(UserError, match=r"^--epochs: 0 is not"):
+        _config(files=[file("a.yaml", "epochs: 3\n")], epochs=0)
+    with pytest.raises(UserError, match=r"a\.yaml: epochs: 0 is not"):
+        _config(files=[file("a.yaml", "epochs: 0\n")])
+
+
+def test_a_folder_for_a_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be read: Is a directory"):
+        _config(files=[tmp_path])
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_what_a_run_writes_down_gives_that_run_again(model, tmp_path):
+    made = _config(model)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(made.plain()))
+    assert Config.of_run(tmp_path).plain() == made.plain()
 
 
 def test_unknown_keys_on_demand():

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from recbole_intent.errors import UserError
+from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import run
@@ -249,8 +250,12 @@ def test_the_same_command_reports_and_fresh_begins_anew(small):
     assert again.reported
     assert again.result == first.result
     assert (first.folder / "last.pt").stat().st_mtime_ns == stamp
+    evaluate_run(first.folder, {"mask_history": True})
+    (first.folder / ".last.pt.1.tmp").write_text("half, of a process that was killed")
     anew = small(fresh=True)
     assert not anew.reported
+    assert not (first.folder / "evaluations").exists()
+    assert not list(first.folder.glob(".*.tmp"))
     assert anew.folder == first.folder
     assert anew.result["test"] == first.result["test"]
     assert (first.folder / "last.pt").stat().st_mtime_ns != stamp
@@ -287,6 +292,8 @@ def test_changed_data_is_refused(small, tiny_path, tmp_path):
     done = small(data_path=str(tmp_path / "data"))
     with (tmp_path / "data/tiny/tiny.inter").open("a") as file:
         file.write("u1\ti1\t99\n")
+    with pytest.raises(UserError, match="the atomic files have changed since"):
+        evaluate_run(done.folder, {})
     for prepare in (lambda: None, (done.folder / "result.json").unlink):
         prepare()
         with pytest.raises(UserError, match="the atomic files have changed since"):
@@ -315,6 +322,8 @@ def test_a_locked_folder_is_refused(small, tmp_path):
         ("SASRec", {"eval_args": {"order": "RO"}}),
         ("IGRSR", {"n_heads": 3}),
         ("IGRSR", {"p_mask": 2.0}),
+        ("IGRSR", {"distiller_passes": 0}),
+        ("IGRSR", {"fast_sequences": False}),
     ],
     ids=str,
 )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -91,6 +92,21 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path):
             _lock(tmp_path / "run")
         _lock(tmp_path / "other")
     _lock(tmp_path / "run")
+
+
+def test_waiting_is_said(tmp_path, caplog):
+    def wait() -> None:
+        with folder_lock(tmp_path, wait=True):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    with caplog.at_level("INFO", "recbole_intent"), folder_lock(tmp_path):
+        waiting.start()
+        while "waiting for another process (pid " not in caplog.text:
+            assert waiting.is_alive()
+            time.sleep(0.01)
+    waiting.join(60)
+    assert not waiting.is_alive()
 
 
 def test_a_killed_owner_frees_its_folder_and_one_that_waits_gets_it(tmp_path):

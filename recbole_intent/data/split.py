@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.utils import create_samplers, get_dataloader
@@ -53,11 +54,15 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
     _check_protocol(config, is_sequential)
     # Files that are already split hold padded rows of their own: RecBole's path reads them.
     indexed = is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
-    if indexed:
-        dataset = IndexedSequentialDataset(config)
-    else:
-        dataset = SequentialDataset(config) if is_sequential else Dataset(config)
-    train, valid, test = dataset.build()
+    kind = SequentialDataset if is_sequential else Dataset
+    try:
+        dataset = IndexedSequentialDataset(config) if indexed else kind(config)
+        train, valid, test = dataset.build()
+    except (ValueError, NotImplementedError) as error:
+        if isinstance(error, UserError):
+            raise
+        # RecBole's words for filters that leave nothing, an unknown way to split …
+        raise UserError(f"dataset {config['dataset']}: {' '.join(str(error).split())}") from error
     for name, split in (("training", train), ("validation", valid), ("test", test)):
         if len(split.inter_feat) == 0:
             raise UserError(
@@ -65,7 +70,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
                 "leave-one-out needs users with at least 4 interactions (prepare --k_core=5)"
             )
     samplers = create_samplers(config, dataset, [train, valid, test])
-    noise = _noise(config)
+    noise = noise_of(config)
     if noise and not indexed:
         raise UserError("noise: needs a sequential model with fast_sequences: True")
     earlier = {"valid": [train], "test": [train, valid]}
@@ -128,7 +133,12 @@ def _check_protocol(config: Config, is_sequential: bool) -> None:
         raise UserError(f"eval_args: order: {args['order']!r}; a sequential model needs TO (time)")
 
 
-def _noise(config: Config) -> dict | None:
+def noise_of(config: Config) -> dict | None:
+    """The property `noise` with all its parts, or None without noise.
+
+    Raises:
+        UserError: not such a mapping, or a part that cannot be.
+    """
     noise = config["noise"]
     if not noise:
         return None
@@ -136,6 +146,9 @@ def _noise(config: Config) -> dict | None:
         raise UserError(
             f"noise: {noise!r} is not a mapping of {', '.join(sorted(_NOISE_KEYS))} with a ratio"
         )
+    for name, types in (("ratio", (int, float)), ("seed", int)):
+        if not isinstance(noise.get(name, 0), types):
+            raise UserError(f"noise: {name}: {noise[name]!r} is not a number")
     noise = {"kind": "replace", "where": "test", "seed": 2020, **noise}
     if noise["where"] not in ("train", "test", "both"):
         raise UserError(f"noise: where: {noise['where']!r} is none of train, test, both")
@@ -157,10 +170,14 @@ def check_files(config: Config) -> list[Path]:
                 raise UserError(f"{path}: no such file, but benchmark_filename names it")
         return parts
     if not inter.is_file():
-        raise UserError(unprepared_message(name))
+        raise UserError(f"{inter}: no such file: {unprepared_message(name)}")
     wanted = {".inter": [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]}
     for kind, names in (config["load_col"] or {}).items():
         if names != "*":
+            unused = () if config["eval_args"]["order"] == "TO" else (config["TIME_FIELD"],)
+            for field in wanted[".inter"] if kind == "inter" else ():
+                if field not in (*names, *unused):
+                    raise UserError(f"load_col: inter: lacks {field!r}, which this run reads")
             wanted[f".{kind}"] = list(dict.fromkeys([*wanted.get(f".{kind}", ()), *names]))
     columns = {}
     for suffix, fields in wanted.items():
@@ -173,8 +190,9 @@ def check_files(config: Config) -> list[Path]:
                 has = ", ".join(columns[suffix])
                 raise UserError(f"{path}: no column {field!r}; it has {has}")
     _check_times(inter, columns[".inter"][config["TIME_FIELD"]], config["field_separator"])
-    others = [folder / f"{name}.{kind}" for kind in ("user", "item")]
-    return [inter, *(path for path in others if path.is_file())]
+    others = dict.fromkeys([".user", ".item", *sorted(wanted)])
+    paths = [folder / f"{name}{suffix}" for suffix in others if suffix != ".inter"]
+    return [inter, *(path for path in paths if path.is_file())]
 
 
 def _header(path: Path, separator: str) -> dict[str, str]:
@@ -204,7 +222,7 @@ def _check_times(path: Path, column: str, separator: str) -> None:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
     if len(times) == 0:
         raise UserError(f"{path}: no interactions below the header")
-    wrong = pd.to_numeric(times[column], errors="coerce").isna()
+    wrong = ~np.isfinite(pd.to_numeric(times[column], errors="coerce").to_numpy(float))
     if wrong.any():
-        line = int(wrong.to_numpy().argmax()) + 2
+        line = int(wrong.argmax()) + 2
         raise UserError(f"{path}:{line}: {column.partition(':')[0]} is not a number")

@@ -1,6 +1,5 @@
 """The rank of each target among all items, by counting, and the file that keeps the ranks."""
 
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_intent.errors import UserError
+from recbole_intent.files import atomic_write
 
 # A strip of comparisons that stays in cache is summed without a way to memory and back.
 _CPU_STRIP_BYTES = 4 * 2**20
@@ -150,21 +150,13 @@ class Ranks:
         """Write to `path` (.npz) so that a kill at any moment leaves the old file or the new one.
 
         Args:
-            path: the file; its folder must exist.
+            path: the file; its folder is made if it is not there.
 
         Raises:
-            OSError: the folder is missing or full; nothing is left behind.
+            UserError: it cannot be written; an older one is as it was.
         """
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, user=self.user, target=self.target, rank=self.rank)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, user=self.user, target=self.target, rank=self.rank)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

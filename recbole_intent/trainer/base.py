@@ -75,8 +75,6 @@ class Trainer:
         self._best_weights: dict[str, Any] | None = None
         if config["precision"] not in ("fp32", "bf16"):
             raise UserError(f"precision: {config['precision']!r} is neither fp32 nor bf16")
-        if config["enable_amp"] or config["enable_scaler"]:
-            raise UserError("enable_amp, enable_scaler: RecBole's fp16; here it is precision: bf16")
         if config["compile"]:
             # Batches differ in length: one graph with dynamic sizes instead of one per length.
             for name in getattr(model, "compiled_parts", ("forward",)):
@@ -205,10 +203,22 @@ class Trainer:
 
     @torch.no_grad()
     def rank(self, data: RankingLoader) -> Ranks:
-        """Rank of every target of a split among all items, ties counted half."""
+        """Rank of every target of a split among all items, ties counted half.
+
+        Raises:
+            UserError: a score is NaN.
+        """
         self.model.eval()
         users, targets, ranks = [], [], []
-        for batch in data:
+        bar = tqdm(
+            data,
+            desc=f"{self.title}: ranking",
+            disable=not self.config["show_progress"],
+            leave=False,
+            dynamic_ncols=True,
+            delay=2,  # seconds: of no use where it is quick
+        )
+        for batch in bar:
             with self.autocast():
                 scores = self._scores(batch.interaction.to(self.device), data.dataset.item_num)
             excluded = batch.excluded
@@ -385,10 +395,15 @@ class Trainer:
             text += " (best)" if is_best else self._best_text()
         self.logger.info("%s, %.1f s", text, record["seconds"])
         if writer:
-            for name, value in record["loss"].items():
-                writer.add_scalar(f"Loss/Train/{name}", value, record["epoch"])
-            for name, value in record.get("valid", {}).items():
-                writer.add_scalar(f"Valid/{name}", value, record["epoch"])
+            epoch, losses, valid = record["epoch"], record["loss"], record.get("valid", {})
+            # RecBole's two curves under RecBole's names, its misspelling too; then all parts.
+            writer.add_scalar("Loss/Train", sum(losses.values()), epoch)
+            if valid:
+                writer.add_scalar("Vaild_score", valid[self.metric], epoch)
+            for name, value in losses.items():
+                writer.add_scalar(f"Loss/Train/{name}", value, epoch)
+            for name, value in valid.items():
+                writer.add_scalar(f"Valid/{name}", value, epoch)
             writer.flush()
 
     def _best_text(self) -> str:
@@ -399,5 +414,7 @@ class Trainer:
     def _time_left(self) -> str:
         # At most: patience may end it sooner, at the soonest after the evaluations it still has.
         left = (self.epochs - self.next_epoch) * self.seconds / len(self.history)
-        hours, minutes = divmod(int(left) // 60, 60)
+        if left < 60:
+            return f"{math.ceil(left)} s"
+        hours, minutes = divmod(math.ceil(left / 60), 60)
         return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

@@ -24,6 +24,17 @@ _SHARED_KEYS = (
 ).split()
 
 
+def _check_pretraining(config: Config) -> None:
+    if not config["fast_sequences"] or config["benchmark_filename"]:
+        raise UserError(
+            "lid_checkpoint: auto pre-trains on fast_sequences: True and a split of its own; "
+            "give lid_checkpoint=PATH, or leave fast_sequences on and benchmark_filename empty"
+        )
+    passes = config["distiller_passes"]
+    if passes != "all" and not (isinstance(passes, int) and passes >= 1):
+        raise UserError(f"distiller_passes: {passes!r} is neither a number from 1 nor `all`")
+
+
 class IGRSRTrainer(Trainer):
     """Gives IGRSR's distiller a trained encoder before the first epoch.
 
@@ -35,8 +46,10 @@ class IGRSRTrainer(Trainer):
 
     def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
         super().__init__(config, model, folder, title)
-        if model.use_lid and folder is not None and not (folder / LAST).is_file():
-            self._load_given()  # a wrong file is a mistake to find before the run begins
+        is_new = folder is not None and not (folder / LAST).is_file()
+        # A mistake is found here, before the run begins.
+        if model.use_lid and is_new and not self._load_given():
+            _check_pretraining(config)
 
     def _load_given(self) -> bool:
         """Load `lid_checkpoint: PATH`; False where it is `auto`."""
@@ -72,11 +85,6 @@ class IGRSRTrainer(Trainer):
         if path != "auto":
             self.logger.info("distiller: weights of %s", path)
             return load_checkpoint(Path(path), self.device)["state_dict"]
-        if not isinstance(train_data, SequenceTrainLoader):
-            raise UserError(
-                "lid_checkpoint: auto pre-trains on fast_sequences: True; "
-                "give lid_checkpoint=PATH, or leave fast_sequences on"
-            )
         config = self.encoder_config()
         folder = self._encoder_folder(config, train_data)
         with folder_lock(folder, wait=True):

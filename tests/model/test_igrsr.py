@@ -202,7 +202,6 @@ def test_distiller_loads_weights_of_its_own_shape_only():
         ({"fusion": "concat", "intent_scope": "causal"}, "concat"),
         ({"norm": "pre"}, "norm"),
         ({"loss_type": "BPR"}, "loss_type"),
-        ({"n_heads": 3}, "n_heads"),
         ({"p_mask": 1.5}, "p_mask"),
         ({"icr_share": 0}, "icr_share"),
     ],

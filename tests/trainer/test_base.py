@@ -370,6 +370,10 @@ def test_tensorboard_holds_losses_and_metrics(tiny, tmp_path):
     trainer.fit(data.train, data.valid)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
+    assert len(events.Scalars("Loss/Train")) == 2  # RecBole's own names
+    assert events.Scalars("Vaild_score")[1].value == pytest.approx(
+        trainer.history[1]["valid"]["ndcg@10"]
+    )
     assert len(events.Scalars("Loss/Train/loss")) == 2
     assert events.Scalars("Valid/ndcg@10")[1].value == pytest.approx(
         trainer.history[1]["valid"]["ndcg@10"]

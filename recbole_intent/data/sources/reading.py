@@ -100,10 +100,12 @@ def read_table(path: Path, separator: str, categories: set[str]) -> pd.DataFrame
         lines are left out.
 
     Raises:
-        UserError: a line has too many fields, or the file is damaged.
+        UserError: a column stands twice, a line has too many fields, or the file is damaged.
     """
     names = header_of(path, separator)
-    dtype = {name: "category" if name in categories else str for name in names}
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"{path} line 1: the column {twice[0]!r} stands twice; rename one of them")
     try:
         with opened(path) as binary:
             frame = pd.read_csv(
@@ -111,7 +113,7 @@ def read_table(path: Path, separator: str, categories: set[str]) -> pd.DataFrame
                 sep=separator,
                 header=0,
                 names=names,
-                dtype=dtype,
+                dtype=str,  # for "category" the parser would make numbers of ids such as 007
                 keep_default_na=False,
                 index_col=False,
                 skip_blank_lines=False,
@@ -122,6 +124,7 @@ def read_table(path: Path, separator: str, categories: set[str]) -> pd.DataFrame
     except pd.errors.ParserError as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise UserError(f"{path}: {reason}; mend or remove that line") from error
+    frame = frame.astype(dict.fromkeys(categories, "category"))
     frame.index = pd.RangeIndex(2, 2 + len(frame))
     blank = (frame == "").all(axis=1)
     return frame if not blank.any() else frame[~blank]

@@ -247,7 +247,6 @@ def _check(config: Any) -> None:
         if config[key] not in choices:
             raise UserError(f"{key}: {config[key]!r} is not one of {', '.join(choices)}")
     for key, is_good, wanted in (
-        ("n_heads", config["hidden_size"] % config["n_heads"] == 0, "a divisor of hidden_size"),
         ("distiller_size", config["distiller_size"] % 2 == 0, "even: the distiller has 2 heads"),
         ("n_intents", config["n_intents"] >= 1, "at least 1"),
         ("n_prefix", config["n_prefix"] >= 0, "at least 0"),

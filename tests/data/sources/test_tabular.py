@@ -44,6 +44,21 @@ def test_bad_content_is_named(write, text, message):
         read(write("interactions.tsv", text))
 
 
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_ids_of_digits_stay_as_they_are_written(write, separator):
+    rows = [("user_id", "item_id", "timestamp"), ("007", "1", "3"), ("7", "010", "4")]
+    text = "".join(separator.join(row) + "\n" for row in rows)
+    frame = read(write("interactions.tsv", text)).interactions
+    assert frame["user_id"].tolist() == ["007", "7"]
+    assert frame["item_id"].tolist() == ["1", "010"]
+
+
+def test_a_column_that_stands_twice_is_named(write):
+    path = write("interactions.tsv", "user_id\titem_id\titem_id\ttimestamp\nu\ti\tj\t1\n")
+    with pytest.raises(UserError, match=r"line 1: the column 'item_id' stands twice"):
+        read(path)
+
+
 def test_item_that_stands_twice(write):
     write("interactions.tsv", ROWS)
     path = write("items.tsv", "item_id\ttitle\na\tA\nb\tB\na\tC\n")

@@ -1,0 +1,64 @@
+"""A finished run under other conditions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recbole_intent.errors import UserError
+from recbole_intent.evaluate import evaluate_run
+from recbole_intent.experiment import Run, run
+
+
+@pytest.fixture(scope="module")
+def done(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    options = {
+        "data_path": str(tiny_path),
+        "device": "cpu",
+        "epochs": 1,
+        "hidden_size": 16,
+        "MAX_ITEM_LIST_LENGTH": 8,
+        "show_progress": False,
+        "tensorboard": False,
+    }
+    return run("SASRec", "tiny", overrides=options, output=tmp_path_factory.mktemp("run"))
+
+
+def test_no_condition_gives_the_test_metrics_of_the_run(done):
+    assert evaluate_run(done.folder, {}).test == pytest.approx(done.result["test"])
+
+
+def test_conditions_change_the_metrics_and_leave_the_run_alone(done):
+    before = (done.folder / "result.json").read_bytes()
+    for condition in ({"noise": {"ratio": 0.9}}, {"mask_history": True}):
+        found = evaluate_run(done.folder, condition)
+        assert found.test != done.result["test"]
+        assert json.loads(found.path.read_text())["conditions"] == condition
+        assert found.path.with_suffix(".npz").is_file()
+    assert (done.folder / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("condition", [{"topk": [7]}, {"topk": 7}, {"metrics": ["Hit"]}], ids=str)
+def test_other_metrics_need_no_other_valid_metric(done, condition):
+    names = evaluate_run(done.folder, condition).test.keys()
+    assert all(name.endswith("@7") or name.startswith("hit@") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ({"epochs": 3}, "--epochs: would need another training"),
+        ({"noise": 0.2}, "noise: 0.2 is not a mapping"),
+        ({"noise": {"ratio": 0.2, "where": "train"}}, "only `test` can be evaluated"),
+        ({"metrics": ["Recal"]}, "Recal"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_named(done, condition, message):
+    with pytest.raises(UserError, match=message):
+        evaluate_run(done.folder, condition)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no finished run \(no result\.json\)"):
+        evaluate_run(tmp_path, {})

@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from recbole_intent import compat
+from recbole_intent.config_values import mistake_in
 from recbole_intent.errors import UserError
 from recbole_intent.paths import properties_dir
 from recbole_intent.registry import ModelSpec, get_spec
@@ -36,72 +37,6 @@ _PARTS = {
 _DERIVED_KEYS = frozenset(
     "MODEL_INPUT_TYPE MODEL_TYPE device eval_type gpu_id local_rank single_spec "
     "test_neg_sample_args valid_metric_bigger valid_neg_sample_args".split()
-)
-
-# Keys of RecBole that would do nothing here, and what to do instead.
-_NOT_HERE = {
-    "gpu_id": "name the GPU by device: cuda:0, cuda:1 …",
-    "log_wandb": "tensorboard: True writes TensorBoard events",
-    "save_dataset": "datasets are read anew in each run",
-    "save_dataloaders": "batches are made anew in each run",
-    "enable_amp": "precision: bf16",
-    "enable_scaler": "precision: bf16",
-}
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-# What values of a user may be, where a library further down would fail on them without the key.
-_VALUES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    (
-        "epochs train_batch_size eval_batch_size eval_step MAX_ITEM_LIST_LENGTH hidden_size "
-        "embedding_size inner_size n_layers num_layers n_heads distiller_size n_intents",
-        lambda value: _is_whole(value, 1),
-        "a whole number from 1",
-    ),
-    ("stopping_step n_prefix", lambda value: _is_whole(value, 0), "a whole number from 0"),
-    (
-        "seed",
-        lambda value: _is_whole(value, 0) and value < 2**32,
-        "a whole number from 0 to 2**32 - 1",
-    ),
-    (
-        "threads",
-        lambda value: value is None or _is_whole(value, 1),
-        "a whole number from 1, or empty",
-    ),
-    (
-        "learning_rate weight_decay",
-        lambda value: _is_number(value) and value >= 0,
-        "a number from 0",
-    ),
-    (
-        "dropout_prob hidden_dropout_prob attn_dropout_prob intent_dropout_prob "
-        "distiller_dropout_prob",
-        lambda value: _is_number(value) and 0 <= value <= 1,
-        "a number in 0 .. 1",
-    ),
-    (
-        "learner valid_metric data_path checkpoint_dir lid_checkpoint",
-        lambda value: isinstance(value, str) and value != "",
-        "a word (a number needs quotes)",
-    ),
-    (
-        "clip_grad_norm",
-        lambda value: value is None or (isinstance(value, Mapping) and "max_norm" in value),
-        "a mapping such as {max_norm: 1.0}",
-    ),
-    (
-        "hidden_act",
-        lambda value: value in ("gelu", "relu", "swish", "tanh", "sigmoid"),
-        "one of gelu, relu, swish, tanh, sigmoid",
-    ),
 )
 
 
@@ -189,8 +124,7 @@ class Config(RecBoleConfig):
                 self.internal_config_dict.update(values)
 
     def _get_final_config_dict(self) -> dict:
-        self._check_types()  # before RecBole reads the values
-        self._check_values()
+        self._check_values()  # before RecBole reads them
         final = super()._get_final_config_dict()
         # A part of `eval_args` changes that part; RecBole fills the rest with its own defaults.
         given = self.external_config_dict.get("eval_args", {})
@@ -254,25 +188,11 @@ class Config(RecBoleConfig):
         return f"{self._origin[key]}: {key}" if is_of_file else f"--{key}"
 
     def _check_values(self) -> None:
-        """Values that a library would refuse without the key, or that nothing here would read."""
         given = self.external_config_dict
-        for keys, is_good, wanted in _VALUES:
-            for key in keys.split():
-                if key in given and not is_good(given[key]):
-                    raise UserError(f"{self._where(key)}: {given[key]!r} is not {wanted}")
-        for key, instead in _NOT_HERE.items():
-            if key in given and given[key] != self.internal_config_dict.get(key):
-                raise UserError(f"{self._where(key)}: has no effect here; {instead}")
-
-    def _check_types(self) -> None:
-        """Anything else where the default is a number, or where it is True or False."""
-        for key, value in self.external_config_dict.items():
-            default = self.internal_config_dict.get(key)
-            where = self._where(key)
-            if isinstance(default, bool) and not isinstance(value, bool):
-                raise UserError(f"{where}: {value!r} is neither True nor False")
-            if isinstance(default, int | float) and not isinstance(value, int | float):
-                raise UserError(f"{where}: {value!r} is not a number")
+        for key, value in given.items():
+            mistake = mistake_in(key, value, self.internal_config_dict.get(key))
+            if mistake:
+                raise UserError(f"{self._where(key)}: {mistake}")
 
     def plain(self) -> dict[str, Any]:
         """All values as plain containers, sorted by key: a file of them gives this run again.

@@ -5,7 +5,7 @@ from recbole_intent.experiment import run
 
 # Settings of the demo alone: ml-100k has few users with long histories, so nearly every target
 # would need a window of its own; strided windows share them, an approximation that the table names.
-_SHARED = {"passes": 4, "windows": "strided", "train_batch_size": 1024, "show_progress": True}
+_SHARED = {"passes": 2, "windows": "strided", "train_batch_size": 1024, "show_progress": True}
 _RUNS = (
     ("SASRec", {"epochs": 20}),
     ("IGRSR", {"epochs": 12, "intent_scope": "causal"}),

@@ -1,5 +1,6 @@
 """Batches for training and for full ranking."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -75,7 +76,12 @@ class SequenceTrainLoader(TrainDataLoader):
             or config["train_neg_sample_args"]["distribution"] != "none"
             or config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
         )
-        return None if passes == "all" or rows_only else passes
+        if passes == "all" or not rows_only:
+            return None if passes == "all" else passes
+        logging.getLogger("recbole_intent").warning(
+            "passes: %d has no effect here: %s trains a row per target", passes, config["model"]
+        )
+        return None
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next iteration."""

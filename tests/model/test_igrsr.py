@@ -41,6 +41,7 @@ CONFIG = {
     "icr_views": "masks",
     "icr_main": "separate",
     "icr_share": 1.0,
+    "item_init": "random",
 }
 
 
@@ -209,3 +210,15 @@ def test_distiller_loads_weights_of_its_own_shape_only():
 def test_wrong_properties_are_named(options, word):
     with pytest.raises(UserError, match=word):
         _model(**options)
+
+
+def test_item_init_copies_the_distillers_items_and_leaves_the_rest() -> None:
+    random, copied = _model(), _model(item_init="distiller")
+    state = random.distiller.encoder.state_dict()
+    for model in (random, copied):
+        model.load_distiller(state)
+    d_l = CONFIG["distiller_size"]
+    given = state["item_embedding.weight"]
+    assert torch.equal(copied.item_embedding.weight[:, :d_l], given)
+    assert torch.equal(copied.item_embedding.weight[:, d_l:], random.item_embedding.weight[:, d_l:])
+    assert not torch.equal(random.item_embedding.weight[:, :d_l], given)

@@ -23,6 +23,7 @@ _CHOICES = {
     "fusion": ("cross", "concat"),
     "icr_views": ("masks", "dropout"),
     "icr_main": ("separate", "view"),
+    "item_init": ("random", "distiller"),
 }
 
 
@@ -76,6 +77,8 @@ class IGRSR(NextItemMixin, SequentialRecommender):
         self.icr_temperature = config["icr_temperature"]
         self.icr_main = config["icr_main"]
         self.icr_share = config["icr_share"]
+        self.item_init = config["item_init"]
+        self.hidden_size = d
         self.loss_names = ("rec", "icr") if self.use_icr else ("rec",)
 
         eps = config["layer_norm_eps"]
@@ -161,6 +164,10 @@ class IGRSR(NextItemMixin, SequentialRecommender):
                 "the distiller's checkpoint does not fit n_items, MAX_ITEM_LIST_LENGTH or "
                 f"distiller_size; train it anew with lid_checkpoint: auto ({error})"
             ) from error
+        if self.item_init == "distiller":
+            table = self.distiller.encoder.item_embedding.weight
+            with torch.no_grad():
+                self.item_embedding.weight[:, : table.size(1)] = table[:, : self.hidden_size]
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors h_u of histories `item_seq` (B, n), 0 on the right.

@@ -29,6 +29,7 @@ VARIANTS = {
         "use_lid": "False",
         "icr_views": "dropout",
     },
+    "IGRSR, items from random": {"model": "IGRSR", "item_init": "random"},
     "IGRSR w/o cross-attn": {"model": "IGRSR", "fusion": "concat"},
     "IGRSR, scope causal": {"model": "IGRSR", "intent_scope": "causal", "passes": "4"},
 }

@@ -14,7 +14,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tiny_path, tmp_path) -> None:
     small = {
         "data_path": str(tiny_path),
         "epochs": 1,
-        "hidden_size": 16,
+        "hidden_size": 32,
         "MAX_ITEM_LIST_LENGTH": 8,
         "show_progress": False,
     }

@@ -143,7 +143,7 @@ def _igrsr(tiny_path: Path, checkpoints: Path, **options) -> list[str]:
         n_layers=1,
         MAX_ITEM_LIST_LENGTH=8,
         train_batch_size=64,
-        **{"epochs": 3, "output": checkpoints / "run", **options},
+        **{"epochs": 3, "distiller_size": 8, "output": checkpoints / "run", **options},
     )
 
 

@@ -48,7 +48,7 @@ class IGRSRTrainer(Trainer):
         super().__init__(config, model, folder, title)
         is_new = folder is not None and not (folder / LAST).is_file()
         # A mistake is found here, before the run begins.
-        if model.use_lid and is_new and not self._load_given():
+        if model.needs_distiller and is_new and not self._load_given():
             _check_pretraining(config)
 
     def _load_given(self) -> bool:
@@ -62,7 +62,7 @@ class IGRSRTrainer(Trainer):
     def fit(self, train_data, valid_data: RankingLoader, show_progress: bool = False):
         """As `Trainer.fit`; an interrupted pre-training continues as well."""
         has_encoder = self.folder is not None and (self.folder / LAST).is_file()
-        if self.model.use_lid and not has_encoder:
+        if self.model.needs_distiller and not has_encoder:
             self.model.load_distiller(self._encoder(train_data, valid_data, show_progress))
             self.model.to(self.device)
         return super().fit(train_data, valid_data, show_progress)
@@ -72,7 +72,7 @@ class IGRSRTrainer(Trainer):
         found = super().approximations(train_data)
         config = self.config
         if (
-            self.model.use_lid
+            self.model.needs_distiller
             and config["lid_checkpoint"] == "auto"
             and config["windows"] == "strided"
             and config["distiller_passes"] != "all"

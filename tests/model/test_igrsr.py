@@ -222,3 +222,20 @@ def test_item_init_copies_the_distillers_items_and_leaves_the_rest() -> None:
     assert torch.equal(copied.item_embedding.weight[:, :d_l], given)
     assert torch.equal(copied.item_embedding.weight[:, d_l:], random.item_embedding.weight[:, d_l:])
     assert not torch.equal(random.item_embedding.weight[:, :d_l], given)
+
+
+def test_item_init_serves_the_ablation_without_intents_too() -> None:
+    state = _model().distiller.encoder.state_dict()
+    bare = _model(item_init="distiller", use_lid=False)
+    assert bare.needs_distiller
+    bare.load_distiller(state)
+    d_l = CONFIG["distiller_size"]
+    assert torch.equal(bare.item_embedding.weight[:, :d_l], state["item_embedding.weight"])
+    assert not _model(use_lid=False).needs_distiller
+
+
+def test_a_distiller_of_another_dataset_is_refused() -> None:
+    state = _model().distiller.encoder.state_dict()
+    state["item_embedding.weight"] = state["item_embedding.weight"][:-1]
+    with pytest.raises(UserError, match="does not fit"):
+        _model(item_init="distiller").load_distiller(state)

@@ -78,7 +78,7 @@ class IGRSR(NextItemMixin, SequentialRecommender):
         self.icr_main = config["icr_main"]
         self.icr_share = config["icr_share"]
         self.item_init = config["item_init"]
-        self.hidden_size = d
+        self.distiller_size = config["distiller_size"]
         self.loss_names = ("rec", "icr") if self.use_icr else ("rec",)
 
         eps = config["layer_norm_eps"]
@@ -149,25 +149,37 @@ class IGRSR(NextItemMixin, SequentialRecommender):
             "loss_type": "CE",
         }
 
+    @property
+    def needs_distiller(self) -> bool:
+        """Whether `load_distiller` must be called before training."""
+        return self.use_lid or self.item_init == "distiller"
+
     def load_distiller(self, state_dict: dict[str, Tensor]) -> None:
-        """Put the weights of a trained SASRec (`distiller_config`) into the frozen encoder.
+        """Take the weights of a trained SASRec (`distiller_config`).
+
+        They go into the frozen encoder (`use_lid`), and its item vectors into the first d_l
+        columns of the item table (`item_init: distiller`).
 
         Raises:
-            UserError: the weights are of another shape, or there is no distiller (`use_lid`).
+            UserError: the weights are of another shape, or nothing here wants them.
         """
-        if not self.use_lid:
+        if not self.needs_distiller:
             raise UserError("use_lid is False: this IGRSR has no distiller to load weights into")
+        table = state_dict.get("item_embedding.weight")
+        is_right = table is not None and table.shape == (self.n_items, self.distiller_size)
         try:
-            self.distiller.encoder.load_state_dict(state_dict)
-        except RuntimeError as error:
+            if self.use_lid and is_right:
+                self.distiller.encoder.load_state_dict(state_dict)
+        except RuntimeError:
+            is_right = False  # torch's message is a page of names
+        if not is_right:
             raise UserError(
                 "the distiller's checkpoint does not fit n_items, MAX_ITEM_LIST_LENGTH or "
-                f"distiller_size; train it anew with lid_checkpoint: auto ({error})"
-            ) from error
+                "distiller_size; train it anew with lid_checkpoint: auto"
+            )
         if self.item_init == "distiller":
-            table = self.distiller.encoder.item_embedding.weight
             with torch.no_grad():
-                self.item_embedding.weight[:, : table.size(1)] = table[:, : self.hidden_size]
+                self.item_embedding.weight[:, : self.distiller_size] = table
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors h_u of histories `item_seq` (B, n), 0 on the right.
@@ -255,6 +267,11 @@ def _check(config: Any) -> None:
             raise UserError(f"{key}: {config[key]!r} is not one of {', '.join(choices)}")
     for key, is_good, wanted in (
         ("distiller_size", config["distiller_size"] % 2 == 0, "even: the distiller has 2 heads"),
+        (
+            "item_init",
+            config["item_init"] == "random" or config["distiller_size"] <= config["hidden_size"],
+            "random where distiller_size is above hidden_size",
+        ),
         ("n_intents", config["n_intents"] >= 1, "at least 1"),
         ("n_prefix", config["n_prefix"] >= 0, "at least 0"),
         ("p_mask", 0 <= config["p_mask"] <= 1, "in [0, 1]"),

@@ -27,7 +27,7 @@ def learning_curves(runs: Mapping[str, Mapping[str, Any]], metric: str, path: st
         records = [record for record in run["history"] if "valid" in record]
         epochs = [record["epoch"] + 1 for record in records]
         values = [record["valid"][metric] for record in records]
-        spent, minutes = 0.0, {}
+        spent, minutes = run["pretraining_seconds"] / 60, {}
         for record in run["history"]:
             spent += record["seconds"] / 60
             minutes[record["epoch"] + 1] = spent
@@ -36,7 +36,7 @@ def learning_curves(runs: Mapping[str, Mapping[str, Any]], metric: str, path: st
             best = epochs.index(run["best_epoch"])
             axes.plot(x[best], values[best], "o", color=line.get_color())
     by_epoch.set_xlabel("epoch")
-    by_time.set_xlabel("minutes of training and validation")
+    by_time.set_xlabel("minutes, pre-training included")
     by_epoch.set_ylabel(f"validation {metric.replace('ndcg', 'NDCG').replace('recall', 'Recall')}")
     for axes in (by_epoch, by_time):
         axes.grid(alpha=0.3)

@@ -92,16 +92,21 @@ def test_an_empty_batch_has_no_ranks():
     assert rank_of_targets(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)).shape == (0,)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_cuda_it_equals_the_cpu():
+@pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available())
+def test_on_every_device_and_row_by_row_they_are_the_same(device):
     generator = torch.Generator().manual_seed(3)
     scores = torch.randn(40, 90, generator=generator).round(decimals=1)
     targets = torch.randint(1, 90, (40,), generator=generator)
     excluded = (torch.arange(40), torch.randint(0, 90, (40,), generator=generator))
-    on_cuda = rank_of_targets(
-        scores.cuda(), targets.cuda(), excluded=tuple(index.cuda() for index in excluded)
+    there = rank_of_targets(
+        scores.to(device),
+        targets.to(device),
+        excluded=tuple(index.to(device) for index in excluded),
     )
-    assert torch.equal(on_cuda.cpu(), rank_of_targets(scores, targets, excluded=excluded))
+    for row in range(40):
+        alone = (torch.zeros(1, dtype=torch.long), excluded[1][row : row + 1])
+        one = rank_of_targets(scores[row : row + 1], targets[row : row + 1], excluded=alone)
+        assert one.item() == there[row].item()
 
 
 def test_ranks_are_sorted_by_user_then_target_then_rank():

@@ -149,21 +149,21 @@ def test_it_can_be_compiled_into_one_graph():
     torch.testing.assert_close(grads, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_cuda_it_equals_the_cpu():
+@pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available())
+def test_on_every_device_and_strip_it_is_the_same(device):
     hidden, weight, target, sample_weight = make_inputs(70, 500, 16)
     on_cpu = linear_cross_entropy(hidden, weight, target, sample_weight=sample_weight)
     cpu_grads = torch.autograd.grad(on_cpu, (hidden, weight))
-    on_cuda = linear_cross_entropy(
-        hidden.cuda(),
-        weight.cuda(),
-        target.cuda(),
-        sample_weight=sample_weight.cuda(),
+    there = linear_cross_entropy(
+        hidden.to(device),
+        weight.to(device),
+        target.to(device),
+        sample_weight=sample_weight.to(device),
         chunk_size=32,
     )
-    cuda_grads = torch.autograd.grad(on_cuda, (hidden, weight))
-    torch.testing.assert_close(on_cuda.cpu(), on_cpu, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(cuda_grads, cpu_grads, rtol=1e-4, atol=1e-6)
+    grads_there = torch.autograd.grad(there, (hidden, weight))
+    torch.testing.assert_close(there.cpu(), on_cpu, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(grads_there, cpu_grads, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

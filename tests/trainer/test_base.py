@@ -363,7 +363,6 @@ def test_a_compiled_model_scores_as_the_plain_one(tiny, name, monkeypatch):
 
 
 def test_tensorboard_holds_losses_and_metrics(tiny, tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     trainer, data = build(tiny(tensorboard=True, epochs=2), tmp_path)

@@ -69,6 +69,8 @@ def prepare(
         "fill_items": fill_items,
         "columns": columns,
     }
+    if k_core is not None and k_core < 0:
+        raise UserError(f"--k_core={k_core}: a number from 0 is needed")
     defaults = prepare_properties(dataset).get("options") or {}
     options = {k: defaults.get(k) if v is None else v for k, v in given.items()}
     folder = Path(output) if output is not None else Path(data_path) / dataset

@@ -146,6 +146,10 @@ class TestRecBoleReadsTheTrueOrder:
 
 
 class TestOptions:
+    def test_negative_k_core_is_refused(self, write, out):
+        with pytest.raises(UserError, match="--k_core=-3"):
+            prepare("d", write("x.tsv", ""), out, k_core=-3)
+
     def test_min_rating_and_k_core(self, write, out):
         rows = [
             ("u", "a", 1, 5),

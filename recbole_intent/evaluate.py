@@ -9,7 +9,7 @@ from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.split import noise_of
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import build, refuse_other_data
+from recbole_intent.experiment import build, inputs_fingerprint, refuse_other_data
 from recbole_intent.files import fingerprint, write_json
 from recbole_intent.trainer.base import BEST
 
@@ -66,8 +66,8 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
     config = Config.of_run(folder, {**conditions, "valid_metric": valid_metric})
     if conditions.get("noise") and noise_of(config)["where"] != "test":
         raise UserError("noise: where: only `test` can be evaluated without another training")
+    refuse_other_data(folder, inputs_fingerprint(config))
     trainer, data = build(config)
-    refuse_other_data(folder, data.fingerprint)
     trainer.load_weights(folder / BEST)
     ranks = trainer.rank(data.test)
     test = trainer.metrics(ranks)

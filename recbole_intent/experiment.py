@@ -19,7 +19,7 @@ from recbole_intent import __version__
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint, folder_lock, write_json, write_text
+from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 
@@ -87,7 +87,7 @@ def run(
     """
     config = Config(model, dataset, config_files, overrides, allow_unknown)
     folder = Path(output) if output else run_folder(config)
-    data_digest = data_fingerprint(config)
+    data_digest = inputs_fingerprint(config)
     if not fresh:
         _refuse_other(folder, config, data_digest)
     # Before the folder is touched: a mistake in the configuration or the data leaves nothing.
@@ -169,6 +169,13 @@ def _train_and_test(
     return result
 
 
+def inputs_fingerprint(config: Config) -> str:
+    """SHA-256 of all files that a run reads: the dataset's, and weights that are given by path."""
+    digest = data_fingerprint(config)
+    files = config.spec.trainer_class().input_files(config)
+    return fingerprint([digest, *(file_sha256(path) for path in files)]) if files else digest
+
+
 def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:
     """Raise if the folder belongs to another configuration or was begun on other data."""
     mine, theirs = comparable(config), _read_claim(folder)
@@ -190,7 +197,7 @@ def refuse_other_data(folder: Path, data_digest: str) -> None:
     path = folder / "data.json"
     if path.is_file() and json.loads(path.read_text("utf-8"))["fingerprint"] != data_digest:
         raise UserError(
-            f"{folder}: was begun on other data (the atomic files have changed since); "
+            f"{folder}: was begun on other data (the files that it read have changed since); "
             "--fresh starts anew"
         )
 

@@ -18,7 +18,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import run
+from recbole_intent.experiment import inputs_fingerprint, run
 from recbole_intent.files import folder_lock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -292,11 +292,11 @@ def test_changed_data_is_refused(small, tiny_path, tmp_path):
     done = small(data_path=str(tmp_path / "data"))
     with (tmp_path / "data/tiny/tiny.inter").open("a") as file:
         file.write("u1\ti1\t99\n")
-    with pytest.raises(UserError, match="the atomic files have changed since"):
+    with pytest.raises(UserError, match="have changed since"):
         evaluate_run(done.folder, {})
     for prepare in (lambda: None, (done.folder / "result.json").unlink):
         prepare()
-        with pytest.raises(UserError, match="the atomic files have changed since"):
+        with pytest.raises(UserError, match="have changed since"):
             small(data_path=str(tmp_path / "data"))
     assert not small(data_path=str(tmp_path / "data"), fresh=True).reported
 
@@ -348,3 +348,13 @@ def test_a_class_of_the_user_does_not_pass_for_one_of_the_table(small, tmp_path,
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert small("mymodels:SASRec").folder != small().folder
+
+
+def test_other_weights_at_lid_checkpoint_are_another_input(tiny, tmp_path):
+    path = tmp_path / "weights.pt"
+    config = tiny("IGRSR", lid_checkpoint=str(path))
+    path.write_bytes(b"one")
+    before = inputs_fingerprint(config)
+    path.write_bytes(b"two")
+    assert inputs_fingerprint(config) != before
+    assert inputs_fingerprint(tiny("IGRSR")) == inputs_fingerprint(tiny("SASRec"))

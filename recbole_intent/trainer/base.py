@@ -139,6 +139,11 @@ class Trainer:
         """Time of all epochs so far, those before a kill included."""
         return sum(record["seconds"] for record in self.history)
 
+    @classmethod
+    def input_files(cls, config: Config) -> list[Path]:
+        """Files besides the dataset's that a run under this configuration reads."""
+        return []
+
     def approximations(self, train_data) -> list[str]:
         """What of this training is not exact, to stand in every result."""
         return ["windows: strided"] if getattr(train_data, "is_strided", False) else []

@@ -67,6 +67,12 @@ class IGRSRTrainer(Trainer):
             self.model.to(self.device)
         return super().fit(train_data, valid_data, show_progress)
 
+    @classmethod
+    def input_files(cls, config: Config) -> list[Path]:
+        """The distiller's weights, where `lid_checkpoint` names them."""
+        path = config["lid_checkpoint"]
+        return [] if path == "auto" or not Path(path).is_file() else [Path(path)]
+
     def approximations(self, train_data) -> list[str]:
         """As `Trainer.approximations`, with those of the distiller's own training."""
         found = super().approximations(train_data)

@@ -73,15 +73,21 @@ class Attention(nn.Module):
         return torch.bmm(weights, v).view(B, h, t, e).transpose(1, 2).reshape(B, t, d)
 
     def _read_own(self, x: Tensor, context: Tensor, mask: None) -> Tensor:
-        B, t, c, d = context.shape
-        h = self.n_heads
-        e = d // h
-        q = self.query(x).view(B, t, 1, h, e) * e**-0.5
-        k, v = self.key_value(context).view(B, t, c, 2, h, e).unbind(3)  # (B, t, c, h, e)
-        # c is small: products and sums are faster than B t h matrix products of one row.
-        scores = (q * k).sum(dim=-1)  # (B, t, c, h)
-        weights = self.attn_dropout(scores.softmax(dim=2)).unsqueeze(-1)
-        return (weights * v).sum(dim=2).view(B, t, d)
+        (B, t, c, d), h = context.shape, self.n_heads
+        e, N = d // h, B * t
+        # Each vector is read by one state only, so W_k goes to the query and W_v behind the sum:
+        # 2 products of d x d a state instead of 2 c. b_k adds the same to all scores: no effect.
+        W_k, W_v = self.key_value.weight.view(2, h, e, d).unbind(0)
+        b_v = self.key_value.bias[d:].view(h, 1, e)
+        context = context.reshape(N, c, d)
+        q = self.query(x).view(N, h, e).transpose(0, 1) * e**-0.5  # (h, N, e)
+        scores = torch.bmm(torch.bmm(q, W_k).transpose(0, 1), context.transpose(1, 2))  # (N, h, c)
+        weights = self.attn_dropout(scores.softmax(dim=-1))
+        read = torch.bmm(weights, context).transpose(0, 1)  # (h, N, d)
+        # Dropped weights do not sum to 1, so b_v counts as often as they do.
+        b_v = weights.sum(dim=-1).t().unsqueeze(-1) * b_v  # (h, N, e)
+        out = torch.baddbmm(b_v, read, W_v.transpose(1, 2))  # (h, N, e)
+        return out.transpose(0, 1).reshape(B, t, d)
 
 
 class DualAttentionLayer(nn.Module):

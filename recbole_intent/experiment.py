@@ -5,7 +5,7 @@ import logging
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 
 # Keys that change how a run looks or where it lies, not what it computes.
@@ -71,7 +72,8 @@ def run(
 ) -> Run:
     """Train a model, choose its epoch on validation, test it once, and keep all of it.
 
-    The same call again continues a run that was cut off and reports one that is finished.
+    The same call again continues a run that was cut off and reports one that is finished. The
+    processes that torchrun starts train it together; all return the same.
 
     Args:
         model: registered name, or `package.module:Class`.
@@ -86,26 +88,61 @@ def run(
         UserError: bad configuration, data or folder.
     """
     config = Config(model, dataset, config_files, overrides, allow_unknown)
+    distributed.join(config)
     folder = Path(output) if output else run_folder(config)
     data_digest = inputs_fingerprint(config)
+    distributed.agree(data_digest, f"dataset {dataset}")
     if not fresh:
         _refuse_other(folder, config, data_digest)
     # Before the folder is touched: a mistake in the configuration or the data leaves nothing.
-    is_finished = not fresh and (folder / "result.json").is_file()
+    is_finished = distributed.on_main(lambda: not fresh and (folder / "result.json").is_file())
     trainer, data = (None, None) if is_finished else build(config, folder)
-    with folder_lock(folder):
-        for half_written in folder.glob(".*.tmp"):  # by a process that was killed
-            half_written.unlink()
-        if fresh:
-            _clear(folder)
-        _refuse_other(folder, config, data_digest)  # another process may have been here since
-        if (folder / "result.json").is_file():
-            return Run(folder, json.loads((folder / "result.json").read_text("utf-8")), True)
-        _claim(folder, config, data_digest)
+    with distributed.main_alone(folder_lock(folder)):
+        found = distributed.on_main(lambda: _take(folder, config, data_digest, fresh))
+        if found is not None:
+            return Run(folder, found, True)
         if trainer is None:
             trainer, data = build(config, folder)
-        with _log_to(folder / "log"):
+        with distributed.main_alone(_log_to(folder / "log")):
             return Run(folder, _train_and_test(config, folder, trainer, data), False)
+
+
+def _take(folder: Path, config: Config, data_digest: str, fresh: bool) -> dict[str, Any] | None:
+    """Make a folder, which is locked, this run's own; its result where it is finished."""
+    for half_written in folder.glob(".*.tmp"):  # by a process that was killed
+        half_written.unlink()
+    if fresh:
+        _clear(folder)
+    _refuse_other(folder, config, data_digest)  # another process may have been here since
+    if (folder / "result.json").is_file():
+        return json.loads((folder / "result.json").read_text("utf-8"))
+    _claim(folder, config, data_digest)
+    return None
+
+
+def train(
+    config: Config, folder: Path, on_epoch: Callable[[dict[str, Any]], None] | None = None
+) -> None:
+    """Train without a test, in a folder that `run` may test later: a trial of a search.
+
+    Args:
+        config: of the run.
+        folder: the run's; a run that was cut off in it goes on, a process that is at work in it
+            is waited for.
+        on_epoch: as `Trainer.fit`.
+
+    Raises:
+        UserError: bad data, or a folder of another configuration.
+    """
+    data_digest = inputs_fingerprint(config)
+    with folder_lock(folder, wait=True):
+        for half_written in folder.glob(".*.tmp"):
+            half_written.unlink()
+        _refuse_other(folder, config, data_digest)
+        trainer, data = build(config, folder)
+        _claim(folder, config, data_digest)
+        with _log_to(folder / "log"):
+            trainer.fit(data.train, data.valid, config["show_progress"], on_epoch)
 
 
 def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
@@ -135,26 +172,30 @@ def _train_and_test(
 ) -> dict[str, Any]:
     logger = logging.getLogger("recbole_intent")
     logger.info(
-        "%s on %s, seed %d, in %s", config["model"], config["dataset"], config["seed"], folder
+        "%s on %s, seed %d, in %s%s",
+        config["model"],
+        config["dataset"],
+        config["seed"],
+        folder,
+        f", {distributed.count()} processes" if distributed.count() > 1 else "",
     )
     trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
     trainer.load_best()
     # Only here, once, after everything is chosen; seeded for models that score by chance.
     init_seed(config["seed"], config["reproducibility"])
     ranks = trainer.rank(data.test)
-    ranks.save(folder / "ranks.npz")
-    test = trainer.metrics(ranks)
     result = {
         "model": config["model"],
         "dataset": config["dataset"],
         "seed": config["seed"],
         "valid": trainer.best_valid,
-        "test": test,
+        "test": trainer.metrics(ranks),
         "best_epoch": trainer.best_epoch + 1,
         "epochs": trainer.next_epoch,
         "seconds": round(trainer.seconds, 3),
         "pretraining_seconds": round(trainer.pretraining_seconds, 3),
         "peak_memory_mib": round(trainer.peak_memory_mib, 1),
+        "processes": distributed.count(),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "mask_history": bool(config["mask_history"]),
         "approximations": trainer.approximations(data.train),
@@ -165,8 +206,13 @@ def _train_and_test(
         "commit": _commit(),
         "history": trainer.history,
     }
-    write_json(folder / "result.json", result)
-    return result
+
+    def keep() -> dict[str, Any]:
+        ranks.save(folder / "ranks.npz")
+        write_json(folder / "result.json", result)
+        return result
+
+    return distributed.on_main(keep)
 
 
 def inputs_fingerprint(config: Config) -> str:
@@ -225,7 +271,8 @@ def _clear(folder: Path) -> None:
     _read_claim(folder)  # refuses a folder of something else
     for name in ("tensorboard", "evaluations"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "ranks.npz", LAST, BEST, "log", "config.yaml", "data.json"):
+    names = ("result.json", "ranks.npz", "inference.json", LAST, BEST, "log", "config.yaml")
+    for name in (*names, "data.json"):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -259,7 +306,7 @@ class _log_to:
     """Send the package's log, from INFO on, to a file of the run, besides the console."""
 
     def __init__(self, path: Path) -> None:
-        self.handler = logging.FileHandler(path, encoding="utf-8")
+        self.handler = logging.FileHandler(path, encoding="utf-8", delay=True)
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
     def __enter__(self) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from recbole_intent.errors import UserError
 
@@ -77,6 +77,8 @@ def fingerprint(value: Any) -> str:
 def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
     """Own a folder until the block ends or the process dies, however it dies.
 
+    Its file `lock` is there meanwhile, and stays where the process was killed; that does no harm.
+
     Args:
         folder: made if it is not there.
         wait: wait for the present owner, and say so, instead of failing.
@@ -84,26 +86,45 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         UserError: another process owns it and `wait` is False.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / "lock", "a+")  # noqa: SIM115 (closed below; closing frees the lock)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    with file:
+    path = Path(folder) / "lock"
+    while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            if not wait:
-                raise UserError(
-                    f"{folder}: another process ({owner}) is at work in this folder; "
-                    "wait for it, or give --output=DIR"
-                ) from error
-            _LOGGER.info("waiting for another process (%s) at work in %s", owner, folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"pid {os.getpid()}")
-        file.flush()
-        yield
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(path, "a+")  # noqa: SIM115 (closed below; closing frees the lock)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        with file:
+            _lock(file, path, wait)
+            if not _is_still(file, path):
+                continue  # its owner removed it while we waited: what we hold locks nothing
+            file.truncate(0)
+            file.write(f"pid {os.getpid()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                # While it is ours: whoever waits for it finds out, and makes a new one.
+                path.unlink(missing_ok=True)
+            return
+
+
+def _lock(file: TextIO, path: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        if not wait:
+            raise UserError(
+                f"{path.parent}: another process ({owner}) is at work in this folder; "
+                "wait for it, or give --output=DIR"
+            ) from error
+        _LOGGER.info("waiting for another process (%s) at work in %s", owner, path.parent)
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _is_still(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

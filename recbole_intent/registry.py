@@ -18,6 +18,8 @@ class ModelSpec:
         trainer: `package.module:Class` of its trainer.
         trim: its outputs do not depend on the number of padded columns, so rows may be cut to
             the batch's longest (a parity test per model guards this).
+        splits: its losses are means over the rows of a batch, or over their targets, so that
+            several processes may share out a batch (a test per model guards this too).
         reference: the untouched RecBole class, for `fast_sequences: False`; same as `path` when
             None.
     """
@@ -26,6 +28,7 @@ class ModelSpec:
     path: str
     trainer: str = "recbole_intent.trainer.base:Trainer"
     trim: bool = False
+    splits: bool = False
     reference: str | None = None
 
     def model_class(self, fast: bool = True) -> type:
@@ -54,17 +57,20 @@ _TABLE: dict[str, ModelSpec] = {
             f"{_OURS}.igrsr:IGRSR",
             trainer="recbole_intent.trainer.igrsr:IGRSRTrainer",
             trim=True,
+            splits=True,
         ),
         ModelSpec(
             "SASRec",
             f"{_OURS}.sasrec:SASRec",
             trim=True,
+            splits=True,
             reference=f"{_SEQUENTIAL}.sasrec:SASRec",
         ),
         ModelSpec(
             "GRU4Rec",
             f"{_OURS}.gru4rec:GRU4Rec",
             trim=True,
+            splits=True,
             reference=f"{_SEQUENTIAL}.gru4rec:GRU4Rec",
         ),
     )
@@ -85,10 +91,17 @@ _RECBOLE = {
 # Those of them that padding does not reach: they mask it, or read the last items alone. STAMP,
 # SHAN, NPE and others sum over padding's vector too, or are built for one width.
 _TRIM = frozenset("BERT4Rec CORE FDSA FPMC GCSAN GRU4RecF HRM NARM SASRecF SRGNN TransRec".split())
+# Those whose losses are means over rows. Not so: norms of the batch's vectors (LightGCN, NGCF,
+# DGCF, SGL, SimpleX …), means over masked items (BERT4Rec), samples of whole batches (MultiVAE).
+_SPLITS = frozenset(
+    "BPR CORE Caser DMF FDSA FISM FPMC GCMC GCSAN GRU4RecF HRM LightSANs MultiDAE NAIS NARM NNCF "
+    "NPE NeuMF NextItNet RepeatNet SASRecF SINE SRGNN STAMP".split()
+)
 for _package, _names in _RECBOLE.items():
     for _name in _names.split():
         _path = f"{_package}.{_name.lower()}:{_name}"
-        _TABLE.setdefault(_name, ModelSpec(_name, _path, trim=_name in _TRIM))
+        _is = {"trim": _name in _TRIM, "splits": _name in _SPLITS}
+        _TABLE.setdefault(_name, ModelSpec(_name, _path, **_is))
 
 
 def register(spec: ModelSpec) -> None:

@@ -91,7 +91,28 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path):
         with pytest.raises(UserError, match=r"another process \(pid \d+\) is at work"):
             _lock(tmp_path / "run")
         _lock(tmp_path / "other")
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
     _lock(tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_removing_the_lock_lets_no_two_owners_in(tmp_path):
+    """Three processes that wait for each other add to one number, 100 times each."""
+    code = """
+        import sys
+        from pathlib import Path
+        from recbole_intent.files import folder_lock
+        number = Path(sys.argv[1]) / "number"
+        for _ in range(100):
+            with folder_lock(Path(sys.argv[1]) / "run", wait=True):
+                number.write_text(str(int(number.read_text()) + 1))
+    """
+    (tmp_path / "number").write_text("0")
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    owners = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
+    assert [owner.wait(120) for owner in owners] == [0, 0, 0]
+    assert (tmp_path / "number").read_text() == "300"
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_waiting_is_said(tmp_path, caplog):

@@ -178,8 +178,12 @@ class RankingLoader:
         return -(-len(self._order) // self.batch_size)
 
     def __iter__(self) -> Iterator[RankingBatch]:
+        return self.share(0, 1)
+
+    def share(self, first: int, step: int) -> Iterator[RankingBatch]:
+        """Batches `first`, `first + step` …: the part of one process of several."""
         dataset = self.dataset
-        for index in self._order.split(self.batch_size):
+        for index in self._order.split(self.batch_size)[first::step]:
             if self.indexed:
                 width = None if self.trim else dataset.max_item_list_len
                 interaction = dataset.join(dataset.rows(index, width))

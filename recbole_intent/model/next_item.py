@@ -67,6 +67,10 @@ class NextItemMixin:
             return super().calculate_loss(interaction)
         return self.cross_entropy(*self.encode_targets(interaction))
 
+    def loss_terms(self, interaction) -> tuple[int, ...]:
+        """Of how many terms each loss of a batch is the mean; one number if all are of as many."""
+        return (int((interaction[self.POS_ITEM_ID] > 0).sum()),)
+
     def predict(self, interaction) -> Tensor:
         """Scores (B,) of the one item that each row names."""
         hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])

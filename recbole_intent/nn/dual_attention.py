@@ -54,6 +54,14 @@ class Attention(nn.Module):
         read = self._read_own if context.dim() == 4 else self._read
         return self.dropout(self.dense(read(x, context, mask)))
 
+    def weights(self, x: Tensor, context: Tensor) -> Tensor:
+        """Attention probabilities (B, h, c) of states `x` (B, d) on their `context` (B, c, d)."""
+        (B, c, d), h = context.shape, self.n_heads
+        e = d // h
+        q = self.query(x).view(B, h, 1, e) * e**-0.5
+        k = self.key_value(context).view(B, c, 2, h, e)[:, :, 0].permute(0, 2, 3, 1)
+        return (q @ k).squeeze(2).softmax(dim=-1)  # (B, h, c)
+
     def _read(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         (B, t, d), c, h = x.shape, context.size(1), self.n_heads
         e = d // h
@@ -196,6 +204,25 @@ class DualAttentionReasoner(nn.Module):
         self.layers = nn.ModuleList(
             DualAttentionLayer(hidden_size, n_heads, **layer_options) for _ in range(n_layers)
         )
+
+    def intent_weights(self, H: Tensor, T_D: Tensor, last: Tensor) -> Tensor:
+        """How the last layer's cross-attention spreads over the intents, averaged over heads.
+
+        Args:
+            H: (B, n, d), the input states H^(0).
+            T_D: (B, m, d) or (B, n, m, d) intents.
+            last: (B,) the position of each row that is asked.
+
+        Returns:
+            (B, m) probabilities, without dropout's noise in eval mode alone.
+        """
+        mask = torch.full((H.size(1), H.size(1)), float("-inf"), device=H.device).triu_(1)
+        *first, final = self.layers
+        for layer in first:
+            H = layer(H, T_D, mask)
+        row = torch.arange(len(H), device=H.device)
+        context = T_D if T_D.dim() == 3 else T_D[row, last]
+        return final.cross_attention.weights(H[row, last], context).mean(dim=1)
 
     def forward(self, H: Tensor, T_D: Tensor | None = None, last: Tensor | None = None) -> Tensor:
         """H^(0) to H^(L).

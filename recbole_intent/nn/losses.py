@@ -149,6 +149,7 @@ def info_nce(
     temperature: float,
     *,
     group: Tensor | None = None,
+    others: tuple[Tensor, Tensor] | None = None,
     symmetric: bool = False,
 ) -> Tensor:
     """InfoNCE between two views of the rows of one batch, with cosine similarity.
@@ -162,13 +163,15 @@ def info_nce(
         temperature: tau > 0.
         group: (B,) int, the user of each row: rows of one user are not negatives of each other.
             None: all rows are different users.
+        others: (M, d) further negatives, M >= 0, and (M,) their groups; `group` must be given.
         symmetric: also use `view_2` as anchors and take the mean of both directions.
 
     Returns:
         Scalar, the mean over the rows of -log(exp(cos_ii / tau) / sum_j exp(cos_ij / tau)).
 
     Raises:
-        ValueError: shapes that do not fit, no rows, or `temperature` not positive.
+        ValueError: shapes that do not fit, no rows, `temperature` not positive, or `others`
+            without `group` or with `symmetric`.
 
     Source: IGR-SR, equation (10), which is one direction (`symmetric=False`).
     """
@@ -181,15 +184,21 @@ def info_nce(
         raise ValueError(f"group must be ({n_rows},), one user a row, not {group.shape}")
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
+    candidates, candidate_group = view_2, group
+    if others is not None:
+        if group is None or symmetric:
+            raise ValueError("others need the rows' group, and have no view of their own to anchor")
+        candidates = torch.cat([view_2, others[0]])
+        candidate_group = torch.cat([group, others[1]])
 
     dtype = _at_least_float32(view_1, view_2)
     with torch.autocast(view_1.device.type, enabled=False):
         unit_1 = F.normalize(view_1.to(dtype), dim=1)
-        unit_2 = F.normalize(view_2.to(dtype), dim=1)
-        similarity = unit_1 @ unit_2.t() / temperature  # (B, B)
+        unit_2 = F.normalize(candidates.to(dtype), dim=1)
+        similarity = unit_1 @ unit_2.t() / temperature  # (B, B + M)
     positive = torch.arange(n_rows, device=view_1.device)
     if group is not None:
-        same_user = group[:, None] == group[None, :]
+        same_user = group[:, None] == candidate_group[None, :]
         same_user.fill_diagonal_(False)
         similarity = similarity.masked_fill(same_user, float("-inf"))
     loss = F.cross_entropy(similarity, positive)

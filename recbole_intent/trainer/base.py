@@ -4,6 +4,7 @@ import logging
 import math
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import load_checkpoint, save_checkpoint
 from recbole_intent.trainer.ranker import Ranker
 
@@ -36,7 +39,8 @@ class Trainer(Ranker):
     Every epoch is seeded by the run's seed and its own number, and leaves `last.pt`; so a run
     that was killed goes on from its last whole epoch as if nothing had happened, bit for bit on
     CPU. `best.pt` holds the weights of the best epoch. Both are plain tensors and containers:
-    `torch.load(..., weights_only=True)` reads them.
+    `torch.load(..., weights_only=True)` reads them. The processes of torchrun share out the rows
+    of each batch and the ranking (`distributed.py`).
 
     Args:
         config: the run's configuration.
@@ -58,6 +62,13 @@ class Trainer(Ranker):
         is_traditional = config["MODEL_TYPE"] == ModelType.TRADITIONAL
         self.epochs = 1 if is_traditional else config["epochs"]
         self._check_metrics()
+        if distributed.count() > 1 and not config.spec.splits:
+            raise UserError(
+                f"--model={config['model']}: not known to be trained alike by several processes; "
+                "start it without torchrun (a model whose loss is a mean over a batch's rows: "
+                "ModelSpec(…, splits=True))"
+            )
+        self.split = distributed.BatchSplit(self.device)
         self.optimizer = self._build_optimizer()
         self.next_epoch = 0
         self.best_epoch = -1
@@ -76,7 +87,11 @@ class Trainer(Ranker):
                 setattr(model, name, torch.compile(getattr(model, name), dynamic=True))
 
     def fit(
-        self, train_data, valid_data: RankingLoader, show_progress: bool = False
+        self,
+        train_data,
+        valid_data: RankingLoader,
+        show_progress: bool = False,
+        on_epoch: Callable[[dict[str, Any]], None] | None = None,
     ) -> tuple[float, dict[str, float]]:
         """Train until validation stops improving, or `epochs` are done.
 
@@ -87,6 +102,8 @@ class Trainer(Ranker):
             train_data: batches; their order is chosen by `set_epoch` or RecBole's generator.
             valid_data: the rows to choose the best epoch by.
             show_progress: draw a bar per epoch.
+            on_epoch: called with the record of each epoch (`history`) once it is on the disk; a
+                run that is taken up again tells it those of before first.
 
         Returns:
             The best validation score and all validation metrics of that epoch.
@@ -95,6 +112,10 @@ class Trainer(Ranker):
             UserError: the loss is not finite, or a checkpoint cannot be written.
         """
         self.resume()
+        distributed.agree(self.next_epoch, f"{self.folder}: epochs done")
+        distributed.copy_from_main(self.model)
+        for record in self.history if on_epoch else ():
+            on_epoch(record)
         if self.config["train_neg_sample_args"].get("dynamic"):
             train_data.get_model(self.model)
         writer = self._tensorboard()
@@ -112,7 +133,8 @@ class Trainer(Ranker):
             }
             is_best = False
             if (epoch + 1) % max(1, min(self.config["eval_step"], self.epochs)) == 0:
-                record["valid"] = self.evaluate(valid_data)
+                valid = self.evaluate(valid_data)
+                record["valid"] = distributed.on_main(lambda valid=valid: valid)
                 is_best = self._note_score(epoch, record["valid"])
             record["seconds"] = time.perf_counter() - started
             self.history.append(record)
@@ -120,7 +142,11 @@ class Trainer(Ranker):
             self._note_memory()
             self._save(is_best)
             self._report(record, is_best, writer)
+            if on_epoch:
+                on_epoch(record)
+        distributed.on_main(lambda: None)  # the others wait until its files are whole
         if writer:
+            self._write_hyper_parameters(writer)
             writer.close()
         return self.best_score, self.best_valid
 
@@ -154,10 +180,13 @@ class Trainer(Ranker):
             train_data.set_epoch(epoch)
         else:
             train_data.generator.manual_seed(seed)
+        distributed.seed_own(seed)
 
     def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
         self.model.train()
-        total: list[float] = []
+        show_progress = show_progress and distributed.is_main()
+        # On the device, and read as seldom as can be: reading makes an accelerator wait.
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         names: tuple[str, ...] = getattr(self.model, "loss_names", ())
         batches = len(train_data)
         left = "" if not self.history else f", at most {self._time_left()} left"
@@ -172,28 +201,37 @@ class Trainer(Ranker):
         count = 0
         for interaction in bar:
             self.optimizer.zero_grad(set_to_none=True)
+            own_rows = self.split.take(interaction).to(self.device)
             with self.autocast():
-                parts = self.model.calculate_loss(interaction.to(self.device))
+                parts = self.model.calculate_loss(own_rows)
             parts = parts if isinstance(parts, tuple) else (parts,)
-            loss = sum(parts)
-            values = [float(part.detach()) for part in parts]
-            if not math.isfinite(sum(values)):
-                raise UserError(
-                    f"epoch {epoch + 1}: the training loss is {sum(values)}; "
-                    "try a lower --learning_rate or --clip_grad_norm='{max_norm: 1.0}'"
-                )
-            loss.backward()
+            parts = self.split.weigh(parts, self._loss_terms(own_rows))
+            sum(parts).backward()
+            self.split.sum_gradients(self.model)
             if self.config["clip_grad_norm"]:
                 nn.utils.clip_grad_norm_(self.model.parameters(), **self.config["clip_grad_norm"])
             self.optimizer.step()
-            total = values if not total else [a + b for a, b in zip(total, values, strict=True)]
+            # Some of RecBole's losses are of shape (1,).
+            total = total + torch.stack([part.detach().double().reshape(()) for part in parts])
             count += 1
-            if len(names) != len(total):
-                names = tuple(f"loss{i + 1}" for i in range(len(total)))
+            if len(names) != len(parts):
+                names = tuple(f"loss{i + 1}" for i in range(len(parts)))
             if show_progress and count % 10 == 1:
-                shown = " ".join(f"{n} {v / count:.4f}" for n, v in zip(names, total, strict=True))
+                # Of this process's rows alone, as if those of the others were like them.
+                means = (total / count * distributed.count()).tolist()
+                shown = " ".join(f"{n} {mean:.4f}" for n, mean in zip(names, means, strict=True))
                 bar.set_postfix_str(f"{shown}{self._best_text()}{left}")
-        return {name: value / max(count, 1) for name, value in zip(names, total, strict=True)}
+        values = self.split.sum(total).tolist()
+        if not math.isfinite(sum(values)):
+            raise UserError(
+                f"epoch {epoch + 1}: the training loss is {sum(values)}; "
+                "try a lower --learning_rate or --clip_grad_norm='{max_norm: 1.0}'"
+            )
+        return {name: value / count for name, value in zip(names, values, strict=True)}
+
+    def _loss_terms(self, interaction) -> tuple[int, ...]:
+        is_next_item = isinstance(self.model, NextItemMixin)
+        return self.model.loss_terms(interaction) if is_next_item else (len(interaction),)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         name = self.config["learner"].lower()
@@ -248,7 +286,7 @@ class Trainer(Ranker):
             weights = self._weights()
             weights["state_dict"] = {k: v.clone() for k, v in weights["state_dict"].items()}
             self._best_weights = weights
-        if self.folder is None:
+        if self.folder is None or not distributed.is_main():
             return
         if is_best:
             save_checkpoint(self.folder / BEST, {**self._weights(), "epoch": self.best_epoch})
@@ -315,7 +353,7 @@ class Trainer(Ranker):
         self.model.load_other_parameter(state["other_parameter"])
 
     def _tensorboard(self):
-        if self.folder is None or not self.config["tensorboard"]:
+        if self.folder is None or not self.config["tensorboard"] or not distributed.is_main():
             return None
         from torch.utils.tensorboard import SummaryWriter
 
@@ -339,6 +377,19 @@ class Trainer(Ranker):
             for name, value in valid.items():
                 writer.add_scalar(f"Valid/{name}", value, epoch)
             writer.flush()
+
+    def _write_hyper_parameters(self, writer) -> None:
+        # What RecBole puts into the HParams tab, under its names, with all metrics of that epoch.
+        common = {name for names in self.config.parameters.values() for name in names}
+        wanted = {"model", "dataset", "seed", "learner", "learning_rate", "train_batch_size"}
+        values = {
+            key: value if isinstance(value, bool | int | float | str) else str(value)
+            for key, value in self.config.plain().items()
+            if key in wanted or key not in common
+        }
+        metrics = {f"hparam/{name}": value for name, value in self.best_valid.items()}
+        metrics["hparam/best_valid_result"] = self.best_score
+        writer.add_hparams(values, metrics, run_name=".")
 
     def _best_text(self) -> str:
         if self.best_epoch < 0:

@@ -11,6 +11,7 @@ from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint, folder_lock, write_json
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
+from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 from recbole_intent.trainer.checkpoint import load_checkpoint
 
@@ -46,6 +47,8 @@ class IGRSRTrainer(Trainer):
 
     def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
         super().__init__(config, model, folder, title)
+        if distributed.count() > 1:
+            model.other_views = self.split.others
         is_new = folder is not None and not (folder / LAST).is_file()
         # A mistake is found here, before the run begins.
         if model.needs_distiller and is_new and not self._load_given():
@@ -59,13 +62,17 @@ class IGRSRTrainer(Trainer):
         self.model.load_distiller(load_checkpoint(Path(path), self.device)["state_dict"])
         return True
 
-    def fit(self, train_data, valid_data: RankingLoader, show_progress: bool = False):
+    def fit(
+        self, train_data, valid_data: RankingLoader, show_progress: bool = False, on_epoch=None
+    ):
         """As `Trainer.fit`; an interrupted pre-training continues as well."""
-        has_encoder = self.folder is not None and (self.folder / LAST).is_file()
+        has_encoder = distributed.on_main(
+            lambda: self.folder is not None and (self.folder / LAST).is_file()
+        )
         if self.model.needs_distiller and not has_encoder:
             self.model.load_distiller(self._encoder(train_data, valid_data, show_progress))
             self.model.to(self.device)
-        return super().fit(train_data, valid_data, show_progress)
+        return super().fit(train_data, valid_data, show_progress, on_epoch)
 
     @classmethod
     def input_files(cls, config: Config) -> list[Path]:
@@ -93,8 +100,8 @@ class IGRSRTrainer(Trainer):
             return load_checkpoint(Path(path), self.device)["state_dict"]
         config = self.encoder_config()
         folder = self._encoder_folder(config, train_data)
-        with folder_lock(folder, wait=True):
-            if not (folder / "done.json").is_file():
+        with distributed.main_alone(folder_lock(folder, wait=True)):
+            if not distributed.on_main((folder / "done.json").is_file):
                 self.logger.info(
                     "distiller: pre-training a SASRec of width %d in %s",
                     config["hidden_size"],
@@ -143,10 +150,8 @@ class IGRSRTrainer(Trainer):
         score, valid = trainer.fit(loader, valid_data, show_progress)
         if trainer.best_epoch < 0:
             raise UserError("distiller: no epoch was validated; is eval_step above epochs?")
-        write_json(
-            folder / "done.json",
-            {"valid": valid, "best_epoch": trainer.best_epoch + 1, "seconds": trainer.seconds},
-        )
+        done = {"valid": valid, "best_epoch": trainer.best_epoch + 1, "seconds": trainer.seconds}
+        distributed.on_main(lambda: write_json(folder / "done.json", done))
         self.logger.info(
             "distiller: %s %.4f in epoch %d, %.1f min",
             trainer.metric,

@@ -1,7 +1,9 @@
 """Ranking with a model: every target of a split among all items, and the metrics of the ranks."""
 
 from contextlib import nullcontext
+from itertools import chain
 
+import numpy as np
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
@@ -12,6 +14,7 @@ from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
+from recbole_intent.trainer import distributed
 
 
 class Ranker:
@@ -39,31 +42,40 @@ class Ranker:
     def rank(self, data: RankingLoader) -> Ranks:
         """Rank of every target of a split among all items, ties counted half.
 
+        Several processes share out the batches, and all of them get all ranks.
+
         Raises:
             UserError: a score is NaN.
         """
         self.model.eval()
-        users, targets, ranks = [], [], []
+        own: tuple[list, list, list] = ([], [], [])  # users, targets, ranks
+        first, step = distributed.rank(), distributed.count()
         bar = tqdm(
-            data,
+            data.share(first, step),
+            total=len(range(first, len(data), step)),
             desc=f"{self.title}: ranking",
-            disable=not self.config["show_progress"],
+            disable=not (self.config["show_progress"] and distributed.is_main()),
             leave=False,
             dynamic_ncols=True,
             delay=2,  # seconds: of no use where it is quick
         )
         for batch in bar:
-            with self.autocast():
-                scores = self._scores(batch.interaction.to(self.device), data.dataset.item_num)
+            scores = self.scores(batch.interaction, data.dataset.item_num)
             excluded = batch.excluded
             if excluded is not None:
                 excluded = tuple(index.to(self.device) for index in excluded)
-            scores = scores.to(self.device, torch.float32)  # EASE scores on the CPU always
             rank = rank_of_targets(scores, batch.target.to(self.device), excluded=excluded)
-            users.append(batch.user)
-            targets.append(batch.target)
-            ranks.append(rank.cpu())
-        return Ranks(torch.cat(users).numpy(), torch.cat(targets).numpy(), torch.cat(ranks).numpy())
+            for kept, values in zip(own, (batch.user, batch.target, rank.cpu()), strict=True):
+                kept.append(values.numpy())
+        of_all = zip(*distributed.gather(own), strict=True)  # users, targets, ranks by process
+        return Ranks(*(np.concatenate([*chain.from_iterable(lists)]) for lists in of_all))
+
+    @torch.no_grad()
+    def scores(self, interaction: Interaction, n_items: int) -> Tensor:
+        """Scores (B, V) float32 of all V = `n_items` items, padding included, for B rows."""
+        with self.autocast():
+            scores = self._scores(interaction.to(self.device), n_items)
+        return scores.to(self.device, torch.float32)  # EASE scores on the CPU always
 
     def evaluate(self, data: RankingLoader) -> dict[str, float]:
         """The configured metrics of a split with the present weights."""

@@ -222,6 +222,18 @@ def test_ranking_meets_every_row_once(ml100k):
     assert all(batch.excluded is None for batch in batches)
 
 
+def test_shares_of_a_ranking_are_its_batches(ml100k):
+    loader = RankingLoader(ml100k[1], 100, trim=True)
+    whole = list(loader)
+    for n in (2, 3, 12):  # 12: more than there are batches
+        shares = [list(loader.share(i, n)) for i in range(n)]
+        assert sum(map(len, shares)) == len(whole)
+        for i, batch in enumerate(whole):
+            part = shares[i % n][i // n]
+            assert torch.equal(part.user, batch.user)
+            assert torch.equal(part.interaction["item_id_list"], batch.interaction["item_id_list"])
+
+
 def test_masked_history_is_the_items_of_earlier_splits(ml100k):
     train, valid, test = ml100k
     known = {}

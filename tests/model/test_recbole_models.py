@@ -10,6 +10,7 @@ from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 
 from recbole_intent.data.split import load_data
 from recbole_intent.experiment import build
+from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.registry import get_spec, model_names
 
 SEQUENTIAL = [
@@ -71,6 +72,39 @@ def test_trimmed_rows_give_the_loss_of_full_ones(tiny, name):
     full = model.calculate_loss(Interaction(wide))
     for a, b in zip(*((x if isinstance(x, tuple) else (x,)) for x in (trimmed, full)), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in model_names() if get_spec(name).splits])
+def test_losses_that_may_be_split_are_means_over_rows(tiny, monkeypatch, name):
+    """Loss and gradient of a batch are the weighted means of those of its parts."""
+    monkeypatch.setattr(F, "dropout", lambda x, *_, **__: x)
+    monkeypatch.setattr(FastDropout, "forward", lambda self, x: x)
+    made = tiny(name, **({"use_icr": False} if name == "IGRSR" else {}))
+    if name in ("Caser", "GCSAN", "NextItNet"):  # their penalties are of weights, not of rows
+        made["reg_weight"] = 1.0
+    data = load_data(made)
+    model = made.spec.model_class()(made, data.train._dataset)
+    _random_weights(model).train()  # batch statistics, if any, would show
+
+    def loss_and_gradient(batch: Interaction) -> tuple[torch.Tensor, torch.Tensor]:
+        model.zero_grad(set_to_none=True)
+        torch.manual_seed(0)  # GCMC draws a mask of the whole graph
+        loss = model.calculate_loss(batch)
+        loss = sum(loss) if isinstance(loss, tuple) else loss
+        loss.backward()
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        return loss.detach().reshape(()), torch.cat(gradients)
+
+    batch = next(iter(data.train))
+    whole = loss_and_gradient(batch)
+    summed = [torch.zeros(()), torch.zeros_like(whole[1])]
+    for first in range(3):
+        columns = batch.interaction.items()
+        part = Interaction({key: column[first::3].contiguous() for key, column in columns})
+        for total, value in zip(summed, loss_and_gradient(part), strict=True):
+            total += len(part) / len(batch) * value
+    torch.testing.assert_close(summed[0], whole[0], rtol=1e-5, atol=1e-5)
+    assert (summed[1] - whole[1]).abs().max() < 1e-5 * whole[1].abs().max()
 
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}

@@ -218,6 +218,27 @@ def test_rows_of_one_user_do_not_push_each_other_apart():
     assert view_2.grad.abs().sum() == 0
 
 
+def test_info_nce_of_parts_with_the_others_as_negatives_is_that_of_the_whole():
+    """Value and gradients; rows of one user in two parts are no negatives either."""
+    views = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(2)).double()
+    users = torch.tensor([1, 1, 2, 3, 2, 4, 4])
+    whole_views = views.clone().requires_grad_()
+    whole = info_nce(*whole_views, 0.3, group=users)
+    whole.backward()
+    part_views, total = views.clone().requires_grad_(), 0
+    for mine in (torch.tensor([0, 2, 4, 6]), torch.tensor([1, 3, 5])):
+        rest = torch.tensor([i for i in range(7) if i not in mine])
+        own = part_views[:, mine]
+        others = (part_views[1, rest], users[rest])
+        part = info_nce(own[0], own[1], 0.3, group=users[mine], others=others)
+        total = total + len(mine) / 7 * part
+    total.backward()
+    assert total.item() == pytest.approx(whole.item(), abs=1e-12)
+    torch.testing.assert_close(part_views.grad, whole_views.grad)
+    nobody = (torch.empty(0, 4).double(), users[:0])
+    assert float(info_nce(*views, 0.3, group=users, others=nobody)) == pytest.approx(whole.item())
+
+
 def test_info_nce_gradient_reaches_both_views_and_ignores_their_length():
     view_1, view_2 = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(3))
     view_1.requires_grad_()
@@ -238,6 +259,7 @@ def test_info_nce_gradient_reaches_both_views_and_ignores_their_length():
         ({"view_1": torch.zeros(0, 4), "view_2": torch.zeros(0, 4)}, "no rows"),
         ({"temperature": 0.0}, "temperature"),
         ({"group": torch.zeros(2)}, "group"),
+        ({"others": (torch.ones(1, 4), torch.ones(1))}, "others need the rows' group"),
     ],
 )
 def test_info_nce_refuses_what_does_not_fit(change, message):

@@ -377,3 +377,25 @@ def test_tensorboard_holds_losses_and_metrics(tiny, tmp_path):
     assert events.Scalars("Valid/ndcg@10")[1].value == pytest.approx(
         trainer.history[1]["valid"]["ndcg@10"]
     )
+
+
+def test_tensorboard_has_the_hyper_parameters_with_the_best_metrics(tiny, tmp_path):
+    """What the HParams tab reads, in the folder of the curves."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    trainer, data = build(tiny(tensorboard=True, epochs=2, clip_grad_norm=None), tmp_path)
+    trainer.fit(data.train, data.valid)
+    assert all(path.is_file() for path in (tmp_path / "tensorboard").iterdir())
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    values = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert values["learning_rate"].number_value == 0.001
+    assert values["model"].string_value == "SASRec"
+    assert values["passes"].string_value == "all"
+    assert values["n_layers"].number_value == 2
+    assert "data_path" not in values
+    (best,) = events.Scalars("hparam/best_valid_result")
+    (named,) = events.Scalars("hparam/ndcg@10")
+    assert best.value == named.value == pytest.approx(trainer.best_score)

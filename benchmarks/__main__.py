@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("sequences", "losses", "prepare")
+BENCHMARKS = ("sequences", "losses", "prepare", "recommend")
 
 
 def main() -> None:

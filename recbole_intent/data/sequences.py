@@ -96,7 +96,9 @@ class IndexedSequentialDataset(SequentialDataset):
             },
             user_start=torch.from_numpy(user_start),
         )
-        # Items of all interactions (M,): what perturbed histories are made from.
+        # Users and items of all interactions (M,): whole histories, and what perturbed ones are
+        # made from.
+        self.clean_users = flat[self.uid_field]
         self.clean_items = flat[self.iid_field]
         self.is_noisy = False
         samples = flat[torch.from_numpy(target)]

@@ -1,13 +1,16 @@
 """IGR-SR: intents distilled by a steered frozen SASRec guide a dual-attention reasoner."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
 from recbole_intent.errors import UserError
+from recbole_intent.model.explain import ExplainsIntents, Intent, nearest_items
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.nn.distiller import FrozenSASRec, LatentIntentDistiller
 from recbole_intent.nn.dropout import FastDropout
@@ -27,7 +30,7 @@ _CHOICES = {
 }
 
 
-class IGRSR(NextItemMixin, SequentialRecommender):
+class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
     """Intent-Guided Reasoning for Sequential Recommendation (Shao and Zhou).
 
     | symbol | shape | meaning | source |
@@ -80,6 +83,8 @@ class IGRSR(NextItemMixin, SequentialRecommender):
         self.item_init = config["item_init"]
         self.distiller_size = config["distiller_size"]
         self.loss_names = ("rec", "icr") if self.use_icr else ("rec",)
+        # Views and users of the rows that other processes train: they are negatives here too.
+        self.other_views: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
         eps = config["layer_norm_eps"]
         self.item_embedding = nn.Embedding(self.n_items, d, padding_idx=0)
@@ -219,8 +224,51 @@ class IGRSR(NextItemMixin, SequentialRecommender):
         else:
             h_1 = self.reason(E_icr, self._view(T_icr), last_icr)
         h_2 = self.reason(E_icr, self._view(T_icr), last_icr)
-        icr = info_nce(h_1, h_2, self.icr_temperature, group=user[rows])
+        group = user[rows]
+        others = self.other_views(h_2, group) if self.other_views else None
+        icr = info_nce(h_1, h_2, self.icr_temperature, group=group, others=others)
         return rec, self.icr_weight * icr
+
+    def loss_terms(self, interaction: Any) -> tuple[int, ...]:
+        """Targets of the batch, and the rows of ICR."""
+        (targets,) = super().loss_terms(interaction)
+        if not self.use_icr:
+            return (targets,)
+        length = interaction[self.ITEM_SEQ_LEN]
+        rows = targets if self._needs_rows(length) else len(length)
+        return targets, math.ceil(self.icr_share * rows)
+
+    @torch.no_grad()
+    def explain(self, interaction: Any, n_items: int) -> list[list[Intent]]:
+        """Which intents the last position reads, and the items of the history nearest to each.
+
+        The weight of an intent is its share of the last layer's cross-attention at the last item,
+        averaged over heads. Nearness is the cosine of T_l and the item vectors of the frozen
+        encoder. These share a space: the encoder was trained so that an output state such as T_l
+        points at item vectors. T_D in the reasoner's space is only ever read through keys and
+        values, and nothing in training relates it to item vectors.
+
+        Raises:
+            UserError: there is no cross-attention (`use_lid: False` or `fusion: concat`).
+        """
+        if not self.use_lid or self.use_concat:
+            raise UserError(
+                "--explain: this IGRSR has no cross-attention over intents (use_lid: False or "
+                "fusion: concat)"
+            )
+        item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        H, T_D = self.dropout(self.embed(item_seq)), self.distil(item_seq, length)
+        weights = self.reasoner.intent_weights(H, T_D, length - 1)  # (B, m)
+        T_l = F.normalize(self.distiller(item_seq, length), dim=-1)  # (B, m, d_l)
+        items = F.normalize(self.distiller.encoder.item_embedding(item_seq), dim=-1)
+        cosine = T_l @ items.transpose(1, 2)  # (B, m, n)
+        return [
+            [
+                Intent(float(weight), items=nearest_items(near, row, n_items))
+                for weight, near in zip(weights[b], cosine[b], strict=True)
+            ]
+            for b, row in enumerate(item_seq)
+        ]
 
     def embed(self, item_seq: Tensor) -> Tensor:
         """E (B, n, d): the reasoner's input before dropout."""

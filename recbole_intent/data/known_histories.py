@@ -1,0 +1,96 @@
+"""Histories one behind the other: what each user of a dataset has chosen, or new ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from recbole.utils import ModelType
+from torch import Tensor
+
+from recbole_intent.config import Config
+from recbole_intent.data.sequences import FlatSequences, IndexedSequentialDataset
+from recbole_intent.data.split import SplitData
+from recbole_intent.errors import UserError
+
+PARTS = ("train", "valid", "all")
+
+
+@dataclass(frozen=True)
+class KnownHistories:
+    """The interactions of all users (or of other people), one after the other.
+
+    Attributes:
+        items: (M,) items; a sequential model's users have theirs in the order of time.
+        start: (U,) flat index of each user's first interaction; user 0 is padding.
+        end: (U,) flat index behind each user's last one that may be known.
+        sequences: values of all list fields in the same order; None for a general model.
+    """
+
+    items: Tensor
+    start: Tensor
+    end: Tensor
+    sequences: FlatSequences | None
+
+    @classmethod
+    def of(cls, config: Config, data: SplitData, part: str = "all") -> "KnownHistories":
+        """Take the histories from a loaded dataset.
+
+        Args:
+            config: of the run.
+            data: its data, without noise.
+            part: `train`: the training split alone; `valid`: and validation; `all`: and test.
+
+        Raises:
+            UserError: the dataset was split by others into files of a sequential model's rows,
+                which do not tell whole histories.
+        """
+        splits = [data.train._dataset, data.valid.dataset, data.test.dataset]
+        n_known = PARTS.index(part) + 1
+        if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
+            known = [split.inter_feat for split in splits[:n_known]]
+            users, items = (
+                torch.cat([feat[field] for feat in known])
+                for field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"])
+            )
+            order = users.argsort(stable=True)
+            start, end = _bounds(users, data.dataset.user_num)
+            return cls(items[order], start, end, None)
+        if config["benchmark_filename"]:
+            raise UserError(
+                "benchmark_filename: files that are already split do not tell a user's whole "
+                "history; give --histories=FILE"
+            )
+        dataset = data.dataset
+        if not isinstance(dataset, IndexedSequentialDataset):
+            # RecBole's rows begin at a user's second interaction: it loses users who have one.
+            dataset = IndexedSequentialDataset(config)
+            dataset.build()  # only then are its sequences made
+        start, end = _bounds(dataset.clean_users, dataset.user_num)
+        for split in splits[n_known:]:  # the later of a user's interactions are in later splits
+            later = split.inter_feat[config["USER_ID_FIELD"]].numpy()
+            end -= torch.from_numpy(np.bincount(later, minlength=dataset.user_num))
+        return cls(dataset.clean_items, start, end, dataset.sequences)
+
+    @classmethod
+    def of_items(cls, histories: list[list[int]], field: str) -> "KnownHistories":
+        """Take new histories of item numbers, which become the list field `field`."""
+        items = torch.tensor([item for history in histories for item in history]).long()
+        length = torch.tensor([len(history) for history in histories])
+        end = length.cumsum(0)
+        start = end - length
+        user_start = torch.repeat_interleave(start, length)
+        return cls(items, start, end, FlatSequences({field: items}, user_start))
+
+    def of_rows(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """All (row, item) pairs, (P,) and (P,), of the histories of `users` (B,), row by row."""
+        start, length = self.start[users], self.end[users] - self.start[users]
+        row = torch.repeat_interleave(torch.arange(len(users)), length)
+        before = length.cumsum(0) - length
+        within = torch.arange(len(row)) - before[row]
+        return row, self.items[start[row] + within]
+
+
+def _bounds(users: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+    count = torch.bincount(users, minlength=n_users)
+    end = count.cumsum(0)
+    return end - count, end

@@ -1,0 +1,82 @@
+"""Approximate search for the best items by vector, for catalogues of millions (optional: faiss)."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_intent.errors import UserError
+
+# Up to so many items all of them are compared, which is exact; above, the nearest cells are.
+EXACT_UP_TO = 100_000
+# A cell that k-means learns from has about so many training points, as faiss advises at least 39.
+_POINTS_PER_CELL = 64
+# Share of the cells that a search visits; recall and time both grow with it.
+_SHARE_VISITED = 1 / 32
+
+
+class ItemIndex:
+    """Finds the items whose vectors have the largest inner product with a user's vector.
+
+    Args:
+        table: (V, d) item vectors; row 0 is padding and never found.
+        exact_up_to: compare all items up to this many of them.
+
+    Raises:
+        UserError: faiss is not installed.
+    """
+
+    def __init__(self, table: Tensor, exact_up_to: int = EXACT_UP_TO) -> None:
+        try:
+            import faiss
+        except ImportError as error:
+            raise UserError(
+                "--index=faiss: faiss is not installed; pip install 'recbole_intent[ann]' "
+                "(faiss-cpu)"
+            ) from error
+        vectors = np.ascontiguousarray(table[1:].detach().cpu().numpy(), dtype=np.float32)
+        n, width = vectors.shape
+        self.is_exact = n <= exact_up_to
+        if self.is_exact:
+            self._index = faiss.IndexFlatIP(width)
+        else:
+            cells = round(4 * math.sqrt(n))
+            coarse = faiss.IndexFlatIP(width)
+            self._index = faiss.IndexIVFFlat(coarse, width, cells, faiss.METRIC_INNER_PRODUCT)
+            self._index.cp.max_points_per_centroid = _POINTS_PER_CELL
+            self._index.train(vectors)
+            self._index.nprobe = max(1, round(cells * _SHARE_VISITED))
+        self._index.add(vectors)
+
+    def search(
+        self, vectors: Tensor, k: int, excluded: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The best items that the index finds, as `evaluation.top_k.top_k` gives them.
+
+        Args:
+            vectors: (B, d) of users.
+            k: at least 1.
+            excluded: (rows, items) that must not be listed.
+
+        Returns:
+            (B, K) scores and (B, K) int64 items, K = min(k, V - 1); where fewer are found, a row
+            ends with scores of minus infinity. Among items with equal scores at the end of the
+            list, the index takes any.
+        """
+        n_items, n_rows = self._index.ntotal + 1, len(vectors)
+        k, most = min(k, n_items - 1), 0
+        if excluded is not None and len(excluded[0]):
+            most = int(torch.bincount(excluded[0], minlength=n_rows).max())
+        asked = np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32)
+        found = self._index.search(asked, min(k + most, n_items - 1))
+        scores, items = torch.from_numpy(found[0]), torch.from_numpy(found[1]) + 1
+        scores[items == 0] = float("-inf")  # the visited cells held fewer
+        if excluded is not None:
+            # A pair as one number, so that one look-up serves all rows.
+            pairs = excluded[0].cpu() * n_items + excluded[1].cpu()
+            own = torch.arange(n_rows)[:, None] * n_items + items
+            scores[torch.isin(own, pairs)] = float("-inf")
+        items, by_id = items.sort(dim=1)
+        scores, by_score = scores.gather(1, by_id).sort(dim=1, descending=True, stable=True)
+        return scores[:, :k], items.gather(1, by_score)[:, :k]

@@ -1,0 +1,174 @@
+"""Recommendations of a finished run to a file, or to the screen."""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from recbole_intent.data.histories import read_histories, read_users
+from recbole_intent.errors import UserError
+from recbole_intent.files import atomic_write
+from recbole_intent.recommendations import check_output, write_json_line, write_recommendations
+from recbole_intent.recommender import Chunk, Recommender
+
+# Without a file, so many histories are shown.
+SHOWN = 5
+
+
+def recommend_run(
+    run: str | Path,
+    *,
+    users: str | Path | None = None,
+    histories: str | Path | None = None,
+    output: str | Path | None = None,
+    k: int = 10,
+    include_history: bool = False,
+    history: str = "all",
+    index: str | None = None,
+    explain: bool = False,
+    **conditions: Any,
+) -> str:
+    """Recommend with a finished run, to a file or as text.
+
+    Args:
+        run: its folder.
+        users: `all`, or a file with a user id in each line.
+        histories: a file of new histories (`data.histories.read_histories`); instead of `users`.
+        output: a `.parquet`, `.csv` or `.jsonl` file; the text shows the first histories when
+            None.
+        k: items a history, at least 1.
+        include_history: may the items of the history be recommended again?
+        history: what users are known by: `train`, `valid` or `all` interactions.
+        index: `faiss` for an approximate search.
+        explain: tell the intents behind each list, in `<output>.explained.jsonl` or in the text.
+        conditions: see `Recommender.load`.
+
+    Returns:
+        What there is to say in the end.
+
+    Raises:
+        UserError: a mistake in any of these; no file is then left or changed.
+    """
+    if (users is None) == (histories is None):
+        raise UserError("give either --users=FILE, --users=all or --histories=FILE")
+    if k < 1:
+        raise UserError(f"--k={k}: must be at least 1")
+    if index not in (None, "faiss"):
+        raise UserError(f"--index={index}: only faiss is known; leave it out for the exact search")
+    if output is not None:
+        check_output(output)
+    source = histories if users is None else users
+    if str(source) != "all" and not Path(source).exists():
+        raise UserError(f"{source}: no such file")
+
+    recommender = Recommender.load(run, history=history, **conditions)
+    if explain:
+        recommender.check_explains()
+    if index:
+        recommender.use_index()
+    if k >= recommender.n_items:
+        most = recommender.n_items - 1
+        logging.getLogger("recbole_intent").warning(
+            "k: the catalogue has %d items; lists are cut to that", most
+        )
+    limit = SHOWN if output is None else None
+    if histories is not None:
+        chunks = recommender.chunks(itertools.islice(read_histories(histories), limit))
+    else:
+        ids = recommender.user_ids[1:] if str(users) == "all" else read_users(users)
+        chunks = recommender.user_chunks(itertools.islice(ids, limit))
+    if output is None:
+        return _as_text(recommender, chunks, k, include_history, explain)
+    return _to_file(recommender, chunks, k, include_history, explain, Path(output))
+
+
+def _to_file(
+    recommender: Recommender,
+    chunks: Iterator[Chunk],
+    k: int,
+    include_history: bool,
+    explain: bool,
+    output: Path,
+) -> str:
+    count = 0
+    with ExitStack() as stack:
+        explained = None
+        if explain:
+            path = output.with_name(f"{output.name}.explained.jsonl")
+            temporary = stack.enter_context(atomic_write(path))
+            explained = stack.enter_context(temporary.open("w", encoding="utf-8"))
+
+        def frames() -> Iterator[pd.DataFrame]:
+            nonlocal count
+            bar = tqdm(
+                desc="recommending",
+                unit=" histories",
+                leave=False,
+                delay=2,
+                disable=not recommender.config["show_progress"],
+            )
+            with bar:
+                for chunk in chunks:
+                    yield recommender.table(chunk, k, include_history)
+                    for line in recommender.explanations(chunk) if explained else ():
+                        write_json_line(line, explained)
+                    count += len(chunk.names)
+                    bar.update(len(chunk.names))
+            if not count:
+                raise UserError("there is no user or history to recommend to")
+
+        rows = write_recommendations(output, frames())
+    text = f"{rows} recommendations for {count} histories: {output}"
+    return f"{text}\nintents: {output}.explained.jsonl" if explain else text
+
+
+def _as_text(
+    recommender: Recommender,
+    chunks: Iterator[Chunk],
+    k: int,
+    include_history: bool,
+    explain: bool,
+) -> str:
+    lines = []
+    for chunk in chunks:
+        table = recommender.table(chunk, k, include_history)
+        told = recommender.explanations(chunk) if explain else [None] * len(chunk.names)
+        for row, name in enumerate(chunk.names):
+            number, known = chunk.first + row + 1, int(chunk.length[row])
+            who = f"user {name}" if name is not None else f"history {number}"
+            mine = table[table["history"] == number]
+            popular = ", so the popular ones" if (mine["source"] == "popular").any() else ""
+            lines.append(f"{who}, {known} known items{popular}:")
+            lines += _list_lines(mine)
+            lines += _intent_lines(told[row])
+    if not lines:
+        raise UserError("there is no user or history to recommend to")
+    if chunk.first + len(chunk.names) == SHOWN:
+        lines.append(f"(no more than {SHOWN} are shown; --output=FILE writes all)")
+    return "\n".join(lines)
+
+
+def _list_lines(table: pd.DataFrame) -> list[str]:
+    titles = table["title"] if "title" in table else [""] * len(table)
+    width = max(map(len, table["item_id"]), default=0)
+    columns = zip(table["rank"], table["score"], table["item_id"], titles, strict=True)
+    return [f"{r:4d}  {s:9.4f}  {i:{width}}  {t}".rstrip() for r, s, i, t in columns]
+
+
+def _intent_lines(told: dict[str, Any] | None) -> list[str]:
+    lines = []
+    for number, intent in enumerate(told["intents"] if told else [], start=1):
+        near = "; ".join(
+            f"{item.get('title') or item['item_id']} ({item['cosine']:.2f})"
+            for item in intent["items"]
+        )
+        words = [intent.get("text"), f"near {near}" if near else None]
+        lines.append(
+            f"  intent {number}, weight {intent['weight']:.2f}: {', '.join(filter(None, words))}"
+        )
+    return lines

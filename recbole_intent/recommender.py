@@ -1,0 +1,441 @@
+"""The k best items for users of a dataset or for new histories, with the weights of a run."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data.interaction import Interaction
+from recbole.utils import ModelType
+from torch import Tensor
+
+from recbole_intent.config import Config
+from recbole_intent.data.histories import History
+from recbole_intent.data.known_histories import PARTS, KnownHistories
+from recbole_intent.data.loader import MAX_SCORES
+from recbole_intent.data.split import SplitData
+from recbole_intent.data.titles import item_titles
+from recbole_intent.errors import UserError
+from recbole_intent.evaluation.top_k import top_k
+from recbole_intent.experiment import build, inputs_fingerprint, refuse_other_data
+from recbole_intent.item_index import EXACT_UP_TO, ItemIndex
+from recbole_intent.model.explain import ExplainsIntents, Intent
+from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.trainer.base import BEST, Trainer
+
+_LOGGER = logging.getLogger("recbole_intent")
+
+# Histories that are in memory at a time. Within them, those of like length go to the model
+# together, so that little of a batch is padding.
+CHUNK = 8192
+# Histories on which an index is compared with the exact search.
+_SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some histories, side by side in memory.
+
+    Attributes:
+        known: where the histories are.
+        rows: (C,) which of them.
+        users: (C,) ids of the dataset's users; None for new histories.
+        names: (C,) what the user is called outside, or None.
+        first: how many histories came before this chunk.
+    """
+
+    known: KnownHistories
+    rows: Tensor
+    users: Tensor | None
+    names: list[str | None]
+    first: int
+
+    @property
+    def length(self) -> Tensor:
+        """(C,) number of known items."""
+        return self.known.end[self.rows] - self.known.start[self.rows]
+
+
+class Recommender:
+    """Recommends with a trained model.
+
+    Scores are exact and of all items; padding and, unless wanted, the items of the history leave
+    the list; equal scores go by RecBole's internal item number (the order of first appearance in
+    the `.inter` file). A history without a known item gets the popular items, with `source`
+    `popular` and the number of interactions as their score.
+
+    Tables have a row a recommended item: `history` (1, 2, … in the order asked), `user_id` (missing
+    where a history has no name), `rank` (from 1), `item_id`, `title` (where the dataset has
+    titles), `score`, and `source` (`model` or `popular`).
+
+    Args:
+        trainer: ranks with the model, which has its weights.
+        data: the dataset of the run, without noise.
+        history: what users are known by: `all` their interactions, those of `train`, or of
+            `valid` (training and validation).
+    """
+
+    def __init__(self, trainer: Trainer, data: SplitData, history: str = "all") -> None:
+        config = trainer.config
+        self.config, self.trainer, self.dataset = config, trainer, data.dataset
+        self.model = trainer.model.eval()
+        self.is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        self.n_items = data.dataset.item_num
+        self.batch_size = max(1, min(config["eval_batch_size"], MAX_SCORES // self.n_items))
+        self.index: ItemIndex | None = None
+        self._data, self._history = data, history
+        self._known: KnownHistories | None = None
+        item, user = config["ITEM_ID_FIELD"], config["USER_ID_FIELD"]
+        self.item_ids = np.asarray(data.dataset.field2id_token[item], dtype=object)
+        self.user_ids = np.asarray(data.dataset.field2id_token[user], dtype=object)
+        self._item_number = {name: n for n, name in enumerate(self.item_ids) if n}
+        self._user_number = {name: n for n, name in enumerate(self.user_ids) if n}
+        self.titles = item_titles(config, self.item_ids)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, history: str = "all", **conditions: Any) -> "Recommender":
+        """Take up a finished run with its best weights.
+
+        Args:
+            folder: of the run.
+            history: see the class.
+            conditions: `device`, `threads` or `eval_batch_size` other than the run's.
+
+        Raises:
+            UserError: not a finished run, its files have changed since, or `history` is unknown.
+        """
+        if history not in PARTS:
+            raise UserError(f"--history={history}: is none of {', '.join(PARTS)}")
+        folder = Path(folder)
+        if not (folder / "result.json").is_file():
+            raise UserError(f"{folder}: no finished run (no result.json)")
+        # Noise is a condition of experiments; nobody is recommended items by a noisy history.
+        config = Config.of_run(folder, {"noise": None, "compile": False, **conditions})
+        refuse_other_data(folder, inputs_fingerprint(config))
+        trainer, data = build(config)
+        trainer.load_weights(folder / BEST)
+        return cls(trainer, data, history)
+
+    def recommend(
+        self, histories: Iterable[Sequence[str]], k: int = 10, *, include_history: bool = False
+    ) -> pd.DataFrame:
+        """The table for new histories of raw item ids, the oldest first.
+
+        Args:
+            histories: such as `[["i1", "i2"], ["i3"]]`; unknown items are passed over and said.
+            k: items a history, at least 1; no more than the catalogue has.
+            include_history: may the items of the history be recommended again?
+
+        Raises:
+            UserError: the model scores by user and cannot take new histories.
+        """
+        chunks = self.chunks(History(list(items)) for items in histories)
+        return self._joined(self.table(chunk, k, include_history) for chunk in chunks)
+
+    def recommend_users(
+        self, users: Iterable[str] | None = None, k: int = 10, *, include_history: bool = False
+    ) -> pd.DataFrame:
+        """The table for users of the dataset by raw id; all of them when None."""
+        chunks = self.user_chunks(users)
+        return self._joined(self.table(chunk, k, include_history) for chunk in chunks)
+
+    def explain(self, histories: Iterable[Sequence[str]], n_items: int = 3) -> list[dict[str, Any]]:
+        """The intents behind the recommendations for each history; see `explanations`."""
+        chunks = self.chunks(History(list(items)) for items in histories)
+        return [line for chunk in chunks for line in self.explanations(chunk, n_items)]
+
+    def explain_users(
+        self, users: Iterable[str] | None = None, n_items: int = 3
+    ) -> list[dict[str, Any]]:
+        """The intents behind the recommendations for each user; see `explanations`."""
+        chunks = self.user_chunks(users)
+        return [line for chunk in chunks for line in self.explanations(chunk, n_items)]
+
+    def use_index(self, exact_up_to: int = EXACT_UP_TO) -> None:
+        """Find items by an approximate index instead of scoring all of them.
+
+        Its recall against the exact lists, on a sample of the first histories, is logged.
+
+        Raises:
+            UserError: faiss is missing, or the scores are no inner products with item vectors.
+        """
+        # A model that scores in another way has a `full_sort_predict` of its own.
+        scores_by_vector = (
+            isinstance(self.model, NextItemMixin)
+            and type(self.model).full_sort_predict is NextItemMixin.full_sort_predict
+        )
+        if not scores_by_vector:
+            raise UserError(
+                f"--index=faiss: {self.config['model']} does not score by inner products of user "
+                "and item vectors, as SASRec, GRU4Rec and IGRSR on fast_sequences do; leave it out"
+            )
+        self.index = ItemIndex(self.model.item_table(), exact_up_to)
+        self._is_compared = False
+
+    # --- pieces of bounded size ---------------------------------------------------------------
+
+    def chunks(self, histories: Iterable[History]) -> Iterator[Chunk]:
+        """New histories, `CHUNK` at a time.
+
+        Raises:
+            UserError: the model recommends to users of the dataset alone.
+        """
+        if not self.is_sequential:
+            raise UserError(
+                f"{self.config['model']} scores users, not histories; use --users=FILE or "
+                "--users=all, or train a sequential model"
+            )
+        unknown, n_all, n_histories, first = _Unknown(), 0, 0, 0
+        histories = iter(histories)
+        while asked := list(itertools.islice(histories, CHUNK)):
+            rows = []
+            for history in asked:
+                numbers = [self._item_number.get(item) for item in history.items]
+                known = [number for number in numbers if number is not None]
+                if len(known) < len(numbers):
+                    n_histories += 1
+                    pairs = zip(history.items, numbers, strict=True)
+                    unknown.add(item for item, number in pairs if number is None)
+                n_all += len(numbers)
+                rows.append(known)
+            known = KnownHistories.of_items(rows, self.model.ITEM_SEQ)
+            names = [history.user for history in asked]
+            yield Chunk(known, torch.arange(len(asked)), None, names, first)
+            first += len(asked)
+        unknown.report(
+            f"of {n_all} items, in {n_histories} of {first} histories,", self.config["dataset"]
+        )
+
+    def user_chunks(self, users: Iterable[str] | None = None) -> Iterator[Chunk]:
+        """Users of the dataset by raw id (all of them when None), `CHUNK` at a time."""
+        if self._known is None:
+            self._known = KnownHistories.of(self.config, self._data, self._history)
+        unknown, n_asked, first = _Unknown(), 0, 0
+        users = iter(self.user_ids[1:] if users is None else users)
+        while asked := list(itertools.islice(users, CHUNK)):
+            n_asked += len(asked)
+            unknown.add(user for user in asked if user not in self._user_number)
+            names = [user for user in asked if user in self._user_number]
+            rows = torch.tensor([self._user_number[user] for user in names], dtype=torch.long)
+            if names:
+                yield Chunk(self._known, rows, rows, names, first)
+            first += len(names)
+        unknown.report(f"of {n_asked} users", self.config["dataset"])
+
+    @torch.no_grad()
+    def table(self, chunk: Chunk, k: int = 10, include_history: bool = False) -> pd.DataFrame:
+        """The recommendations for a chunk; columns as the class says.
+
+        Raises:
+            UserError: `k` below 1, or the model reads what new histories do not have.
+        """
+        if k < 1:
+            raise UserError(f"k: {k} must be at least 1")
+        k, n_rows = min(k, self.n_items - 1), len(chunk.rows)
+        if self.index is not None and not self._is_compared:
+            self._compare(chunk, k, include_history)
+        scores = torch.full((n_rows, k), float("-inf"), dtype=torch.float32)
+        items = torch.zeros(n_rows, k, dtype=torch.long)
+        has_model = self._has_model(chunk)
+        best = self._best if self.index is None else self._found
+        for part in self._batches(chunk):
+            scores[part], items[part] = best(chunk, part, k, include_history)
+        if not has_model.all():
+            scores[~has_model], items[~has_model] = self._popular(k)
+        return self._frame(chunk.names, chunk.first, scores, items, has_model)
+
+    @torch.no_grad()
+    def explanations(self, chunk: Chunk, n_items: int = 3) -> list[dict[str, Any]]:
+        """The intents of each history: their weight, words, and nearest items of the history.
+
+        Returns:
+            C of `{"history": 1, "user_id": …, "intents": [{"weight": 0.6, "text": …, "items":
+            [{"item_id": …, "title": …, "cosine": 0.4}, …]}, …]}`; no intents where the popular
+            items are recommended.
+
+        Raises:
+            UserError: the model, or its configuration, has no intents.
+        """
+        self.check_explains()
+        found: list[list] = [[] for _ in chunk.names]
+        for part in self._batches(chunk):
+            interaction = self._interaction(chunk, part).to(self.trainer.device)
+            for row, intents in zip(
+                part.tolist(), self.model.explain(interaction, n_items), strict=True
+            ):
+                found[row] = intents
+        return [
+            {
+                "history": chunk.first + row + 1,
+                "user_id": name,
+                "intents": [self._plain(intent) for intent in intents],
+            }
+            for row, (name, intents) in enumerate(zip(chunk.names, found, strict=True))
+        ]
+
+    def check_explains(self) -> None:
+        """Raise UserError if the model is none that explains itself."""
+        if not isinstance(self.model, ExplainsIntents):
+            raise UserError(f"--explain: {self.config['model']} has no intents to tell of")
+
+    # --- scoring ------------------------------------------------------------------------------
+
+    def _has_model(self, chunk: Chunk) -> Tensor:
+        """(C,) whether the model has anything to go by: a general model knows every user."""
+        return chunk.length > 0 if self.is_sequential else torch.ones(len(chunk.rows)).bool()
+
+    def _batches(self, chunk: Chunk) -> Iterator[Tensor]:
+        """Places in the chunk of histories that the model scores, those of like length together."""
+        order = chunk.length.argsort(stable=True)
+        order = order[self._has_model(chunk)[order]]
+        return iter(order.split(self.batch_size)) if len(order) else iter(())
+
+    def _interaction(self, chunk: Chunk, part: Tensor) -> Interaction:
+        """What the model reads of these histories: their users and their last items."""
+        columns, rows = {}, chunk.rows[part]
+        if chunk.users is not None:
+            columns[self.config["USER_ID_FIELD"]] = chunk.users[part]
+        if self.is_sequential:
+            n, end = self.config["MAX_ITEM_LIST_LENGTH"], chunk.known.end[rows]
+            length = (end - chunk.known.start[rows]).clamp_max(n)
+            trim = self.config.spec.trim and self.config["fast_sequences"]
+            width = int(length.max()) if trim else n
+            columns[self.config["ITEM_LIST_LENGTH_FIELD"]] = length
+            columns.update(chunk.known.sequences.gather(end - length, length, width))
+        return self.dataset.join(Interaction(columns))
+
+    def _excluded(
+        self, chunk: Chunk, part: Tensor, include_history: bool
+    ) -> tuple[Tensor, Tensor] | None:
+        if include_history:
+            return None
+        pairs = chunk.known.of_rows(chunk.rows[part])
+        return pairs[0].to(self.trainer.device), pairs[1].to(self.trainer.device)
+
+    def _best(
+        self, chunk: Chunk, part: Tensor, k: int, include_history: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Exact scores (B, k) and items (B, k) for some histories of a chunk."""
+        try:
+            scores = self.trainer.scores(self._interaction(chunk, part), self.n_items)
+        except KeyError as error:
+            name = error.args[0]
+            if chunk.users is not None or name not in self.dataset.field2type:
+                raise
+            raise UserError(
+                f"{self.config['model']} reads {name!r}, which a new history does not have; "
+                "use --users=FILE or --users=all"
+            ) from error
+        excluded = self._excluded(chunk, part, include_history)
+        scores, items = top_k(scores, k, excluded=excluded)
+        return scores.cpu(), items.cpu()
+
+    def _found(
+        self, chunk: Chunk, part: Tensor, k: int, include_history: bool
+    ) -> tuple[Tensor, Tensor]:
+        """As `_best`, by the index; exact where the index finds too few."""
+        interaction = self._interaction(chunk, part).to(self.trainer.device)
+        model = self.model
+        with self.trainer.autocast():
+            vectors = model(interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN])
+        excluded = self._excluded(chunk, part, include_history)
+        scores, items = self.index.search(vectors.float(), k, excluded)
+        few = scores[:, -1].isinf()
+        if few.any():
+            scores[few], items[few] = self._best(chunk, part[few], k, include_history)
+        return scores, items
+
+    def _compare(self, chunk: Chunk, k: int, include_history: bool) -> None:
+        """Log the recall of the index against the exact lists, once."""
+        self._is_compared = True
+        places = torch.cat(list(self._batches(chunk)) or [torch.arange(0)])
+        sample = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))]
+        found, listed = 0, 0
+        for part in sample[:_SAMPLE].split(self.batch_size):
+            ours, exact = (
+                search(chunk, part, k, include_history) for search in (self._found, self._best)
+            )
+            is_listed = exact[0] > float("-inf")
+            is_found = (exact[1].unsqueeze(2) == ours[1].unsqueeze(1)).any(dim=2)
+            found, listed = found + int((is_found & is_listed).sum()), listed + int(is_listed.sum())
+        if listed:
+            kind = "exact" if self.index.is_exact else "approximate"
+            _LOGGER.info(
+                "index=faiss (%s): recall@%d %.4f against the exact lists of %d histories",
+                kind,
+                k,
+                found / listed,
+                len(sample[:_SAMPLE]),
+            )
+
+    def _popular(self, k: int) -> tuple[Tensor, Tensor]:
+        """Scores (k,) and items (k,): those with the most training interactions."""
+        count = self._data.train._dataset.inter_matrix(form="csr").sum(axis=0)  # (1, V)
+        scores, items = top_k(torch.from_numpy(np.asarray(count)).reshape(1, -1).float(), k)
+        return scores[0], items[0]
+
+    # --- to tables ----------------------------------------------------------------------------
+
+    def _frame(
+        self, names: list[str | None], first: int, scores: Tensor, items: Tensor, has_model: Tensor
+    ) -> pd.DataFrame:
+        row, column = (scores > float("-inf")).nonzero(as_tuple=True)
+        numbers = items[row, column].numpy()
+        names = pd.array(names, dtype="str")
+        columns = {
+            "history": first + 1 + row.numpy(),
+            "user_id": names[row.numpy()],
+            "rank": column.numpy() + 1,
+            "item_id": self.item_ids[numbers],
+            "title": None if self.titles is None else self.titles[numbers],
+            "score": scores[row, column].numpy(),
+            "source": np.where(has_model[row].numpy(), "model", "popular"),
+        }
+        return pd.DataFrame({k: v for k, v in columns.items() if v is not None})
+
+    def _joined(self, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+        frames = list(tables) or [self._no_rows()]
+        return pd.concat(frames, ignore_index=True)
+
+    def _no_rows(self) -> pd.DataFrame:
+        none = torch.zeros(0, 1)
+        return self._frame([], 0, none, none.long(), none[:, 0].bool())
+
+    def _plain(self, intent: Intent) -> dict[str, Any]:
+        items = []
+        for number, cosine in intent.items:
+            title = {} if self.titles is None else {"title": self.titles[number]}
+            items.append({"item_id": self.item_ids[number], **title, "cosine": round(cosine, 6)})
+        text = {} if intent.text is None else {"text": intent.text}
+        return {"weight": round(intent.weight, 6), **text, "items": items}
+
+
+class _Unknown:
+    """Counts ids that the dataset does not have, and keeps the first few."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.few: list[str] = []
+
+    def add(self, ids: Iterable[str]) -> None:
+        for name in ids:
+            self.count += 1
+            if len(self.few) < 3 and name not in self.few:
+                self.few.append(name)
+
+    def report(self, of_what: str, dataset_name: str) -> None:
+        """Log a warning if there were any."""
+        if self.count:
+            few = ", ".join(map(repr, self.few))
+            _LOGGER.warning(
+                "%d %s are not in %s and were skipped, such as %s",
+                self.count,
+                of_what,
+                dataset_name,
+                few,
+            )

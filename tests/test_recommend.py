@@ -1,0 +1,181 @@
+"""The command: files and screen, and a process that is killed or fed with mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from recbole_intent.cli import main
+from recbole_intent.experiment import run
+from recbole_intent.recommender import CHUNK, Recommender
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120  # seconds until a test gives up on a process; nothing depends on its value
+SMALL = {
+    "device": "cpu",
+    "threads": 1,
+    "epochs": 1,
+    "show_progress": False,
+    "tensorboard": False,
+    "MAX_ITEM_LIST_LENGTH": 8,
+    "hidden_size": 16,
+    "inner_size": 16,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Folder of a small run of SASRec or IGRSR on `tiny`."""
+    saved, made = tmp_path_factory.mktemp("saved"), {}
+
+    def folder(model: str = "SASRec") -> Path:
+        if model not in made:
+            options = {**SMALL, "data_path": str(tiny_path), "checkpoint_dir": str(saved)}
+            options |= {"distiller_size": 8} if model == "IGRSR" else {}
+            made[model] = run(model, "tiny", overrides=options).folder
+        return made[model]
+
+    return folder
+
+
+@pytest.fixture
+def command(trained, capsys):
+    """Run `recommend`; returns exit code, output and errors."""
+
+    def recommend(*words: str, model: str = "SASRec") -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["recommend", f"--run={trained(model)}", *words])
+        return code, *capsys.readouterr()
+
+    return recommend
+
+
+def test_all_users_to_a_file_are_what_python_gives(command, trained, tmp_path):
+    path = tmp_path / "new/recs.parquet"
+    code, out, _ = command("--users=all", "--k=3", f"--output={path}", "--history=valid")
+    assert code == 0
+    assert out == f"180 recommendations for 60 histories: {path}\n"
+    expected = Recommender.load(trained(), history="valid").recommend_users(None, 3)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), expected, check_dtype=False)
+    assert [path.name for path in path.parent.iterdir()] == ["recs.parquet"]
+
+
+def test_users_and_histories_of_files(command, write, tmp_path):
+    users = write("users.txt", "u9\nu3\n")
+    histories = write("h.jsonl", '{"user": "Zoë", "items": ["i1", "i2"]}\n[]\n')
+    code, _, _ = command(f"--users={users}", f"--output={tmp_path / 'u.csv'}")
+    assert code == 0
+    table = pd.read_csv(tmp_path / "u.csv")
+    assert table["user_id"].unique().tolist() == ["u9", "u3"]
+    assert len(table) == 20
+    code, _, _ = command(f"--histories={histories}", f"--output={tmp_path / 'h.jsonl'}", "--k=99")
+    assert code == 0
+    rows = [json.loads(line) for line in (tmp_path / "h.jsonl").read_text("utf-8").splitlines()]
+    assert [row["user_id"] for row in rows] == ["Zoë"] * 38 + [None] * 40
+    assert [row["source"] for row in rows] == ["model"] * 38 + ["popular"] * 40
+
+
+def test_the_screen_shows_the_first_lists(command, write):
+    code, out, _ = command("--users=all", "--k=2")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 5 * 3 + 1
+    assert lines[0].startswith("user u0, ")
+    assert lines[-1] == "(no more than 5 are shown; --output=FILE writes all)"
+    histories = write("h.csv", "i1,i2\n")
+    code, out, _ = command(f"--histories={histories}", "--k=2", "--index=faiss")
+    assert code == 0
+    assert out.splitlines()[0] == "history 1, 2 known items:"
+    assert len(out.splitlines()) == 3
+
+
+def test_intents_to_a_file_of_their_own_and_to_the_screen(command, tmp_path):
+    path = tmp_path / "recs.csv"
+    code, out, _ = command("--users=all", "--explain", f"--output={path}", model="IGRSR")
+    assert code == 0
+    assert out.splitlines()[1] == f"intents: {path}.explained.jsonl"
+    told = (tmp_path / "recs.csv.explained.jsonl").read_text().splitlines()
+    assert [json.loads(line)["history"] for line in told] == list(range(1, 61))
+    assert pd.read_csv(path)["history"].unique().tolist() == list(range(1, 61))
+    code, out, _ = command("--users=all", "--explain", "--k=1", model="IGRSR")
+    assert code == 0
+    assert "  intent 1, weight 0." in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give either --users=FILE, --users=all or --histories=FILE"),
+        (["--users=all", "--histories=x"], "give either --users=FILE"),
+        (["--users=nowhere.txt"], "nowhere.txt: no such file"),
+        (["--users=all", "--k=0"], "--k=0: must be at least 1"),
+        (["--users=all", "--k=few"], "invalid int value: 'few'"),
+        (["--users=all", "--kk=3"], "--kk=3: unknown option; did you mean --k?"),
+        (["--users=all", "--index=annoy"], "--index=annoy: only faiss is known"),
+        (["--users=all", "--history=some"], "--history=some: is none of train, valid, all"),
+        (["--users=all", "--output=recs.xlsx"], "recs.xlsx: its name must end in"),
+        (["--users=all", "--explain"], "--explain: SASRec has no intents to tell of"),
+        (["--users=all", "--device=abacus"], "device: 'abacus'"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_are_one_line(command, words, message):
+    code, out, err = command(*words)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_help_and_a_missing_run(capsys):
+    assert main(["recommend"]) == 2
+    assert "--run=FOLDER is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        main(["recommend", "--help"])
+    assert "--histories" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output", ["r.parquet", "r.csv", "r.jsonl"])
+def test_a_bad_line_leaves_the_older_files(command, write, tmp_path, output):
+    path, explained = tmp_path / output, tmp_path / f"{output}.explained.jsonl"
+    path.write_text("older")
+    explained.write_text("older too")
+    bad = write("h.jsonl", '["i1"]\n["i2"]\n["i3"\n')
+    words = (f"--histories={bad}", f"--output={path}", "--explain")
+    code, _, err = command(*words, model="IGRSR")
+    assert code == 2
+    assert f"{bad}:3: not JSON" in err
+    assert (path.read_text(), explained.read_text()) == ("older", "older too")
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, explained.name, "raw"}
+    code, _, err = command(f"--users={write('none.txt', 'nobody')}", f"--output={path}")
+    assert code == 2
+    assert "there is no user or history to recommend to" in err
+    assert path.read_text() == "older"
+
+
+def test_a_killed_process_leaves_the_older_file(trained, tmp_path):
+    """Killed while it waits for more histories, with a first chunk already written."""
+    pipe, path = tmp_path / "pipe.jsonl", tmp_path / "out/recs.csv"
+    path.parent.mkdir()
+    path.write_text("older")
+    os.mkfifo(pipe)
+    words = ["recommend", f"--run={trained()}", f"--histories={pipe}", f"--output={path}"]
+    process = subprocess.Popen([sys.executable, str(ROOT / "run_recbole_intent.py"), *words])
+    with pipe.open("w") as file:
+        file.write('["i1", "i2"]\n' * (CHUNK + 1))
+        file.flush()
+        for _ in range(PATIENCE * 100):
+            if any(half.stat().st_size for half in path.parent.glob(".*.tmp")):
+                break
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert path.read_text() == "older"
+    assert [p for p in path.parent.iterdir() if not p.name.endswith(".tmp")] == [path]

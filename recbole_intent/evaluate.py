@@ -1,5 +1,7 @@
-"""A finished run once more, under other conditions: noisy histories, another history mask."""
+"""A finished run once more: under other conditions (noise, history mask), or against the clock."""
 
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,9 @@ from recbole_intent.trainer.base import BEST
 
 # What may change without training again.
 CONDITIONS = frozenset("device eval_batch_size mask_history metrics noise threads topk".split())
+
+# Those of them that change its speed and not its ranks.
+MACHINE = frozenset("device eval_batch_size threads".split())
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,33 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
             that have changed since.
     """
     folder = Path(folder)
+    config = _checked_config(folder, conditions)
+    trainer, data = build(config)
+    trainer.load_weights(folder / BEST)
+    ranks = trainer.rank(data.test)
+    test = trainer.metrics(ranks)
+    path = _evaluation_path(folder, config, conditions)
+    ranks.save(path.with_suffix(".npz"))
+    write_json(path, {"conditions": dict(conditions), "test": test})
+    return Evaluation(path, test, ranks)
+
+
+def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluation | None:
+    """What `evaluate_run` left under the same conditions, if it has been called.
+
+    Raises:
+        UserError: as `evaluate_run`.
+    """
+    folder = Path(folder)
+    path = _evaluation_path(folder, _checked_config(folder, conditions), conditions)
+    if not path.is_file():
+        return None
+    test = json.loads(path.read_text("utf-8"))["test"]
+    return Evaluation(path, test, Ranks.load(path.with_suffix(".npz")))
+
+
+def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
+    """The configuration of a finished run under other conditions."""
     for key in conditions:
         if key not in CONDITIONS:
             raise UserError(
@@ -67,12 +99,62 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
     if conditions.get("noise") and noise_of(config)["where"] != "test":
         raise UserError("noise: where: only `test` can be evaluated without another training")
     refuse_other_data(folder, inputs_fingerprint(config))
+    return config
+
+
+def _evaluation_path(folder: Path, config: Config, conditions: Mapping[str, Any]) -> Path:
+    name = fingerprint({key: config.plain().get(key) for key in sorted(conditions)})[:10]
+    return folder / "evaluations" / f"{name}.json"
+
+
+def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """How long a finished run takes to rank its test targets, and among how many items.
+
+    Kept in the run's `inference.json`. The faster of two passes counts; nothing else should run
+    meanwhile.
+
+    Args:
+        folder: of the run.
+        machine: values of `MACHINE` keys that differ from the run's.
+
+    Returns:
+        `seconds_per_1000_users`; `users`; `candidates`: items of the ranking, history mask aside;
+        `machine`: the settings that it holds for.
+
+    Raises:
+        UserError: not a finished run, or atomic files that have changed since.
+    """
+    folder = Path(folder)
+    config = _checked_config(folder, machine)
     trainer, data = build(config)
     trainer.load_weights(folder / BEST)
-    ranks = trainer.rank(data.test)
-    test = trainer.metrics(ranks)
-    name = fingerprint({key: config.plain().get(key) for key in sorted(conditions)})[:10]
-    path = folder / "evaluations" / f"{name}.json"
-    write_json(path, {"conditions": dict(conditions), "test": test})
-    ranks.save(path.with_suffix(".npz"))
-    return Evaluation(path, test, ranks)
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        users = len(set(trainer.rank(data.test).user.tolist()))
+        seconds.append(time.perf_counter() - started)
+    found = {
+        "seconds_per_1000_users": round(min(seconds) / users * 1000, 4),
+        "users": users,
+        "candidates": data.dataset.item_num - 1,
+        "machine": _machine_settings(config, machine),
+    }
+    write_json(folder / "inference.json", found)
+    return found
+
+
+def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `time_inference` left under the same settings of the machine, if it has been called.
+
+    Raises:
+        UserError: as `time_inference`.
+    """
+    folder = Path(folder)
+    config, path = _checked_config(folder, machine), folder / "inference.json"
+    found = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    same = found is not None and found["machine"] == _machine_settings(config, machine)
+    return found if same else None
+
+
+def _machine_settings(config: Config, machine: Mapping[str, Any]) -> dict[str, Any]:
+    return {**machine, "device": str(config["device"])}

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.errors import UserError
-from recbole_intent.evaluate import evaluate_run
+from recbole_intent.evaluate import (
+    evaluate_run,
+    find_evaluation,
+    find_inference,
+    time_inference,
+)
 from recbole_intent.experiment import Run, run
 
 
@@ -62,3 +67,25 @@ def test_mistakes_are_named(done, condition, message):
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no finished run \(no result\.json\)"):
         evaluate_run(tmp_path, {})
+
+
+def test_an_evaluation_is_found_again_under_its_conditions_alone(done):
+    condition = {"noise": {"ratio": 0.3, "kind": "delete"}}
+    assert find_evaluation(done.folder, condition) is None
+    made = evaluate_run(done.folder, condition)
+    found = find_evaluation(done.folder, condition)
+    assert (found.path, found.test) == (made.path, made.test)
+    assert (found.ranks.rank == made.ranks.rank).all()
+    assert find_evaluation(done.folder, {"noise": {"ratio": 0.31, "kind": "delete"}}) is None
+
+
+def test_inference_is_timed_and_found_again_for_its_machine(done):
+    assert find_inference(done.folder, {"device": "cpu"}) is None
+    made = time_inference(done.folder, {"device": "cpu"})
+    assert made["users"] == 60
+    assert made["candidates"] == 40
+    assert made["seconds_per_1000_users"] > 0
+    assert find_inference(done.folder, {"device": "cpu"}) == made
+    assert find_inference(done.folder, {"device": "cpu", "eval_batch_size": 7}) is None
+    with pytest.raises(UserError, match="--epochs: would need another training"):
+        time_inference(done.folder, {"epochs": 1})

@@ -1,0 +1,123 @@
+"""The words of `compare` on the command line, made into one call."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from recbole_intent.compare import Request, compare
+from recbole_intent.config import parse_value
+from recbole_intent.data.noise import KINDS
+from recbole_intent.entries import read_entries
+from recbole_intent.errors import UserError
+from recbole_intent.reproduce import reproduce
+
+USAGE = """\
+usage: run_recbole_intent.py compare --models=A,B,… --dataset=DATASET [--KEY=VALUE …]
+       run_recbole_intent.py compare --reproduce=igrsr-table2 [--datasets=A,B] [--KEY=VALUE …]
+
+Train several models under one protocol, test their differences, and leave tables and pictures.
+Runs that are finished are read again, and a comparison that was cut off goes on.
+
+  --models=A,B          names as of --model, or labels of the --params file
+  --seeds=2020,2021     every model is trained with each (2020)
+  --reference=MODEL     tested against all others, which are the baselines (the first of --models)
+  --params=FILE         YAML: `label: {model: NAME, KEY: VALUE …}`, also several of one model; or
+                        MODEL:FILE,MODEL:FILE with flat files, such as those that a search leaves
+  --noise=0.1,0.2       test all with so much noise in the histories as well
+  --noise_kinds=A,B     of replace, insert, delete, shuffle (replace)
+  --workers=N           trainings side by side (1)
+  --output=DIR          of tables and pictures; saved/compare-<dataset>-<digest> if not given
+  --reproduce=NAME      a table of a paper, ours beside the printed; --datasets=A,B restricts it
+  --task=next-item      ranking of all items, the only one
+  --fresh               train anew
+  --config_files=A,B    YAML files with keys for all models
+  --KEY=VALUE           any key for all models; those of the protocol (eval_args, metrics, epochs …)
+                        can be given in no other way
+"""
+
+
+def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) -> None:
+    """Compare as the options ask, and print the main tables and where the rest is.
+
+    Args:
+        options: `--KEY=VALUE` words, the values still texts.
+        flags: `fresh` and `allow-unknown`.
+        words: all words after `compare`, to stand in the report.
+
+    Raises:
+        UserError: an option that is missing, or a value that cannot be.
+    """
+    options = dict(options)
+    task = options.pop("task", "next-item")
+    if task not in ("next-item", "sequential"):
+        raise UserError(f"--task={task}: only next-item (ranking of all items) is there")
+    shared: dict[str, Any] = {
+        "seeds": _numbers("seeds", options.pop("seeds", "2020"), int),
+        "workers": _numbers("workers", options.pop("workers", "1"), int)[0],
+        "config_files": _words(options.pop("config_files", "")),
+        "noise": _noise(options),
+        "output": options.pop("output", None),
+        "fresh": "fresh" in flags,
+        "allow_unknown": "allow-unknown" in flags,
+        "command": list(words),
+    }
+    if "reproduce" in options:
+        name, datasets = options.pop("reproduce"), _words(options.pop("datasets", ""))
+        for key in ("models", "params", "reference", "dataset"):
+            if key in options:
+                hint = "; --datasets=… restricts it" if key == "dataset" else ""
+                raise UserError(f"--{key}: the paper's table says it{hint}")
+        if shared["noise"]:
+            raise UserError("--noise: the paper's table says it")
+        reproduced = reproduce(name, datasets, {**shared, "overrides": _values(options)})
+        print(reproduced.table.text())
+        print(f"tables and pictures: {reproduced.folder}")
+        return
+    dataset = options.pop("dataset", "")
+    if not dataset:
+        raise UserError("--dataset=… is missing; --help shows how")
+    if "datasets" in options:
+        raise UserError("--datasets: goes with --reproduce; one --dataset=… at a time")
+    reference, params = options.pop("reference", None), options.pop("params", None)
+    entries = read_entries(_words(options.pop("models", "")), params, dataset)
+    request = Request(dataset, entries, reference=reference, overrides=_values(options), **shared)
+    done = compare(request)
+    for table in list(done.tables.values())[:2]:
+        print(table.text())
+    print(f"all tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
+
+
+def _values(options: dict[str, str]) -> dict[str, Any]:
+    return {key: parse_value(value) for key, value in options.items()}
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(name: str, text: str, kind: type) -> list:
+    try:
+        found = [kind(word) for word in _words(text)]
+    except ValueError:
+        found = []
+    if not found:
+        example = "2020,2021" if kind is int else "0.1,0.2"
+        raise UserError(f"--{name}={text}: expected numbers, such as {example}")
+    return found
+
+
+def _noise(options: dict[str, str]) -> list[tuple[str, float]]:
+    """(kind, ratio) of the evaluations under noise; a mapping stays a key of all models."""
+    kinds = options.pop("noise_kinds", None)
+    if isinstance(parse_value(options.get("noise", "~")), dict | None):
+        if kinds:
+            raise UserError("--noise_kinds: goes with ratios, such as --noise=0.1,0.2")
+        return []
+    ratios = _numbers("noise", options.pop("noise"), float)
+    wanted = _words(kinds or "replace")
+    for kind in wanted:
+        if kind not in KINDS:
+            raise UserError(f"--noise_kinds: {kind!r} is none of {', '.join(KINDS)}")
+    for ratio in ratios:
+        if not 0 < ratio <= 1:
+            raise UserError(f"--noise: {ratio} is not in (0, 1]")
+    return [(kind, ratio) for kind in wanted for ratio in ratios]

@@ -1,0 +1,42 @@
+"""What a comparison of models found, as plain data: what tables, pictures and pages are made of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recbole_intent.evaluation.ranks import Ranks
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs of several models with several seeds on one dataset under one protocol.
+
+    Attributes:
+        dataset: its name.
+        labels: of the models, in the order asked for; some may have no run that succeeded.
+        seeds: in the order asked for.
+        metrics: such as `recall@10`, the keys of `result["test"]`.
+        results: (label, seed) -> contents of `result.json`; only runs that succeeded.
+        ranks: (label, seed) -> ranks of the test targets, aligned: the same users and targets in
+            the same order in all of them, N rows.
+        failures: (label, seed) -> why the run failed, one line.
+        history_length: (N,) interactions of each row's user in the training split.
+        item_popularity: (N,) interactions of each row's target in the training split.
+        noise: (label, seed) -> {(kind, ratio): test metrics}; empty unless asked for.
+        inference_seconds: label -> seconds to rank the test targets of 1,000 users.
+        reference: the label that the others are tested against, or None.
+    """
+
+    dataset: str
+    labels: list[str]
+    seeds: list[int]
+    metrics: list[str]
+    results: dict[tuple[str, int], dict[str, Any]]
+    ranks: dict[tuple[str, int], Ranks]
+    failures: dict[tuple[str, int], str]
+    history_length: np.ndarray
+    item_popularity: np.ndarray
+    noise: dict[tuple[str, int], dict[tuple[str, float], dict[str, float]]]
+    inference_seconds: dict[str, float]
+    reference: str | None

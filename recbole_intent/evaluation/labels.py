@@ -1,0 +1,63 @@
+"""Labels beside the points of a scatter plot, none over another."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_intent.evaluation.style import wrapped
+
+Box = tuple[float, float, float, float]  # left, bottom, right, top, in pixels
+
+
+def place_labels(figure: Any, axes: Any, points: Mapping[str, tuple[float, float]]) -> None:
+    """Write a label beside each point so that no two labels, and no label and point, overlap.
+
+    Labels go where there is room, the nearest place first; a line leads to those further off.
+
+    Args:
+        figure: with its scales and limits set.
+        axes: of the points.
+        points: label -> (x, y) in data units.
+    """
+    figure.draw_without_rendering()  # only now the axes have their place
+    frame = axes.get_window_extent()
+    spots = {label: axes.transData.transform(point) for label, point in points.items()}
+    taken = [(x - 10, y - 10, x + 10, y + 10) for x, y in spots.values()]
+    for label, (x, y) in sorted(spots.items(), key=lambda spot: tuple(spot[1])):
+        text = axes.annotate(
+            wrapped(label), points[label], (0, 0), textcoords="offset pixels",
+            ha="left", va="bottom", fontsize=8, in_layout=False,
+        )  # fmt: skip
+        extent = text.get_window_extent()
+        box = _free_box(x, y, extent.width, extent.height, taken, frame.extents)
+        taken.append(box)
+        text.set_position((box[0] - x, box[1] - y))
+        near_x, near_y = min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])
+        if math.hypot(near_x - x, near_y - y) > 24:
+            line = axes.transData.inverted().transform([(x, y), (near_x, near_y)])
+            axes.plot(line[:, 0], line[:, 1], color="0.6", lw=0.6, zorder=1, in_layout=False)
+
+
+def _free_box(x: float, y: float, width: float, height: float, taken: list[Box], frame: Box) -> Box:
+    """The place for a text nearest to (x, y) that lies in the frame and touches nothing taken."""
+    best, least = None, math.inf
+    for radius in range(12, 400, 8):
+        for turn in range(24):
+            angle = math.tau * turn / 24
+            # The text's own half size on top: it lies beside the point in every direction.
+            across = x + math.cos(angle) * (radius + width / 2)
+            up = y + math.sin(angle) * (radius + height / 2)
+            box = (across - width / 2, up - height / 2, across + width / 2, up + height / 2)
+            hidden = sum(_overlap(box, other) for other in taken)
+            hidden += width * height - _overlap(box, frame)
+            if hidden < least - 1e-6:
+                best, least = box, hidden
+        if least < 1e-6:
+            break
+    return best
+
+
+def _overlap(a: Box, b: Box) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(width, 0.0) * max(height, 0.0)

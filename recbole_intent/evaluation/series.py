@@ -1,0 +1,206 @@
+"""The numbers behind the pictures of a comparison: what PNGs and page both draw."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.evaluation.metrics import per_user
+from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.evaluation.significance import bootstrap_intervals
+
+_MOST_GROUPS = 5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A test metric of one model.
+
+    Attributes:
+        mean: over users, of each user's mean over seeds.
+        low: lower end of its 95 % bootstrap interval over users.
+        high: upper end.
+        by_seed: seed -> mean over users.
+    """
+
+    mean: float
+    low: float
+    high: float
+    by_seed: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Validation during one run; three lists of equal length, an entry an evaluation.
+
+    Attributes:
+        epochs: 1, 2, ...
+        minutes: since the beginning, pre-training included.
+        values: of the metric.
+        best: index of the epoch whose weights were kept; None if it is not among them.
+    """
+
+    epochs: list[int]
+    minutes: list[float]
+    values: list[float]
+    best: int | None
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A metric in groups of test rows that are as equal in size as ties allow.
+
+    Attributes:
+        title: what the rows are grouped by.
+        names: of the groups, such as `3–5`.
+        users: in each group.
+        estimates: label -> an estimate for each group.
+    """
+
+    title: str
+    names: list[str]
+    users: list[int]
+    estimates: dict[str, list[Estimate]]
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A metric under noise in the test histories.
+
+    Attributes:
+        kinds: of noise, in alphabetical order.
+        ratios: ascending, without 0.
+        values: (label, kind) -> {ratio: {seed: value}}; ratio 0.0 is without noise.
+    """
+
+    kinds: list[str]
+    ratios: list[float]
+    values: dict[tuple[str, str], dict[float, dict[int, float]]]
+
+
+def main_metric(comparison: Comparison) -> str:
+    """The metric of pictures that have room for one: `ndcg@10`, or the first where that lacks."""
+    return "ndcg@10" if "ndcg@10" in comparison.metrics else comparison.metrics[0]
+
+
+def done_labels(comparison: Comparison) -> list[str]:
+    """The labels with at least one run that succeeded, in their order."""
+    done = {label for label, _ in comparison.results}
+    return [label for label in comparison.labels if label in done]
+
+
+def seeds_of(comparison: Comparison, label: str) -> list[int]:
+    """The seeds with which a model succeeded."""
+    return [seed for seed in comparison.seeds if (label, seed) in comparison.results]
+
+
+def mean(by_seed: Mapping[int, float]) -> float:
+    """The mean of values by seed, of which there is at least one."""
+    return statistics.fmean(by_seed.values())
+
+
+def estimates(
+    comparison: Comparison, metrics: Sequence[str], rows: np.ndarray | None = None
+) -> dict[str, dict[str, Estimate]]:
+    """Metrics of every model that has a run, over all test rows or over some.
+
+    Args:
+        comparison: with at least one run.
+        metrics: such as `ndcg@10`.
+        rows: (N,) bool, which rows of the ranks count, at least one; all when None.
+
+    Returns:
+        Metric -> label -> estimate; all share the resamples of users.
+    """
+    pairs = [(metric, label) for metric in metrics for label in done_labels(comparison)]
+    by_seed: dict[tuple[str, str], dict[int, np.ndarray]] = {pair: {} for pair in pairs}
+    for (label, seed), ranks in comparison.ranks.items():
+        if rows is not None:
+            ranks = Ranks(ranks.user[rows], ranks.target[rows], ranks.rank[rows])
+        for metric in metrics:
+            name, _, k = metric.partition("@")
+            by_seed[metric, label][seed] = per_user(ranks, name, int(k))[1]  # (U,)
+    values = np.stack([np.mean(list(by_seed[pair].values()), axis=0) for pair in pairs], axis=1)
+    found: dict[str, dict[str, Estimate]] = {metric: {} for metric in metrics}
+    for i, ((metric, label), (low, high)) in enumerate(
+        zip(pairs, bootstrap_intervals(values).tolist(), strict=True)
+    ):
+        means = {seed: float(each.mean()) for seed, each in by_seed[metric, label].items()}
+        found[metric][label] = Estimate(float(values[:, i].mean()), low, high, means)
+    return found
+
+
+def curve(result: Mapping[str, Any], metric: str) -> Curve:
+    """The validation curve in the contents of a `result.json`."""
+    spent = result["pretraining_seconds"] / 60
+    epochs, minutes, values = [], [], []
+    for record in result["history"]:
+        spent += record["seconds"] / 60
+        if "valid" in record:
+            epochs.append(record["epoch"] + 1)
+            minutes.append(spent)
+            values.append(record["valid"][metric])
+    best = epochs.index(result["best_epoch"]) if result["best_epoch"] in epochs else None
+    return Curve(epochs, minutes, values, best)
+
+
+def minutes(comparison: Comparison, label: str) -> float:
+    """Minutes of training, pre-training included, mean over seeds; above 0."""
+    runs = [comparison.results[label, seed] for seed in seeds_of(comparison, label)]
+    seconds = statistics.fmean(run["seconds"] + run["pretraining_seconds"] for run in runs)
+    return max(seconds, 1e-3) / 60  # result.json rounds to milliseconds
+
+
+def groups(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Cut rows into at most five quantile groups; equal values stay together.
+
+    Args:
+        values: (N,) integers, N >= 1.
+
+    Returns:
+        For each group, in ascending order, its range as text and (N,) bool, its rows; every row
+        is in one group and no group is empty.
+    """
+    cuts = np.quantile(values, np.arange(1, _MOST_GROUPS) / _MOST_GROUPS, method="inverted_cdf")
+    upper = np.unique([*cuts, values.max()])  # (G,) the largest value of each group
+    group = np.searchsorted(upper, values)
+    found = []
+    for g in range(len(upper)):
+        rows = group == g
+        low, high = int(values[rows].min()), int(values[rows].max())
+        found.append((f"{low}" if low == high else f"{low}–{high}", rows))
+    return found
+
+
+def grouped(comparison: Comparison, metric: str, values: np.ndarray, title: str) -> Grouped:
+    """A metric of every model in quantile groups of `values`, (N,) integers a test row."""
+    cut = groups(values)
+    user = next(iter(comparison.ranks.values())).user
+    found = [estimates(comparison, [metric], rows)[metric] for _, rows in cut]
+    return Grouped(
+        title=title,
+        names=[name for name, _ in cut],
+        users=[len(np.unique(user[rows])) for _, rows in cut],
+        estimates={label: [group[label] for group in found] for label in found[0]},
+    )
+
+
+def noisy(comparison: Comparison, metric: str) -> Noisy:
+    """A metric under noise, of the models that were tested so."""
+    conditions = {key for found in comparison.noise.values() for key in found}
+    values: dict[tuple[str, str], dict[float, dict[int, float]]] = {}
+    for label in done_labels(comparison):
+        for seed in seeds_of(comparison, label):
+            for (kind, ratio), test in comparison.noise.get((label, seed), {}).items():
+                clean = comparison.results[label, seed]["test"][metric]
+                by_ratio = values.setdefault((label, kind), {})
+                by_ratio.setdefault(0.0, {})[seed] = clean
+                by_ratio.setdefault(float(ratio), {})[seed] = test[metric]
+    return Noisy(
+        kinds=sorted({kind for kind, _ in conditions}),
+        ratios=sorted({float(ratio) for _, ratio in conditions if ratio > 0}),
+        values=values,
+    )

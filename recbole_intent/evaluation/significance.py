@@ -1,0 +1,224 @@
+"""Paired tests of models on the same users: t, Wilcoxon, bootstrap interval, Holm's correction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+# Resamples are drawn in blocks of at most this many user numbers (32 MiB).
+_BLOCK = 2**22
+
+USERS, SEEDS = "users", "seeds"
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """One model against another in one metric.
+
+    Attributes:
+        label: of the model.
+        against: of the model it is compared with.
+        metric: such as `recall@10`.
+        unit: what the samples are: `users` (each user's value averaged over the seeds that both
+            models have), `seed 2020` (users of that seed alone), or `seeds` (each seed's mean
+            over users is one sample: what another training would change).
+        n: samples.
+        difference: mean of model minus mean of the other; positive where the model is better.
+        interval: 95 % bootstrap interval of the difference over users; None for `seeds`.
+        p_t, p_wilcoxon: two-sided, of the paired t-test and of Wilcoxon's signed-rank test.
+        holm_t, holm_wilcoxon: the same after Holm's correction over the family: all models and
+            metrics with the same unit in one call of `paired_tests`.
+    """
+
+    label: str
+    against: str
+    metric: str
+    unit: str
+    n: int
+    difference: float
+    interval: tuple[float, float] | None
+    p_t: float
+    p_wilcoxon: float
+    holm_t: float
+    holm_wilcoxon: float
+
+
+def paired_t(differences: np.ndarray) -> np.ndarray:
+    """Two-sided p of the paired t-test, column by column.
+
+    Args:
+        differences: (n, C), n >= 2.
+
+    Returns:
+        (C,) p: 1 where all differences of a column are 0, and 0 where they are all the same other
+        number, which is the limit of a vanishing spread.
+    """
+    n = len(differences)
+    mean = differences.mean(axis=0)
+    is_constant = np.ptp(differences, axis=0) == 0
+    error = differences.std(axis=0, ddof=1) / np.sqrt(n)
+    t = np.divide(mean, error, out=np.zeros_like(mean), where=~is_constant)
+    p = 2 * stats.t.sf(np.abs(t), n - 1)
+    return np.where(is_constant, np.where(differences[0] == 0, 1.0, 0.0), p)
+
+
+def wilcoxon(differences: np.ndarray) -> np.ndarray:
+    """Two-sided p of Wilcoxon's signed-rank test, column by column; equal pairs are left out.
+
+    Args:
+        differences: (n, C).
+
+    Returns:
+        (C,) p; 1 where all differences of a column are 0.
+    """
+    columns = (column[column != 0] for column in differences.T)
+    return np.array([stats.wilcoxon(c).pvalue if len(c) else 1.0 for c in columns])
+
+
+def bootstrap_intervals(
+    differences: np.ndarray, *, level: float = 0.95, resamples: int = 2000, seed: int = 2020
+) -> np.ndarray:
+    """Percentile bootstrap intervals of the mean differences over users.
+
+    All columns share their resamples, which are drawn as counts in blocks: the memory does not
+    grow with `resamples` times users.
+
+    Args:
+        differences: (n, C) of n users.
+        level: of confidence, in (0, 1).
+        resamples: >= 1.
+        seed: of the resamples; the same seed gives the same intervals.
+
+    Returns:
+        (C, 2) lower and upper ends.
+    """
+    n, rng = len(differences), np.random.default_rng(seed)
+    block = max(1, _BLOCK // n)
+    means = np.empty((resamples, differences.shape[1]))
+    for first in range(0, resamples, block):
+        rows = min(block, resamples - first)
+        drawn = rng.integers(n, size=(rows, n))
+        drawn += np.arange(rows)[:, None] * n
+        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+        means[first : first + rows] = counts.astype(np.float64) @ differences / n
+    tail = (1 - level) / 2
+    return np.quantile(means, [tail, 1 - tail], axis=0).T
+
+
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Holm's step-down correction of a family of p values.
+
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none becomes smaller than
+    one before it, none larger than 1. Rejecting where the result is <= alpha keeps the chance of
+    any false rejection in the family below alpha.
+
+    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
+
+
+def stars(p: float) -> str:
+    """`***`, `**` or `*` for a corrected p of at most .001, .01 or .05; nothing above."""
+    return next(
+        (mark for mark, limit in (("***", 0.001), ("**", 0.01), ("*", 0.05)) if p <= limit), ""
+    )
+
+
+def best_baselines(
+    means: Mapping[str, Mapping[str, float]], metrics: Sequence[str], reference: str | None
+) -> dict[str, str]:
+    """Metric -> the best baseline in it: the highest mean *test* value, as papers report gains.
+
+    The choice looks at the test set, which makes the baseline look better and the gain smaller.
+
+    Args:
+        means: label -> mean test value of each metric.
+        metrics: to answer for.
+        reference: this one is no baseline; all others are.
+    """
+    baselines = [label for label in means if label != reference]
+    if not baselines:
+        return {}
+    return {metric: max(baselines, key=lambda label: means[label][metric]) for metric in metrics}
+
+
+def paired_tests(
+    values: Mapping[tuple[str, int], np.ndarray],
+    metrics: Sequence[str],
+    opponents: Mapping[str, str],
+) -> list[PairedTest]:
+    """Test every model against one opponent per metric, over users and over seeds.
+
+    Args:
+        values: (label, seed) -> (U, M) values of U users in M metrics, the same users in the same
+            order in all.
+        metrics: the M names.
+        opponents: metric -> label of the opponent; a metric that is absent is not tested.
+
+    Returns:
+        A test for each model other than the opponent, each metric and each unit for which both
+        have two samples. `seeds` is left out where all seeds have the same difference: models that
+        do not learn always do, two seeds may by chance, and no test can say more from that.
+    """
+    labels = list(dict.fromkeys(label for label, _ in values))
+    pairs = [
+        (label, opponent, metric)
+        for label in labels
+        for metric, opponent in opponents.items()
+        if label != opponent
+    ]
+    seeds_of = {label: [seed for name, seed in values if name == label] for label in labels}
+    column = {metric: i for i, metric in enumerate(metrics)}
+    units: dict[str, list[tuple[tuple[str, str, str], np.ndarray]]] = {}
+    for label, opponent, metric in pairs:
+        shared = [seed for seed in seeds_of[label] if seed in seeds_of[opponent]]
+        if not shared:
+            continue
+        by_seed = np.stack(
+            [
+                values[label, seed][:, column[metric]] - values[opponent, seed][:, column[metric]]
+                for seed in shared
+            ]
+        )  # (S, U)
+        # Sums in another order must not turn a tie into a difference.
+        by_user, by_mean = by_seed.mean(axis=0).round(12), by_seed.mean(axis=1).round(12)
+        pair = (label, opponent, metric)
+        units.setdefault(USERS, []).append((pair, by_user))
+        if len(shared) == 1:
+            continue
+        for seed, differences in zip(shared, by_seed, strict=True):
+            units.setdefault(f"seed {seed}", []).append((pair, differences))
+        if np.ptp(by_mean) > 0:
+            units.setdefault(SEEDS, []).append((pair, by_mean))
+    return [test for unit, samples in units.items() for test in _test_unit(unit, samples)]
+
+
+def _test_unit(
+    unit: str, samples: Iterable[tuple[tuple[str, str, str], np.ndarray]]
+) -> list[PairedTest]:
+    tests = []
+    by_n: dict[int, list[tuple[tuple[str, str, str], np.ndarray]]] = {}
+    for pair, differences in samples:
+        if len(differences) >= 2:
+            by_n.setdefault(len(differences), []).append((pair, differences))
+    for n, group in by_n.items():
+        matrix = np.stack([differences for _, differences in group], axis=1)  # (n, C)
+        intervals = None if unit == SEEDS else bootstrap_intervals(matrix)
+        p_t, p_wilcoxon = paired_t(matrix), wilcoxon(matrix)
+        for i, ((label, against, metric), differences) in enumerate(group):
+            interval = None if intervals is None else tuple(map(float, intervals[i]))
+            found = float(p_t[i]), float(p_wilcoxon[i])
+            mean = float(differences.mean())
+            tests.append(
+                PairedTest(label, against, metric, unit, n, mean, interval, *found, *found)
+            )
+    corrected = zip(
+        tests, holm([t.p_t for t in tests]), holm([t.p_wilcoxon for t in tests]), strict=True
+    )
+    return [replace(test, holm_t=float(t), holm_wilcoxon=float(w)) for test, t, w in corrected]

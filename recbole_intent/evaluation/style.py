@@ -1,0 +1,138 @@
+"""How all pictures look: a colour, marker and dash for each label, one frame for each PNG."""
+
+import io
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_intent.files import atomic_write
+
+# Ten colours that stay apart under the common kinds of colour blindness:
+# M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270 (its grey
+# one place later).
+PALETTE = (
+    "#3f90da #ffa90e #bd1f01 #832db6 #94a4a2 #a96b59 #e76300 #b9ac70 #717581 #92dadd"
+).split()
+# matplotlib's and plotly's names of the same things; colour alone never tells two models apart.
+_MARKERS = (
+    ("o", "circle"),
+    ("s", "square"),
+    ("^", "triangle-up"),
+    ("D", "diamond"),
+    ("v", "triangle-down"),
+    ("P", "cross"),
+    ("X", "x"),
+)
+_DASHES = (("-", "solid"), ("--", "dash"), (":", "dot"))
+
+_RC = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "figure.dpi": 120,
+    "font.size": 8.5,
+    "grid.alpha": 0.3,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "savefig.dpi": 120,
+    "text.parse_math": False,  # a label may hold dollar signs
+}
+INCHES_A_LETTER = 0.066  # of the usual font, on average
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one label is drawn in every picture.
+
+    Attributes:
+        colour: `#rrggbb`.
+        marker: matplotlib's name.
+        dash: matplotlib's name.
+        symbol: plotly's name of the marker.
+        line: plotly's name of the dash.
+    """
+
+    colour: str
+    marker: str
+    dash: str
+    symbol: str
+    line: str
+
+
+def looks(labels: Sequence[str]) -> dict[str, Look]:
+    """A look for each label, by its place: hand in the same list and the colours are the same."""
+    found = {}
+    for i, label in enumerate(labels):
+        marker, symbol = _MARKERS[i % len(_MARKERS)]
+        dash, line = _DASHES[i // len(PALETTE) % len(_DASHES)]
+        found[label] = Look(PALETTE[i % len(PALETTE)], marker, dash, symbol, line)
+    return found
+
+
+def metric_name(metric: str) -> str:
+    """`ndcg@10` as papers write it: `NDCG@10`."""
+    name, at, k = metric.partition("@")
+    return (name.upper() if name in ("ndcg", "mrr", "map") else name.capitalize()) + at + k
+
+
+def wrapped(label: str, letters: int = 30) -> str:
+    """A long label in lines of at most `letters`."""
+    return "\n".join(textwrap.wrap(label, letters)) or label
+
+
+@contextmanager
+def picture(
+    path: str | Path, size: tuple[float, float], rows: int = 1, columns: int = 1, **subplots: Any
+) -> Iterator[tuple[Any, Any]]:
+    """A figure and its (rows, columns) array of axes; on leaving, a PNG, whole or not at all.
+
+    Nothing of matplotlib's global state is changed: no backend, no open figure.
+
+    Args:
+        path: PNG file to write.
+        size: width and height in inches; 120 dots an inch.
+        rows: of axes.
+        columns: of axes.
+        subplots: further options of `Figure.subplots`, such as `sharey`.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    with matplotlib.rc_context(_RC):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, figure.subplots(rows, columns, squeeze=False, **subplots)
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png")
+    # Few colours, softened at edges: 256 of them show all, in a third of the bytes.
+    image = Image.open(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    with atomic_write(path) as temporary:
+        image.save(temporary, format="PNG", optimize=True)
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """How many columns of these labels fit into a legend `width` inches wide, at least 1."""
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=1)
+    return max(1, min(len(labels), int(width / (longest * INCHES_A_LETTER + 0.6))))
+
+
+def legend_height(labels: Sequence[str], width: float) -> float:
+    """Inches that `legend_below` takes."""
+    lines = max((label.count("\n") + 1 for label in labels), default=1)
+    rows = -(-len(labels) // legend_columns(labels, width))
+    return 0.12 + 0.18 * rows * lines
+
+
+def legend_below(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend under all axes, in as many columns as fit."""
+    columns = legend_columns(labels, figure.get_figwidth())
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)

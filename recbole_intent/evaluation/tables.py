@@ -1,0 +1,160 @@
+"""A table of results, and how it becomes Markdown, CSV and LaTeX."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_intent.evaluation.report import text_table
+from recbole_intent.files import write_text
+
+NOTHING = "–"  # where there is no number
+
+_LATEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "*": "$^{*}$",
+        "…": r"\ldots{}",
+        "±": r"$\pm$",
+        "−": "$-$",
+        "–": "--",
+        "≤": r"$\le$",
+        "<": "$<$",
+        ">": "$>$",
+    }
+)
+_MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*"})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, and whether it is the best (bold) or the second (underlined) of its column."""
+
+    text: str
+    bold: bool = False
+    underlined: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people, with the plain numbers behind it.
+
+    Attributes:
+        title: one line, without a full stop.
+        header: C columns.
+        rows: of C texts or cells each.
+        records: the numbers for the CSV file, `column: value` a line; None where there is none.
+        notes: sentences below it.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+    records: Sequence[Mapping[str, Any]]
+    notes: Sequence[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Title, table and notes for a terminal, without marks."""
+        header, *rows = self._texts(str, ("", ""), ("", ""))
+        return "\n".join([f"{self.title}\n", text_table(header, rows), "", *self.notes]) + "\n"
+
+    def markdown(self) -> str:
+        """A table whose columns line up, and the notes."""
+        header, *rows = self._texts(_markdown, ("**", "**"), ("<u>", "</u>"))
+        return "\n\n".join([text_table(header, rows), *map(_markdown, self.notes)]) + "\n"
+
+    def csv(self) -> str:
+        """The records in full precision; an empty field where there is no number."""
+        text = io.StringIO()
+        names = list(dict.fromkeys(name for record in self.records for name in record))
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.records)
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """A `table` with the rules of the package booktabs."""
+        texts = self._texts(_latex, (r"\textbf{", "}"), (r"\underline{", "}"))
+        header, *rows = (" & ".join(cells) + r" \\" for cells in texts)
+        caption = _latex(" ".join([self.title + ".", *self.notes]))
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
+            r"\toprule",
+            header,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path, name: str) -> None:
+        """Leave `<name>.md`, `<name>.csv` and `<name>.tex` in a folder."""
+        write_text(folder / f"{name}.md", f"# {self.title}\n\n{self.markdown()}")
+        write_text(folder / f"{name}.csv", self.csv())
+        write_text(folder / f"{name}.tex", self.latex())
+
+    def _texts(
+        self, escape: Callable[[str], str], bold: tuple[str, str], underlined: tuple[str, str]
+    ) -> list[list[str]]:
+        """Header and rows, escaped, with the marks of best and second."""
+
+        def text(cell: str | Cell) -> str:
+            if isinstance(cell, str):
+                return escape(cell)
+            marks = bold if cell.bold else underlined if cell.underlined else ("", "")
+            return escape(cell.text).join(marks)
+
+        return [[text(cell) for cell in row] for row in (self.header, *self.rows)]
+
+
+def _markdown(text: str) -> str:
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", text.translate(_MARKDOWN))
+
+
+def _latex(text: str) -> str:
+    return text.translate(_LATEX)
+
+
+def marked_best(
+    values: Sequence[float | None], texts: Sequence[str], bigger: bool = True
+) -> list[Cell]:
+    """The cells of a column, best and second marked; equal values get the same mark.
+
+    Args:
+        values: None where a row has none.
+        texts: of the same rows.
+        bigger: whether a larger value is better.
+    """
+    best, second, *_ = [
+        *sorted({value for value in values if value is not None}, reverse=bigger),
+        None,
+        None,
+    ]
+    return [
+        Cell(text, value is not None and value == best, value is not None and value == second)
+        for value, text in zip(values, texts, strict=True)
+    ]
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """`+0.0031`, `−0.0031`, or `0.0000` without a sign."""
+    text = f"{abs(value):.{digits}f}"
+    if not text.strip("0."):
+        return text
+    return ("+" if value > 0 else "−") + text
+
+
+def signed_percent(value: float) -> str:
+    """A share as `+3.1 %`."""
+    return f"{signed(100 * value, 1)} %"

@@ -1,0 +1,155 @@
+"""Jobs side by side, each a process of its own, with one live line for all that they say."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for one process.
+
+    Attributes:
+        name: what the console calls it.
+        task: one of `worker.TASKS`.
+        arguments: of the task; plain values.
+    """
+
+    name: str
+    task: str
+    arguments: Mapping[str, Any]
+
+
+def run_jobs(
+    jobs: Sequence[Job], workers: int, logs: Path, title: str = "jobs"
+) -> dict[str, str | None]:
+    """Run jobs, `workers` at a time, and wait for all of them.
+
+    Their processes end when this one does, however it ends. The lines that they log are shown
+    under their names; what they write to standard error is kept in `logs/<name>.txt`.
+
+    Args:
+        jobs: with different names.
+        workers: >= 1.
+        logs: folder, made if it is not there.
+        title: of the progress bar.
+
+    Returns:
+        Name -> None where the job succeeded, else the reason in one line.
+    """
+    if not jobs:
+        return {}
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    logs.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    reasons: dict[str, str | None] = {}
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task(title, total=len(jobs))
+        crew = _Crew(lambda line: console.print(line, markup=False))
+        pool = ThreadPoolExecutor(workers)
+        try:
+            waiting = {pool.submit(crew.work, job, _log_of(logs, job)): job for job in jobs}
+            for future in as_completed(waiting):
+                name = waiting[future].name
+                reasons[name] = future.result()
+                end = "done" if reasons[name] is None else f"failed: {reasons[name]}"
+                console.print(f"{name}: {end}", markup=False)
+                progress.advance(bar)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            crew.stop()
+            pool.shutdown()
+    return reasons
+
+
+def _log_of(logs: Path, job: Job) -> Path:
+    name = re.sub(r"[^\w.+-]+", "_", f"{job.task} {job.name}")
+    return logs / f"{name}.txt"
+
+
+class _Crew:
+    """The processes at work.
+
+    Args:
+        say: called with each line of theirs.
+    """
+
+    def __init__(self, say) -> None:
+        self.say = say
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen] = set()
+        self._stopped = False
+
+    def work(self, job: Job, log: Path) -> str | None:
+        """Run one job to its end; None, or why it failed."""
+        with open(log, "w", encoding="utf-8") as errors:
+            with self._lock:
+                if self._stopped:
+                    return "stopped"
+                process = _start(errors)
+                self._processes.add(process)
+            try:
+                return self._follow(process, job) or _reason(process.wait(), log)
+            finally:
+                process.kill()
+                process.wait()
+                process.stdin.close()
+                process.stdout.close()
+                with self._lock:
+                    self._processes.discard(process)
+
+    def _follow(self, process: subprocess.Popen, job: Job) -> str | None:
+        order = {"task": job.task, "arguments": dict(job.arguments)}
+        try:
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            return None  # it ended at once: its exit status tells why
+        for line in process.stdout:
+            self.say(f"{job.name}: {line.rstrip()}")
+        return None
+
+    def stop(self) -> None:
+        """End the processes that still run, and let no other begin."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.kill()
+
+
+def _start(errors) -> subprocess.Popen:
+    # The child finds the same packages, a class of the user's own beside them too.
+    path = os.pathsep.join(str(Path(folder or ".").resolve()) for folder in sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-m", "recbole_intent.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, "PYTHONPATH": path},
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _reason(status: int, log: Path) -> str | None:
+    """Why a process failed, from its exit status and its last words; None if it did not."""
+    if status == 0:
+        return None
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"ended by {name}{hint}"
+    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else f"ended with status {status}"

@@ -1,0 +1,82 @@
+"""Looks are told apart and stay the same; a picture is whole or not there."""
+
+from itertools import pairwise
+
+import matplotlib
+import pytest
+from PIL import Image
+
+from recbole_intent.errors import UserError
+from recbole_intent.evaluation.style import (
+    PALETTE,
+    legend_columns,
+    looks,
+    metric_name,
+    picture,
+    wrapped,
+)
+
+
+def test_thirty_labels_look_different_and_keep_their_look():
+    labels = [f"model {i}" for i in range(30)]
+    found = looks(labels)
+    assert len({(look.colour, look.dash) for look in found.values()}) == 30
+    assert [found[label].colour for label in labels[:10]] == PALETTE
+    assert looks(labels[:3]) == {label: found[label] for label in labels[:3]}
+    # Without colours, neighbours still differ by their markers.
+    assert all(found[a].marker != found[b].marker for a, b in pairwise(labels))
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [("ndcg@10", "NDCG@10"), ("recall@5", "Recall@5"), ("mrr@1", "MRR@1"), ("hit@20", "Hit@20")],
+)
+def test_metric_names(metric, name):
+    assert metric_name(metric) == name
+
+
+def test_wrapped_keeps_every_letter():
+    label = "a name of several words and_one_that_is_longer_than_a_line"
+    lines = wrapped(label, 12).split("\n")
+    assert max(map(len, lines)) <= 12
+    assert "".join(lines).replace(" ", "") == label.replace(" ", "")
+    assert wrapped("") == ""
+
+
+def test_a_legend_has_no_more_columns_than_labels_or_room():
+    assert legend_columns(["A", "B"], 8.0) == 2
+    assert legend_columns(["x" * 500] * 3, 8.0) == 1
+    assert legend_columns([], 8.0) >= 0
+    assert legend_columns(["x" * 20] * 9, 8.0) < legend_columns(["x" * 5] * 9, 8.0)
+
+
+def test_a_picture_has_its_size_and_changes_nothing_else(tmp_path):
+    before = matplotlib.get_backend(), dict(matplotlib.rcParams)
+    with picture(tmp_path / "a.png", (3, 2), 2, 3) as (_, panels):
+        assert panels.shape == (2, 3)
+    assert (matplotlib.get_backend(), dict(matplotlib.rcParams)) == before
+    assert Image.open(tmp_path / "a.png").size == (360, 240)
+    first = (tmp_path / "a.png").read_bytes()
+    with picture(tmp_path / "a.png", (3, 2), 2, 3):
+        pass
+    assert (tmp_path / "a.png").read_bytes() == first
+
+
+def draw_and_fail(path):
+    with picture(path, (3, 2)):
+        raise RuntimeError("half drawn")
+
+
+def test_a_picture_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError, match="half drawn"):
+        draw_and_fail(tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match="cannot be written"),
+        picture(tmp_path / "file/a.png", (3, 2)),
+    ):
+        pass

@@ -1,0 +1,104 @@
+"""The words of `compare`: what is refused, and what a request says of them."""
+
+import pytest
+
+from recbole_intent import compare_command
+from recbole_intent.cli import main
+from recbole_intent.entries import Entry
+
+WORDS = ["--models=SASRec,BPR", "--dataset=tiny"]
+
+
+@pytest.fixture
+def asked(monkeypatch, capsys):
+    """Run a command that is to reach `compare`, and return the request that it makes."""
+
+    class Reached(Exception):
+        pass
+
+    def reach(request):
+        raise Reached(request)
+
+    def run(*words: str):
+        monkeypatch.setattr(compare_command, "compare", reach)
+        with pytest.raises(Reached) as found:
+            main(["compare", *words])
+        return found.value.args[0]
+
+    return run
+
+
+def test_a_request(asked):
+    request = asked(
+        *WORDS,
+        "--seeds=1,2",
+        "--workers=3",
+        "--reference=BPR",
+        "--noise=0.1,0.2",
+        "--noise_kinds=delete,insert",
+        "--learning_rate=1e-3",
+        "--topk=[5, 10]",
+        "--output=here",
+        "--config_files=a.yaml, b.yaml",
+        "--fresh",
+    )
+    assert request.entries == [Entry("SASRec", "SASRec"), Entry("BPR", "BPR")]
+    assert request.seeds == [1, 2]
+    assert (request.workers, request.reference, request.output) == (3, "BPR", "here")
+    assert request.noise == [("delete", 0.1), ("delete", 0.2), ("insert", 0.1), ("insert", 0.2)]
+    assert request.overrides == {"learning_rate": 0.001, "topk": [5, 10]}
+    assert request.config_files == ["a.yaml", "b.yaml"]
+    assert (request.fresh, request.allow_unknown) == (True, False)
+    assert "--seeds=1,2" in request.command
+
+
+def test_defaults(asked):
+    request = asked(*WORDS)
+    assert (request.seeds, request.workers, request.noise) == ([2020], 1, [])
+    assert request.reference is request.output is None
+
+
+def test_a_mapping_of_noise_is_a_key_of_all_models(asked):
+    request = asked(*WORDS, "--noise={ratio: 0.2, where: train}")
+    assert request.noise == []
+    assert request.overrides == {"noise": {"ratio": 0.2, "where": "train"}}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset=tiny"], "--models=A,B,… is missing"),
+        (["--models=SASRec"], "--dataset=… is missing"),
+        ([*WORDS, "--task=direct"], "--task=direct: only next-item"),
+        ([*WORDS, "--seeds=one"], "--seeds=one: expected numbers"),
+        ([*WORDS, "--seeds=2,2"], "--seeds: give each seed once"),
+        ([*WORDS, "--workers=,"], "--workers=,: expected numbers"),
+        ([*WORDS, "--noise=much"], "--noise=much: expected numbers"),
+        ([*WORDS, "--noise=1.5"], "--noise: 1.5 is not in (0, 1]"),
+        ([*WORDS, "--noise=0.1", "--noise_kinds=swap"], "--noise_kinds: 'swap' is none of"),
+        ([*WORDS, "--noise_kinds=delete"], "--noise_kinds: goes with ratios"),
+        ([*WORDS, "--datasets=a"], "--datasets: goes with --reproduce"),
+        ([*WORDS, "--reference=Pop"], "--reference=Pop: not among SASRec, BPR"),
+        (["--reproduce=igrsr-table9"], "no such table; known are igrsr-figure2"),
+        (["--reproduce=igrsr-table2", "--datasets=toys"], "--datasets: toys is not in Table 2"),
+        (["--reproduce=igrsr-table2", "--dataset=toys"], "--datasets=… restricts it"),
+        (["--reproduce=igrsr-table2", "--noise=0.1"], "--noise: the paper's table says it"),
+        (["SASRec"], "SASRec: not of the form --key=value"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_one_line(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], [*WORDS, "-h"]], ids=str)
+def test_help(words, capsys):
+    assert main(["compare", *words]) == 0
+    assert "--reproduce=NAME" in capsys.readouterr().out

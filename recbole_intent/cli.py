@@ -3,9 +3,10 @@
 import argparse
 import difflib
 import logging
+import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from recbole_intent.errors import UserError
 
@@ -13,6 +14,9 @@ _USAGE = """\
 usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]
        run_recbole_intent.py prepare --dataset=DATASET [--source=PATH] [--help]
        run_recbole_intent.py evaluate --run=FOLDER [--noise='{ratio: 0.2}'] [--mask_history=True]
+       run_recbole_intent.py compare --models=A,B,… --dataset=DATASET [--seeds=…] [compare --help]
+       run_recbole_intent.py recommend --run=FOLDER (--users=all | --histories=FILE) [--help]
+       run_recbole_intent.py tune --model=MODEL --dataset=DATASET --trials=32 [tune --help]
        run_recbole_intent.py demo [--fresh]
 
 Train a model, choose its epoch on validation, test it once. The same command again continues a
@@ -36,8 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("recbole_intent").setLevel(logging.INFO)
     try:
+        if argv[:1] and not argv[0].startswith("-") and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise UserError(f"{argv[0]}: is for one process; start it without torchrun")
         if argv[:1] == ["prepare"]:
             return _prepare(argv[1:])
+        if argv[:1] == ["recommend"]:
+            return _recommend(argv[1:])
+        if argv[:1] == ["compare"]:
+            return _compare(argv[1:])
+        if argv[:1] == ["tune"]:
+            return _tune(argv[1:])
         if not argv or argv[0] == "help" or not {"-h", "--help"}.isdisjoint(argv):
             print(_USAGE, end="")
             return 0
@@ -47,11 +59,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _demo(argv[1:])
         return _run(argv)
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        _tell(f"error: {' '.join(str(error).split())}")
         return 2
+    except RuntimeError:
+        if not _was_told():
+            raise
+        return 2  # the process that this one talked to has told why it ended
     except KeyboardInterrupt:
-        print("\nstopped; the same command continues where this one ended", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print("\nstopped; the same command continues where this one ended", file=sys.stderr)
         return 130
+
+
+def _tell(message: str) -> None:
+    """Print to stderr; once, where torchrun runs several of this process."""
+    if "WORLD_SIZE" not in os.environ:  # without the seconds that importing torch takes
+        print(message, file=sys.stderr)
+        return
+    from recbole_intent.trainer.distributed import tell_once
+
+    tell_once(message)
+
+
+def _was_told() -> bool:
+    if "WORLD_SIZE" not in os.environ:
+        return False
+    from recbole_intent.trainer.distributed import was_told
+
+    return was_told()
 
 
 def _run(argv: list[str]) -> int:
@@ -62,6 +97,7 @@ def _run(argv: list[str]) -> int:
     from recbole_intent.config import parse_value
     from recbole_intent.evaluation.report import metric_table
     from recbole_intent.experiment import run
+    from recbole_intent.trainer import distributed
 
     files = [path.strip() for path in options.pop("config_files", "").split(",") if path.strip()]
     model, dataset = options.pop("model"), options.pop("dataset")
@@ -75,6 +111,10 @@ def _run(argv: list[str]) -> int:
         fresh="fresh" in flags,
         allow_unknown="allow-unknown" in flags,
     )
+    is_main = distributed.is_main()
+    distributed.leave()
+    if not is_main:
+        return 0
     if done.reported:
         print(f"{done.folder} is finished; --fresh would run it anew")
     print(metric_table([done.result]))
@@ -110,13 +150,7 @@ def _prepare(argv: list[str]) -> int:
     from recbole_intent.data.prepare import prepare
 
     parser = _prepare_parser()
-    found, unknown = parser.parse_known_args(argv)
-    arguments = vars(found)
-    if unknown:
-        name = unknown[0].removeprefix("--").partition("=")[0]
-        near = difflib.get_close_matches(name, arguments, n=1)
-        hint = f"; did you mean --{near[0]}?" if near else ""
-        parser.error(f"{unknown[0]}: unknown option{hint}")
+    arguments = parser.options(argv)
     if not arguments["dataset"]:
         parser.error("--dataset=… is missing")
     statistics = prepare(**arguments)
@@ -128,7 +162,18 @@ class _Parser(argparse.ArgumentParser):
     """Says a mistake in one line, as all of this command line does."""
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"prepare: {message}; prepare --help shows how")
+        command = self.prog.split()[-1]
+        raise UserError(f"{command}: {message}; {command} --help shows how")
+
+    def options(self, argv: list[str]) -> dict[str, Any]:
+        """The values of all options; a mistyped one is an error that names the nearest."""
+        found, unknown = self.parse_known_args(argv)
+        if unknown:
+            name = unknown[0].removeprefix("--").partition("=")[0]
+            near = difflib.get_close_matches(name, vars(found), n=1)
+            hint = f"; did you mean --{near[0]}?" if near else ""
+            self.error(f"{unknown[0]}: unknown option{hint}")
+        return vars(found)
 
 
 def _prepare_parser() -> argparse.ArgumentParser:
@@ -180,6 +225,115 @@ def _evaluate(argv: list[str]) -> int:
     print(text_table(["metric", "test"], rows))
     print(f"results: {done.path}")
     return 0
+
+
+def _compare(argv: list[str]) -> int:
+    from recbole_intent.compare_command import USAGE, run_command
+
+    if not argv or not {"-h", "--help"}.isdisjoint(argv):
+        print(USAGE, end="")
+        return 0
+    options, flags = parse_arguments(argv)
+    run_command(options, flags, argv)
+    return 0
+
+
+def _recommend(argv: list[str]) -> int:
+    parser = _recommend_parser()
+    arguments = parser.options(argv)
+    if not arguments["run"]:
+        parser.error("--run=FOLDER is missing: the folder of a finished run")
+    from recbole_intent.recommend import recommend_run
+
+    # What is not given is as in the run.
+    print(recommend_run(**{k: v for k, v in arguments.items() if v is not None}))
+    return 0
+
+
+def _recommend_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_recbole_intent.py recommend",
+        description="The best items for users of the dataset, or for new histories.",
+        epilog='A line of a histories file is ["i1", "i2"] or {"user": "u", "items": '
+        '["i1", "i2"]}, the oldest item first; a row of a .csv file is item ids. A history '
+        "without a known item gets the popular items (source: popular). Equal scores go by the "
+        "order of items in the .inter file.",
+        allow_abbrev=False,
+    )
+    option = parser.add_argument
+    option("--run", help="folder of a finished run")
+    option("--users", help="all, or a file with a user id in each line")
+    option("--histories", help="a file of new histories (.csv, else JSON lines)")
+    option("--output", help="a .parquet, .csv or .jsonl file; the first lists are shown if absent")
+    option("--k", type=int, help="items a list (10)")
+    option("--history", help="what users are known by: all (default), train or valid interactions")
+    option("--include_history", action="store_true", help="items of the history may come again")
+    option("--index", help="faiss: an approximate search, for catalogues of millions")
+    option("--explain", action="store_true", help="tell the intents too (FILE.explained.jsonl)")
+    option("--device", help="auto, cpu, cuda, cuda:1; the run's if absent")
+    option("--threads", type=int, help="CPU threads; the run's if absent")
+    option("--eval_batch_size", type=int, help="histories a batch; the run's if absent")
+    return parser
+
+
+def _tune(argv: list[str]) -> int:
+    parser = _tune_parser()
+    given, rest = parser.parse_known_args(argv)
+    arguments = vars(given)
+    overrides, _ = parse_arguments(rest)
+    model, dataset = arguments.pop("model"), arguments.pop("dataset")
+    for name, value in (("model", model), ("dataset", dataset)):
+        if not value:
+            parser.error(f"--{name}=… is missing")
+    from recbole_intent.config import parse_value
+    from recbole_intent.evaluation.report import metric_table
+    from recbole_intent.tune import Options, tune
+
+    files = [path.strip() for path in arguments.pop("config_files").split(",") if path.strip()]
+    command = ["python", "run_recbole_intent.py", "tune", *argv]
+    try:
+        done = tune(
+            model,
+            dataset,
+            files,
+            {key: parse_value(value) for key, value in overrides.items()},
+            Options(**arguments, command=command),
+        )
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    print(metric_table([done.result]))
+    print(f"best: trial {done.best.index} of {len(done.trials)}, in {done.folder}/best.yaml")
+    failed = [str(trial.index) for trial in done.trials if trial.status == "failed"]
+    if failed:
+        print(f"failed: trials {', '.join(failed)} (trials.csv says why; --resume tries again)")
+    return 0
+
+
+def _tune_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_recbole_intent.py tune",
+        description="Search good hyper-parameters on validation with Ray Tune, then test the best "
+        "trial once. All other --KEY=VALUE are configuration keys of every trial.",
+        allow_abbrev=False,
+    )
+    option = parser.add_argument
+    option("--model", help="as for a run")
+    option("--dataset", help="as for a run")
+    option("--config_files", default="", help="as for a run")
+    option("--trials", type=int, default=16, help="how many there are to be (16)")
+    option("--search", help="YAML file of what to search (properties/search/MODEL.yaml)")
+    option("--resources", default="", help='of a trial: "cpu=1,gpu=0.25"; fractions share a GPU')
+    option("--address", help="of a Ray cluster; all paths must lie on storage that it shares")
+    option("--algorithm", default="random", help="random or optuna (random)")
+    option("--scheduler", default="asha", help="stops poor trials: asha, median or none (asha)")
+    option("--grace", type=int, help="epochs that every trial gets (a tenth of --epochs)")
+    option("--reduction", type=float, default=3, help="asha keeps the best 1/reduction (3)")
+    option("--output", help="folder of the search; saved/tune/… if not given")
+    option("--resume", action="store_true", help="go on with a search that was cut off")
+    option("--fresh", action="store_true", help="throw away the search in that folder")
+    option("--allow-unknown", action="store_true", help="accept keys that no default file knows")
+    return parser
 
 
 def _demo(argv: list[str]) -> int:

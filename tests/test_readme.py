@@ -13,12 +13,13 @@ from recbole_intent.config import Config, parse_value
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+SNIPPETS = [block for kind, block in BLOCKS if kind == "python"]
 COMMANDS = [
     shlex.split(line.partition("#")[0])[2:]
-    for block in re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
+    for kind, block in BLOCKS
     for line in block.splitlines()
-    if line.startswith("python run_recbole_intent.py")
+    if not kind and line.startswith("python run_recbole_intent.py")
 ]
 
 
@@ -36,21 +37,24 @@ def run_in(folder: Path, *arguments: str) -> str:
 
 
 def test_readme_has_snippets_and_commands() -> None:
-    assert len(SNIPPETS) == 2
-    assert len(COMMANDS) == 4
+    assert len(SNIPPETS) == 3
+    assert len(COMMANDS) == 6
 
 
-def test_python_api_snippet_trains_and_prints_the_metric(tmp_path: Path) -> None:
-    (tmp_path / "snippet.py").write_text(SNIPPETS[0], "utf-8")
-    folder, metric = run_in(tmp_path, "snippet.py").split()[-2:]
+def test_python_api_snippets_train_print_the_metric_and_recommend(tmp_path: Path) -> None:
+    (tmp_path / "snippet.py").write_text("".join(SNIPPETS[:2]), "utf-8")
+    first, *tables = run_in(tmp_path, "snippet.py").splitlines()
+    folder, metric = first.split()
     assert (tmp_path / folder / "result.json").is_file()
     assert 0 < float(metric) < 1
+    assert len(tables) == 2 * (1 + 2 * 3)  # a header, and three items for each of two
+    assert all("item_id" in tables[header] for header in (0, 7))
 
 
 def test_own_model_snippet_registers_the_class(tmp_path: Path) -> None:
     check = "\nfrom recbole_intent.registry import get_spec\n\n"
     check += 'print(get_spec("MyModel").model_class() is MyModel)\n'
-    (tmp_path / "snippet.py").write_text(SNIPPETS[1] + check, "utf-8")
+    (tmp_path / "snippet.py").write_text(SNIPPETS[2] + check, "utf-8")
     assert run_in(tmp_path, "snippet.py").split() == ["True"]
 
 
@@ -63,8 +67,8 @@ def test_run_commands_have_known_keys(words: list[str]) -> None:
     assert not flags
 
 
-def test_small_run_then_evaluate_under_noise(tmp_path: Path) -> None:
-    """The README's ml-100k run, and its evaluate command on the folder that the run names."""
+def test_small_run_then_evaluate_under_noise_and_recommend(tmp_path: Path) -> None:
+    """The README's ml-100k run, and the commands on the folder that the run names."""
     (train,) = (c for c in COMMANDS if "--dataset=ml-100k" in c)
     (evaluate,) = (c for c in COMMANDS if c[0] == "evaluate")
     script = str(ROOT / "run_recbole_intent.py")
@@ -74,6 +78,15 @@ def test_small_run_then_evaluate_under_noise(tmp_path: Path) -> None:
     out = run_in(tmp_path, script, *words)
     assert "ndcg@10" in out
     assert len(list((tmp_path / folder / "evaluations").glob("*.json"))) == 1
+    (tmp_path / "new.jsonl").write_text('["50", "172"]\n')
+    to_file, to_screen = (c for c in COMMANDS if c[0] == "recommend")
+    to_file, to_screen = (
+        run_in(tmp_path, script, *(word.replace("saved/…", folder) for word in words))
+        for words in (to_file, to_screen)
+    )
+    assert to_file == "9430 recommendations for 943 histories: recs.parquet\n"
+    assert (tmp_path / "recs.parquet").is_file()
+    assert len(to_screen.splitlines()) == 1 + 5
 
 
 def test_prepare_command_on_the_real_files(tmp_path: Path, shared_datasets: Path) -> None:

@@ -1,0 +1,118 @@
+"""Ray Tune's two interfaces, searcher and scheduler, over the ledger.
+
+Every decision stands in the ledger before it takes effect. Imported only where Ray is running.
+"""
+
+import time
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from recbole_intent.search.ledger import Ledger, Trial
+
+
+class LedgerSearcher(Searcher):
+    """Hands out the trials that were cut off, then new ones.
+
+    Args:
+        ledger: where new ones are noted.
+        suggester: gives their parameters.
+        waiting: trials to go on with.
+        n_trials: how many there are to be, all in all.
+    """
+
+    def __init__(self, ledger: Ledger, suggester, waiting: list[Trial], n_trials: int) -> None:
+        super().__init__()
+        self._ledger, self._suggester = ledger, suggester
+        self._waiting = [trial.index for trial in waiting]
+        self._next = len(ledger.trials())
+        self._n_trials = n_trials
+        self._index_of: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict | str:
+        """The number of the next trial, for Ray's trial of that id."""
+        if self._waiting:
+            index = self._waiting.pop(0)
+        else:
+            index = self._next
+            params = self._suggester.suggest(index) if index < self._n_trials else None
+            if params is None:
+                return Searcher.FINISHED
+            self._ledger.append("begin", index, params=params)
+            self._next += 1
+        self._index_of[trial_id] = index
+        return {"index": index}
+
+    def on_trial_complete(self, trial_id: str, result=None, error: bool = False) -> None:
+        """Tell the suggester what became of a trial."""
+        self._suggester.learn(self._ledger.trials()[self._index_of.pop(trial_id)])
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger has it."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger has it."""
+
+
+class LedgerScheduler(FIFOScheduler):
+    """Trials in their order; after each reported epoch the judge says whether one goes on.
+
+    Args:
+        ledger: where epochs and decisions are noted.
+        judge: `scheduler.Judge`.
+    """
+
+    def __init__(self, ledger: Ledger, judge) -> None:
+        super().__init__()
+        self._ledger, self._judge = ledger, judge
+        trials = ledger.trials()
+        self._last_epoch = {trial.index: trial.last_epoch for trial in trials}
+        # Minutes go on where they were: the pause before a restart is left out.
+        self._before = max((r["at"] for trial in trials for r in trial.epochs), default=0.0)
+        self._began: float | None = None  # not yet: on a cluster, this object still moves there
+
+    def on_trial_add(self, controller, trial) -> None:
+        """Start the clock with the first trial."""
+        super().on_trial_add(controller, trial)
+        if self._began is None:
+            self._began = time.monotonic()
+
+    def on_trial_result(self, controller, trial, result: dict) -> str:
+        """Note an epoch, or the end, of a trial."""
+        index = trial.config["index"]
+        if result.get("finished"):
+            self._ledger.append("finished", index)
+            return TrialScheduler.STOP
+        epoch = result.get("epoch", 0)
+        if epoch <= self._last_epoch.get(index, 0):  # Ray repeats a trial's last result at its end
+            return TrialScheduler.CONTINUE
+        self._last_epoch[index] = epoch
+        valid = {
+            key.removeprefix("valid/"): value
+            for key, value in result.items()
+            if key.startswith("valid/")
+        }
+        stop = self._judge.stops(index, epoch, valid)
+        self._ledger.append(
+            "epoch",
+            index,
+            epoch=epoch,
+            valid=valid,
+            seconds=round(result["seconds"], 3),
+            at=round(self._before + (time.monotonic() - self._began) / 60, 4),
+            stop=stop,
+        )
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
+
+    def on_trial_error(self, controller, trial) -> None:
+        """Note that a trial died, by an exception or by a kill."""
+        self._ledger.append("failed", trial.config["index"], message=_reason(trial.get_error()))
+
+
+def _reason(error: BaseException | None) -> str:
+    """One line of what an exception of Ray says: of the trial's own, its last line."""
+    text = str(error or "no reason given")
+    if "actor died" in text or "actor is dead" in text:
+        return "its process was killed (out of memory?)"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

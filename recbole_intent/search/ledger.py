@@ -1,0 +1,147 @@
+"""What happened in a search, line by line: the one state that a kill leaves and a restart reads."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_intent.errors import UserError
+from recbole_intent.files import atomic_write
+
+WAITING, RUNNING, FINISHED, STOPPED, FAILED = "waiting running finished stopped failed".split()
+
+
+@dataclass
+class Trial:
+    """One choice of parameters and what became of it.
+
+    Attributes:
+        index: 0, 1, … in the order of suggestion.
+        params: key -> value.
+        status: waiting (or cut off), running, finished (all its epochs, or its patience, are
+            used up), stopped (by the scheduler) or failed.
+        epochs: a record an evaluated epoch: `epoch` from 1, `valid`, `seconds` of training up to
+            it, `at`: minutes since the search began, pauses left out.
+        message: why it failed.
+    """
+
+    index: int
+    params: dict[str, Any]
+    status: str = WAITING
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    message: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self.status in (FINISHED, STOPPED, FAILED)
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that was reported, from 1; 0 before the first."""
+        return self.epochs[-1]["epoch"] if self.epochs else 0
+
+    @property
+    def minutes(self) -> float:
+        """Time of its own training, shared pre-training left out."""
+        return self.epochs[-1]["seconds"] / 60 if self.epochs else 0.0
+
+    def best(self, metric: str, bigger: bool) -> dict[str, Any] | None:
+        """The record of its best epoch, by the trainer's rule: of equal ones, the last."""
+        found = None
+        for record in self.epochs:
+            value = record["valid"][metric]
+            if found is None or (
+                value >= found["valid"][metric] if bigger else value <= found["valid"][metric]
+            ):
+                found = record
+        return found
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A file of events, one JSON object a line, synced to the disk before they take effect.
+
+    Events are `begin` (trial, params), `epoch` (trial, epoch, valid, seconds, at, stop),
+    `finished`, `failed` (message) and `again`. Whoever is killed while writing leaves half a line
+    at the end, which is no event; `mend` cuts it off.
+
+    Attributes:
+        path: of the file; it need not be there yet.
+    """
+
+    path: Path
+
+    def append(self, event: str, trial: int, **facts: Any) -> None:
+        """Note an event.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        line = json.dumps({"event": event, "trial": trial, **facts}, allow_nan=False)
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All whole events, in their order.
+
+        Raises:
+            UserError: a line, other than an unfinished last one, that is no event.
+        """
+        if not self.path.is_file():
+            return
+        with open(self.path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):
+                    return
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise UserError(f"{self.path}:{number}: not an event of a search") from error
+
+    def mend(self) -> None:
+        """Cut off half a line that a killed process left."""
+        if self.path.is_file() and not (text := self.path.read_bytes()).endswith(b"\n"):
+            with atomic_write(self.path) as temporary:
+                temporary.write_bytes(text[: text.rfind(b"\n") + 1])
+
+    def trials(self) -> list[Trial]:
+        """What has become of each trial so far, by index."""
+        trials: list[Trial] = []
+        for event in self.events():
+            kind, index = event["event"], event["trial"]
+            if kind == "begin":
+                trials.append(Trial(index, event["params"]))
+                continue
+            trial = trials[index]
+            if kind == "epoch":
+                record = {key: event[key] for key in ("epoch", "valid", "seconds", "at")}
+                trial.epochs.append(record)
+                trial.status = STOPPED if event["stop"] else RUNNING
+            elif kind == "finished":
+                trial.status = FINISHED
+            elif kind == "failed":
+                trial.status, trial.message = FAILED, event["message"]
+            elif kind == "again":
+                trial.status, trial.message = WAITING, ""
+        return trials
+
+
+def best_trial(trials: list[Trial], metric: str, bigger: bool) -> Trial | None:
+    """The trial with the best validation metric; of equal ones, the first. None without epochs."""
+    found, found_value = None, None
+    for trial in trials:
+        record = trial.best(metric, bigger)
+        if record is None:
+            continue
+        value = record["valid"][metric]
+        if found is None or (value > found_value if bigger else value < found_value):
+            found, found_value = trial, value
+    return found

@@ -1,0 +1,300 @@
+"""Ray Tune as the engine of a search: it starts trials side by side, and stops the poor ones.
+
+Ray keeps nothing here: all that a restart needs is in the ledger and in the trials' folders, so a
+kill at any moment loses no more than the epochs under way.
+"""
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from recbole_intent.config import Config
+from recbole_intent.errors import UserError
+from recbole_intent.files import write_text
+from recbole_intent.search.ledger import Ledger
+
+_OLDEST = "2.50"
+_STORE_BYTES = 100 * 2**20  # nothing large goes through Ray; 75 MiB is its least
+_PREFIX = "recbole_intent-ray-"
+
+# Read by Ray when it is imported, and by the processes that it starts.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the search at once: nothing is lost by it
+    "TUNE_WARN_THRESHOLD_S": "60",
+}
+# Where Ray takes this machine for one that cannot be in a cluster, it listens on loopback alone.
+_LOCAL = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_worker_niceness": "0",  # trials are the work itself; Ray would have all else go first
+    # Seconds that its helpers look for its centre once this process has been killed: 60 otherwise.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where trials run.
+
+    Attributes:
+        cpu: CPUs a trial, may be a fraction.
+        gpu: GPUs a trial, may be a fraction.
+        address: of a Ray cluster; None starts one on this machine for this search alone.
+    """
+
+    cpu: float
+    gpu: float
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all trials have in common; their processes get it.
+
+    Attributes:
+        model, dataset, files, overrides, allow_unknown: as `experiment.run`.
+        folder: of the search, absolute.
+        cwd: where relative paths of the configuration start.
+        threads: CPU threads of a trial.
+        device: of a trial.
+    """
+
+    model: str
+    dataset: str
+    files: tuple[str, ...]
+    overrides: Mapping[str, Any]
+    allow_unknown: bool
+    folder: Path
+    cwd: str
+    threads: int
+    device: str
+
+    def trial_folder(self, index: int) -> Path:
+        """The run folder of a trial."""
+        return self.folder / "trials" / f"{index:04d}"
+
+    def trial_overrides(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The typed values of a trial's configuration."""
+        own = {"device": self.device, "threads": self.threads, "show_progress": False}
+        return {**self.overrides, **params, **own}
+
+    def config(self, params: Mapping[str, Any], device: str | None = None) -> Config:
+        """The configuration of a trial.
+
+        Args:
+            params: the trial's own.
+            device: instead of the trial's, where it is only looked at.
+
+        Raises:
+            UserError: a value that cannot be.
+        """
+        values = {**self.trial_overrides(params), "device": device or self.device}
+        return Config(self.model, self.dataset, self.files, values, self.allow_unknown)
+
+
+def parse_engine(resources: str, address: str | None, device: str) -> Engine:
+    """What a trial takes, from `cpu=1,gpu=0.25`.
+
+    Args:
+        resources: as above; empty for a CPU, and a GPU where there is one.
+        address: of a Ray cluster, or None.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: of another form, or a GPU asked for beside `device: cpu`.
+    """
+    import torch
+
+    has_gpu = torch.cuda.is_available() and device in ("auto", "cuda")
+    wanted = {"cpu": 1.0, "gpu": 1.0 if has_gpu or device == "cuda" else 0.0}
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"--device={device}: Ray hands out the GPUs; say --resources=gpu=… instead")
+    for part in filter(None, resources.split(",")):
+        name, _, text = part.strip().partition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        is_small_or_whole = value <= 1 or value == int(value) if value >= 0 else False
+        if name not in wanted or not is_small_or_whole or (name == "cpu" and value == 0):
+            raise UserError(
+                f"--resources={resources}: {part.strip()!r} is not cpu=N or gpu=N "
+                "(above 1 only whole numbers; cpu above 0)"
+            )
+        wanted[name] = value
+    if device == "cpu" and wanted["gpu"]:
+        raise UserError(f"--resources={resources}: asks for a GPU, and --device=cpu for none")
+    return Engine(wanted["cpu"], wanted["gpu"], address)
+
+
+def require_ray(address: str | None) -> None:
+    """Set up Ray's environment, before anything imports it.
+
+    Args:
+        address: of a cluster; None for Ray on this machine alone, unreachable from others.
+
+    Raises:
+        UserError: Ray Tune is missing or too old; names the command that mends it.
+    """
+    mend = f"pip install 'ray[tune]>={_OLDEST}'"
+    try:
+        found = version("ray")
+    except PackageNotFoundError as error:
+        raise UserError(f"tune needs Ray Tune: {mend}") from error
+    if Version(found) < Version(_OLDEST):
+        raise UserError(f"Ray {found} is too old for tune: {mend} (RecBole runs with it)")
+    os.environ.update(_QUIET)
+    if address is None:
+        # A token of this search alone: else Ray leaves one in the home folder.
+        os.environ.update(_LOCAL, RAY_AUTH_TOKEN=secrets.token_hex(32))
+
+
+@contextmanager
+def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
+    """Ray, until the block ends: of this search alone, or a cluster by address.
+
+    Args:
+        engine: what to start or where to connect.
+        folder: of the search.
+
+    Yields:
+        A temporary folder for what Ray writes, removed at the end.
+
+    Raises:
+        UserError: a cluster that does not answer, or no node that has what a trial asks for.
+    """
+    remove_leftovers(folder)
+    is_local = engine.address is None
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX)) if is_local else folder / "ray"
+    write_text(folder / "ray-temporary", f"{temporary}\n")
+    import ray
+
+    try:
+        try:
+            if is_local:
+                ray.init(
+                    num_cpus=len(os.sched_getaffinity(0)),
+                    include_dashboard=False,
+                    object_store_memory=_STORE_BYTES,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(temporary),  # short: sockets lie in it
+                )
+            else:
+                ray.init(engine.address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = "Ray does not start" if is_local else f"--address={engine.address}"
+            raise UserError(f"{where}: {str(error).splitlines()[0]}") from error
+        _require_resources(engine, ray.nodes())
+        yield temporary
+    finally:
+        ray.shutdown()
+        remove_leftovers(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what Ray wrote for this search, also for one that was killed."""
+    note = folder / "ray-temporary"
+    if note.is_file():
+        left = Path(note.read_text("utf-8").strip())
+        if left.name.startswith(_PREFIX) or left == folder / "ray":
+            shutil.rmtree(left, ignore_errors=True)
+        note.unlink()
+
+
+def _require_resources(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> None:
+    has = [
+        (n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes if n["Alive"]
+    ]
+    if not any(engine.cpu <= cpu and engine.gpu <= gpu for cpu, gpu in has):
+        shown = "; ".join(f"cpu={cpu:g},gpu={gpu:g}" for cpu, gpu in has)
+        raise UserError(
+            f"--resources=cpu={engine.cpu:g},gpu={engine.gpu:g}: no machine has that much ({shown})"
+        )
+
+
+def run_trials(
+    task: Task, engine: Engine, ledger: Ledger, suggester, judge, n_trials: int, storage: Path
+) -> None:
+    """Run all trials that are not over, to their end; Ray must be running.
+
+    Args:
+        task: what trials have in common.
+        engine: what each takes.
+        ledger: of the search.
+        suggester: gives parameters to new trials.
+        judge: `stops(trial, epoch, value) -> bool`, from `scheduler.py`.
+        n_trials: how many there are to be, those of before included.
+        storage: a folder that Ray may fill.
+    """
+    from ray import tune
+
+    from recbole_intent.search.adapters import LedgerScheduler, LedgerSearcher
+
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # a failed trial is in the ledger
+    waiting = [trial for trial in ledger.trials() if not trial.is_over]
+    n_new = max(0, n_trials - len(ledger.trials()))
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(train_trial, task=task), {"cpu": engine.cpu, "gpu": engine.gpu}
+        ),
+        tune_config=tune.TuneConfig(
+            num_samples=len(waiting) + n_new,
+            search_alg=LedgerSearcher(ledger, suggester, waiting, n_trials),
+            scheduler=LedgerScheduler(ledger, judge),
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(storage),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=0, fail_fast=False),
+        ),
+    )
+    tuner.fit()
+
+
+def train_trial(given: Mapping[str, Any], task: Task) -> None:
+    """One trial, in a process of its own: train, and report each evaluated epoch.
+
+    Args:
+        given: `{"index": i}`; what else there is to know stands in the ledger.
+        task: what trials have in common.
+    """
+    from ray import tune
+
+    from recbole_intent.experiment import train
+
+    if not task.folder.is_dir():
+        raise UserError(
+            f"{task.folder}: not there on this machine; on a cluster, --output, data_path and "
+            "checkpoint_dir must lie on storage that all machines share"
+        )
+    os.chdir(task.cwd)
+    trial = Ledger(task.folder / "ledger.jsonl").trials()[given["index"]]
+    reported, seconds = trial.last_epoch, 0.0
+
+    def on_epoch(record: dict[str, Any]) -> None:
+        nonlocal seconds
+        seconds += record["seconds"]
+        epoch = record["epoch"] + 1
+        if "valid" in record and epoch > reported:
+            tune.report({"epoch": epoch, "valid": record["valid"], "seconds": seconds})
+
+    train(task.config(trial.params), task.trial_folder(trial.index), on_epoch)
+    tune.report({"finished": True})

@@ -1,0 +1,172 @@
+"""What a search may choose from: lists and ranges, read from YAML and checked before any trial."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_intent.config import Config, read_yaml
+from recbole_intent.config_values import mistake_in
+from recbole_intent.errors import UserError
+from recbole_intent.paths import properties_dir
+
+# Trials that differ in these are no longer comparable, or are not what the scheduler thinks.
+_NOT_SEARCHED = frozenset(
+    "benchmark_filename checkpoint_dir data_path dataset device epochs eval_args eval_step "
+    "mask_history metrics model threads topk valid_metric".split()
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values, each as likely.
+
+    Attributes:
+        values: at least one, any plain values.
+    """
+
+    values: tuple[Any, ...]
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """One value."""
+        return self.values[int(rng.integers(len(self.values)))]
+
+    def ends(self) -> tuple[Any, ...]:
+        """The values to check: all."""
+        return self.values
+
+    def plain(self) -> Any:
+        """As it stands in YAML."""
+        return list(self.values)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number between two others.
+
+    Attributes:
+        kind: uniform, loguniform, or int (whole numbers, both ends included).
+        low: the least.
+        high: the largest, above `low`.
+    """
+
+    kind: str
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator) -> float | int:
+        """One number."""
+        if self.kind == "int":
+            return int(rng.integers(self.low, self.high + 1))
+        if self.kind == "uniform":
+            return float(rng.uniform(self.low, self.high))
+        value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        return min(max(value, self.low), self.high)  # exp(log(x)) may be past x by a rounding
+
+    def ends(self) -> tuple[Any, ...]:
+        """The values to check: both ends."""
+        return (self.low, self.high)
+
+    def plain(self) -> Any:
+        """As it stands in YAML."""
+        return {self.kind: [self.low, self.high]}
+
+
+Space = dict[str, Choice | Range]
+
+
+def read_space(model: str, path: str | Path | None = None) -> tuple[Space, Path]:
+    """The search space of a file.
+
+    Args:
+        model: whose `properties/search/<model>.yaml` is read where `path` is None.
+        path: a file of `key: [value, …]`, `key: {uniform: [a, b]}`, `key: {loguniform: [a, b]}`
+            and `key: {int: [a, b]}` lines.
+
+    Returns:
+        The space in the order of the file, and the file.
+
+    Raises:
+        UserError: no such file, or a line of another form.
+    """
+    if path is None:
+        path = properties_dir() / "search" / f"{model.rpartition(':')[2]}.yaml"
+        if not path.is_file():
+            raise UserError(
+                f"--model={model}: comes without a search space (no {path}); give --search=FILE"
+            )
+    path = Path(path)
+    return {key: _parse(f"{path}: {key}", value) for key, value in read_yaml(path).items()}, path
+
+
+def _parse(where: str, value: Any) -> Choice | Range:
+    if isinstance(value, list):
+        if not value:
+            raise UserError(f"{where}: an empty list leaves nothing to choose")
+        for i, one in enumerate(value):
+            if one in value[:i]:
+                raise UserError(f"{where}: {one!r} stands twice in the list")
+        return Choice(tuple(value))
+    if isinstance(value, Mapping) and len(value) == 1:
+        (kind, ends), *_ = value.items()
+        if kind in ("uniform", "loguniform", "int"):
+            return _range(where, kind, ends)
+    raise UserError(
+        f"{where}: {value!r} is none of [value, …], {{uniform: [a, b]}}, "
+        "{loguniform: [a, b]}, {int: [a, b]}"
+    )
+
+
+def _range(where: str, kind: str, ends: Any) -> Range:
+    wanted = int if kind == "int" else int | float
+    if not (
+        isinstance(ends, list)
+        and len(ends) == 2
+        and all(isinstance(end, wanted) and not isinstance(end, bool) for end in ends)
+        and all(math.isfinite(end) for end in ends)
+        and ends[0] < ends[1]
+    ):
+        numbers = "whole numbers" if kind == "int" else "numbers"
+        raise UserError(f"{where}: {kind}: {ends!r} is not [a, b] of two {numbers}, a < b")
+    if kind == "loguniform" and ends[0] <= 0:
+        raise UserError(f"{where}: loguniform: {ends!r}: the lower end must be above 0")
+    return Range(kind, *ends)
+
+
+def check_space(
+    space: Space,
+    path: Path,
+    config: Config,
+    files: Sequence[str | Path] = (),
+    allow_unknown: bool = False,
+) -> None:
+    """Refuse keys and values that the configuration would refuse, before any trial starts.
+
+    Args:
+        space: what is searched.
+        path: its file, for messages.
+        config: of a trial without the searched keys.
+        files: YAML files of the user, as given to `config`.
+        allow_unknown: accept keys that no default file knows.
+
+    Raises:
+        UserError: the first such key (with the nearest known one) or value.
+    """
+    if not space:
+        raise UserError(f"{path}: nothing is left to search: every key of it is given a value")
+    for key, domain in space.items():
+        if key in _NOT_SEARCHED:
+            raise UserError(f"{path}: {key}: cannot be searched; give it a value for all trials")
+        if key not in config.final_config_dict and not allow_unknown:
+            try:
+                Config(config["model"], config["dataset"], files, {key: domain.ends()[0]})
+            except UserError as error:
+                message = str(error).replace(" (--allow-unknown accepts it)", "")
+                raise UserError(f"{path}: {message.removeprefix('--')}") from error
+        for value in domain.ends():
+            mistake = mistake_in(key, value, config.internal_config_dict.get(key))
+            if mistake:
+                raise UserError(f"{path}: {key}: {mistake}")

@@ -1,0 +1,304 @@
+"""A search: many short trials of one model, chosen on validation; the best of them, tested once."""
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from recbole_intent.config import Config, read_yaml
+from recbole_intent.errors import UserError
+from recbole_intent.experiment import comparable, inputs_fingerprint, run
+from recbole_intent.files import fingerprint, folder_lock, write_json, write_text
+from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
+from recbole_intent.search.rays import Task, parse_engine, ray_running, require_ray, run_trials
+from recbole_intent.search.report import Watch, metric_against_time, parallel_coordinates, write_csv
+from recbole_intent.search.scheduler import Judge
+from recbole_intent.search.space import Space, check_space, read_space
+from recbole_intent.search.suggest import OptunaSuggester, RandomSuggester, Suggester
+
+ALGORITHMS = ("random", "optuna")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a search left behind.
+
+    Attributes:
+        folder: its folder.
+        trials: all of them, by index.
+        best: the one with the best validation metric.
+        result: the contents of `result.json`: the best trial's run, tested.
+        metric: what it was chosen by.
+    """
+
+    folder: Path
+    trials: list[Trial]
+    best: Trial
+    result: dict[str, Any]
+    metric: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to search.
+
+    Attributes:
+        trials: how many there are to be, >= 1; fewer where the space holds fewer.
+        search: file of the search space; the model's own when None.
+        resources: of a trial, such as `cpu=1,gpu=0.25`; empty: a CPU, and a GPU where there is one.
+        address: of a Ray cluster; None starts Ray here.
+        algorithm: random or optuna.
+        scheduler: asha, median or none.
+        grace: epochs that every trial gets; a tenth of `epochs`, at least 1, when None.
+        reduction: asha keeps the best 1/reduction of those that came so far.
+        output: folder of the search; `saved/tune/<model>-<dataset>-<fingerprint>` when None.
+        resume: go on with the search in that folder.
+        fresh: throw away what an earlier search left in the folder.
+        allow_unknown: accept keys that no default file knows.
+        command: words to repeat the search with, for the record.
+    """
+
+    trials: int = 16
+    search: str | Path | None = None
+    resources: str = ""
+    address: str | None = None
+    algorithm: str = "random"
+    scheduler: str = "asha"
+    grace: int | None = None
+    reduction: float = 3
+    output: str | Path | None = None
+    resume: bool = False
+    fresh: bool = False
+    allow_unknown: bool = False
+    command: Sequence[str] = ()
+
+
+def tune(
+    model: str,
+    dataset: str,
+    config_files: Sequence[str | Path] = (),
+    overrides: Mapping[str, Any] | None = None,
+    options: Options | None = None,
+) -> Sweep:
+    """Search good hyper-parameters on validation, then test the best trial, once.
+
+    The folder gets `best.yaml` (for `--config_files`), `trials.csv`, `parallel.png`, `time.png`,
+    `result.json`, `sweep.json` (the settings), `ledger.jsonl` (all that happened) and a run folder
+    a trial. A kill at any moment loses the epochs under way and nothing else; `resume` goes on.
+
+    Args:
+        model, dataset, config_files: as `experiment.run`.
+        overrides: typed values of all trials; a key of the search space that is here is not
+            searched.
+        options: how to search.
+
+    Raises:
+        UserError: bad configuration, search space, data or folder; Ray is missing or too old; no
+            trial came to an evaluated epoch.
+    """
+    options = options or Options()
+    overrides = dict(overrides or {})
+    require_ray(options.address)
+    if options.trials < 1:
+        raise UserError(f"--trials={options.trials}: must be at least 1")
+    if options.algorithm not in ALGORITHMS:
+        raise UserError(f"--algorithm={options.algorithm}: is none of {', '.join(ALGORITHMS)}")
+    base = Config(
+        model, dataset, config_files, {**overrides, "device": "cpu"}, options.allow_unknown
+    )
+    space, space_file = read_space(model, options.search)
+    space = {key: domain for key, domain in space.items() if key not in overrides}
+    check_space(space, space_file, base, config_files, options.allow_unknown)
+    grace = max(1, base["epochs"] // 10) if options.grace is None else options.grace
+    settings = {
+        "model": model,
+        "dataset": dataset,
+        "config": {k: v for k, v in comparable(base).items() if k not in space},
+        "search": {key: domain.plain() for key, domain in space.items()},
+        "algorithm": options.algorithm,
+        "scheduler": options.scheduler,
+        "grace": grace,
+        "reduction": options.reduction,
+        "data_fingerprint": inputs_fingerprint(base),
+    }
+    folder = _folder(base, settings, options.output).resolve()
+    engine = parse_engine(options.resources, options.address, overrides.get("device", "auto"))
+    task = Task(
+        model,
+        dataset,
+        tuple(str(Path(path).resolve()) for path in config_files),
+        {key: value for key, value in overrides.items() if key != "device"},
+        options.allow_unknown,
+        folder,
+        os.getcwd(),
+        threads=overrides.get("threads") or max(1, int(engine.cpu)),
+        device="cuda" if engine.gpu else "cpu",
+    )
+    metric, bigger = base["valid_metric"].lower(), bool(base["valid_metric_bigger"])
+    judge = Judge(
+        options.scheduler,
+        metric,
+        bigger,
+        epochs=base["epochs"],
+        grace=grace,
+        reduction=options.reduction,
+    )
+    suggester = _suggester(options.algorithm, space, base["seed"], task, metric, bigger)
+    suggester.suggest(0) if options.algorithm == "random" else None  # a refused one ends it here
+
+    _refuse_other(folder, settings, options)
+    with folder_lock(folder):
+        if options.fresh:
+            _clear(folder)
+        _refuse_other(folder, settings, options)  # another process may have been here since
+        write_json(folder / "sweep.json", {**settings, "command": shlex.join(options.command)})
+        ledger = Ledger(folder / "ledger.jsonl")
+        _take_up(ledger, judge, suggester)
+        if _has_work(ledger.trials(), options.trials):
+            watch = Watch(ledger, metric, bigger, base["epochs"], options.trials)
+            with ray_running(engine, folder) as storage, watch:
+                run_trials(task, engine, ledger, suggester, judge, options.trials, storage)
+        return _finish(folder, ledger.trials(), space, task, metric, bigger)
+
+
+def _folder(config: Config, settings: Mapping[str, Any], output: str | Path | None) -> Path:
+    if output:
+        return Path(output)
+    name = f"{config['model']}-{config['dataset']}-{fingerprint(settings)[:10]}"
+    return Path(config["checkpoint_dir"]) / "tune" / name
+
+
+def _suggester(
+    algorithm: str, space: Space, seed: int, task: Task, metric: str, bigger: bool
+) -> Suggester:
+    def check(params: Mapping[str, Any]) -> None:
+        task.config(params, device="cpu")  # the driver may have no GPU
+
+    if algorithm == "random":
+        return RandomSuggester(space, seed, check)
+    return OptunaSuggester(space, seed, check, metric, bigger)
+
+
+def _refuse_other(folder: Path, settings: Mapping[str, Any], options: Options) -> None:
+    """Raise where the folder is another search's, or where one is to be resumed and none is."""
+    path = folder / "sweep.json"
+    if options.fresh and (path.is_file() or not folder.exists()):
+        return
+    if not path.is_file():
+        left = [p.name for p in folder.iterdir() if p.name != "lock"] if folder.is_dir() else []
+        if left:
+            raise UserError(f"{folder}: holds {left[0]}, and no search; choose another --output")
+        if options.resume:
+            raise UserError(f"{folder}: no search to resume (no sweep.json)")
+        return
+    theirs = json.loads(path.read_text("utf-8"))
+    mine, theirs = _flat(settings), _flat(theirs)
+    theirs.pop("command")
+    differing = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+    if differing:
+        shown = ", ".join(f"{k} ({theirs.get(k)!r}, now {mine.get(k)!r})" for k in differing)
+        raise UserError(
+            f"{folder}: belongs to another search: {shown}; "
+            "choose another --output, or --fresh to start anew in it"
+        )
+    if not options.resume:
+        raise UserError(
+            f"{folder}: a search was begun here; --resume goes on with it, --fresh starts anew"
+        )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {f"{k}.{kk}": v for k in ("config", "search") for kk, v in settings[k].items()}
+    return {**{k: v for k, v in settings.items() if k not in ("config", "search")}, **parts}
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier search left."""
+    for name in ("trials", "ray"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    names = "ledger.jsonl sweep.json best.yaml trials.csv parallel.png time.png result.json".split()
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _take_up(ledger: Ledger, judge: Judge, suggester: Suggester) -> None:
+    """Bring judge and suggester to where a killed search was; failed trials get another try."""
+    ledger.mend()
+    judge.replay(ledger.events())
+    for trial in ledger.trials():
+        if trial.status == FAILED:
+            ledger.append("again", trial.index)
+    for trial in ledger.trials():
+        suggester.recall(trial)
+
+
+def _has_work(trials: Sequence[Trial], wanted: int) -> bool:
+    return len(trials) < wanted or not all(trial.is_over for trial in trials)
+
+
+def _finish(
+    folder: Path, trials: list[Trial], space: Space, task: Task, metric: str, bigger: bool
+) -> Sweep:
+    """Choose the best trial by validation alone, write what is left, test that trial."""
+    write_csv(folder / "trials.csv", trials, metric, bigger)
+    best = best_trial(trials, metric, bigger)
+    if best is None:
+        reason = next((trial.message for trial in trials if trial.message), "none was started")
+        raise UserError(f"{folder}: no trial came to an evaluated epoch; the first: {reason}")
+    parallel_coordinates(folder / "parallel.png", space, trials, metric, bigger)
+    metric_against_time(folder / "time.png", trials, metric, bigger)
+    write_text(folder / "best.yaml", _best_yaml(folder, best, task, metric, bigger))
+    # The only look at the test set, of the trial that is chosen. It was trained already, unless it
+    # was stopped early: then it is first trained to its end.
+    overrides = task.trial_overrides(best.params)
+    if best.status == STOPPED:
+        print(f"trial {best.index} is the best, though stopped early: training it to its end")
+    if not torch.cuda.is_available():
+        overrides["device"] = "cpu"  # trials ran on a cluster's GPUs
+    done = run(
+        task.model,
+        task.dataset,
+        task.files,
+        overrides,
+        output=task.trial_folder(best.index),
+        allow_unknown=task.allow_unknown,
+    )
+    write_json(folder / "result.json", done.result)
+    return Sweep(folder, trials, best, done.result, metric)
+
+
+def _best_yaml(folder: Path, best: Trial, task: Task, metric: str, bigger: bool) -> str:
+    """All that a next run needs, as `--config_files`, to be the best trial again."""
+    given: dict[str, Any] = {}
+    for path in task.files:
+        given.update(read_yaml(path))
+    given.update(task.overrides)
+    # Where a run lies and what it runs on is the next run's own affair.
+    kept = comparable(task.config(best.params, device="cpu")).keys() - {"model", "dataset"}
+    given = {key: value for key, value in given.items() if key in kept - best.params.keys()}
+    value = best.best(metric, bigger)
+    command = shlex.join(
+        [
+            "python",
+            "run_recbole_intent.py",
+            f"--model={task.model}",
+            f"--dataset={task.dataset}",
+            f"--config_files={folder / 'best.yaml'}",
+        ]
+    )
+    header = (
+        f"# {task.model} on {task.dataset}: trial {best.index}, the best by validation, "
+        f"{metric} {value['valid'][metric]:.4f} in epoch {value['epoch']}.\n# {command}\n"
+    )
+    text = yaml.safe_dump(dict(best.params), sort_keys=False, allow_unicode=True)
+    if given:
+        text += "# given to all trials\n"
+        text += yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
+    return header + text

@@ -35,29 +35,15 @@ _FLAGS = ("fresh", "allow-unknown")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for a mistake of the user, 130 for Ctrl-C."""
+    """Run one command; returns the exit code: 0, 2 for a mistake of the user, 130 for Ctrl-C,
+    141 where the reader of the output went away."""
     argv = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("recbole_intent").setLevel(logging.INFO)
     try:
-        if argv[:1] and not argv[0].startswith("-") and int(os.environ.get("WORLD_SIZE", 1)) > 1:
-            raise UserError(f"{argv[0]}: is for one process; start it without torchrun")
-        if argv[:1] == ["prepare"]:
-            return _prepare(argv[1:])
-        if argv[:1] == ["recommend"]:
-            return _recommend(argv[1:])
-        if argv[:1] == ["compare"]:
-            return _compare(argv[1:])
-        if argv[:1] == ["tune"]:
-            return _tune(argv[1:])
-        if not argv or argv[0] == "help" or not {"-h", "--help"}.isdisjoint(argv):
-            print(_USAGE, end="")
-            return 0
-        if argv[:1] == ["evaluate"]:
-            return _evaluate(argv[1:])
-        if argv[:1] == ["demo"]:
-            return _demo(argv[1:])
-        return _run(argv)
+        code = _dispatch(argv)
+        sys.stdout.flush()  # here, where a reader that went away can still be caught
+        return code
     except UserError as error:
         _tell(f"error: {' '.join(str(error).split())}")
         return 2
@@ -65,10 +51,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _was_told():
             raise
         return 2  # the process that this one talked to has told why it ended
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has seen enough. Python would flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell tells of SIGPIPE
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
             print("\nstopped; the same command continues where this one ended", file=sys.stderr)
         return 130
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv[:1] and not argv[0].startswith("-") and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError(f"{argv[0]}: is for one process; start it without torchrun")
+    if argv[:1] == ["prepare"]:
+        return _prepare(argv[1:])
+    if argv[:1] == ["recommend"]:
+        return _recommend(argv[1:])
+    if argv[:1] == ["compare"]:
+        return _compare(argv[1:])
+    if argv[:1] == ["tune"]:
+        return _tune(argv[1:])
+    if not argv or argv[0] == "help" or not {"-h", "--help"}.isdisjoint(argv):
+        print(_USAGE, end="")
+        return 0
+    if argv[:1] == ["evaluate"]:
+        return _evaluate(argv[1:])
+    if argv[:1] == ["demo"]:
+        return _demo(argv[1:])
+    return _run(argv)
 
 
 def _tell(message: str) -> None:

@@ -1,5 +1,8 @@
 """The command line: what it runs, and how it says what is wrong."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -299,3 +302,12 @@ def test_best_weights_load_without_pickle(atomic, here):
     assert main(["--model=SASRec", "--dataset=mine", *RUN, "--output=run"]) == 0
     state = torch.load(here / "run/best.pt", weights_only=True)
     assert state["state_dict"]["item_embedding.weight"].shape == (8, 16)
+
+
+def test_a_reader_that_goes_away_is_no_traceback(here):
+    command = [sys.executable, "-c", "from recbole_intent.cli import main; exit(main(['--help']))"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")

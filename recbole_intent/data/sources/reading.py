@@ -1,5 +1,6 @@
 """Opening raw files, plain or gzip, so that a damaged one is named with its line."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -79,7 +80,10 @@ def head(path: Path) -> str:
 @lru_cache(maxsize=32)  # every source asks for the same heads; size and time guard against change
 def _head(path: Path, _size: int, _mtime: int) -> str:
     with opened(path) as binary:
-        return binary.read(HEAD_BYTES).decode("utf-8", errors="replace").removeprefix("\ufeff")
+        start = binary.read(HEAD_BYTES)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{path}: is UTF-16; convert the file to UTF-8")
+    return start.decode("utf-8", errors="replace").removeprefix("\ufeff")
 
 
 def first_line(path: Path) -> str:

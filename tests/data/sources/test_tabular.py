@@ -99,6 +99,13 @@ def test_not_utf8(write, name):
         read(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf16_is_named(write, encoding):
+    text = ROWS if encoding == "utf-16" else "\ufeff" + ROWS
+    with pytest.raises(UserError, match="is UTF-16; convert the file to UTF-8"):
+        read(write("inter.tsv", text.encode(encoding)))
+
+
 def test_real_toys(shared_datasets):
     raw = read(shared_datasets / "amazon-toys")
     assert len(raw.interactions) == 167_597

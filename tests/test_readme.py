@@ -10,6 +10,10 @@ import pytest
 
 from recbole_intent.cli import parse_arguments
 from recbole_intent.config import Config, parse_value
+from recbole_intent.entries import read_entries
+from recbole_intent.registry import get_spec
+from recbole_intent.reproduce import read_paper_table
+from recbole_intent.search.space import read_space
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -38,7 +42,7 @@ def run_in(folder: Path, *arguments: str) -> str:
 
 def test_readme_has_snippets_and_commands() -> None:
     assert len(SNIPPETS) == 3
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 9
 
 
 def test_python_api_snippets_train_print_the_metric_and_recommend(tmp_path: Path) -> None:
@@ -65,6 +69,16 @@ def test_run_commands_have_known_keys(words: list[str]) -> None:
     config = Config(model, dataset, config_dict={k: parse_value(v) for k, v in options.items()})
     assert config["model"] == model
     assert not flags
+
+
+def test_compare_and_tune_commands_are_understood() -> None:
+    compare, table, tune = (c for c in COMMANDS if c[0] in ("compare", "tune"))
+    options, _ = parse_arguments(compare[1:])
+    entries = read_entries(options["models"].split(","), None, options["dataset"])
+    assert [get_spec(entry.model).name for entry in entries] == ["IGRSR", "SASRec", "GRU4Rec"]
+    assert read_paper_table(parse_arguments(table[1:])[0]["reproduce"])["rows"]
+    space, _ = read_space(parse_arguments(tune[1:])[0]["model"], None)
+    assert "n_prefix" in space
 
 
 def test_small_run_then_evaluate_under_noise_and_recommend(tmp_path: Path) -> None:

@@ -60,6 +60,13 @@ _TABLE: dict[str, ModelSpec] = {
             splits=True,
         ),
         ModelSpec(
+            "VELI4SBR",
+            f"{_OURS}.veli4sbr:VELI4SBR",
+            trainer="recbole_intent.trainer.veli4sbr:VELI4SBRTrainer",
+            trim=True,
+            splits=True,
+        ),
+        ModelSpec(
             "SASRec",
             f"{_OURS}.sasrec:SASRec",
             trim=True,
@@ -73,6 +80,12 @@ _TABLE: dict[str, ModelSpec] = {
             splits=True,
             reference=f"{_SEQUENTIAL}.gru4rec:GRU4Rec",
         ),
+        ModelSpec(
+            "BERT4Rec",
+            f"{_OURS}.bert4rec:BERT4Rec",
+            trim=True,
+            reference=f"{_SEQUENTIAL}.bert4rec:BERT4Rec",
+        ),
     )
 }
 
@@ -80,7 +93,7 @@ _TABLE: dict[str, ModelSpec] = {
 # listed need a loop, a dataset or a library of their own and are refused with a reason.
 _RECBOLE = {
     _SEQUENTIAL: (
-        "BERT4Rec Caser CORE FDSA FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NARM NextItNet NPE "
+        "Caser CORE FDSA FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NARM NextItNet NPE "
         "RepeatNet SASRecF SHAN SINE SRGNN STAMP TransRec"
     ),
     "recbole.model.general_recommender": (
@@ -90,7 +103,7 @@ _RECBOLE = {
 }
 # Those of them that padding does not reach: they mask it, or read the last items alone. STAMP,
 # SHAN, NPE and others sum over padding's vector too, or are built for one width.
-_TRIM = frozenset("BERT4Rec CORE FDSA FPMC GCSAN GRU4RecF HRM NARM SASRecF SRGNN TransRec".split())
+_TRIM = frozenset("CORE FDSA FPMC GCSAN GRU4RecF HRM NARM SASRecF SRGNN TransRec".split())
 # Those whose losses are means over rows. Not so: norms of the batch's vectors (LightGCN, NGCF,
 # DGCF, SGL, SimpleX …), means over masked items (BERT4Rec), samples of whole batches (MultiVAE).
 _SPLITS = frozenset(

@@ -73,6 +73,33 @@ def encode_causal(encoder: TransformerEncoder, x: Tensor, last: Tensor | None = 
     """
     n = x.size(1)
     mask = torch.full((n, n), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
+    return _encode(encoder, x, mask, last, None if last is None else mask[last][:, None, None])
+
+
+def encode_both_ways(
+    encoder: TransformerEncoder, x: Tensor, is_real: Tensor, last: Tensor | None = None
+) -> Tensor:
+    """All layers where every position sees all real ones; states at padding mean nothing.
+
+    Args:
+        encoder, x, last: as `encode_causal`.
+        is_real: (B, n) bool, False at padding; a row has at least one real position.
+
+    Returns:
+        (B, n, d), or (B, d) with `last`.
+    """
+    mask = torch.zeros(is_real.shape, dtype=x.dtype, device=x.device)
+    mask = mask.masked_fill_(~is_real, float("-inf"))[:, None, None]  # (B, 1, 1, n)
+    return _encode(encoder, x, mask, last, mask)
+
+
+def _encode(
+    encoder: TransformerEncoder,
+    x: Tensor,
+    mask: Tensor,
+    last: Tensor | None,
+    mask_of_last: Tensor | None,
+) -> Tensor:
     *first, final = encoder.layer
     for layer in first:
         x = finish(layer, x, _attend(layer, *project(layer, x), mask))
@@ -82,7 +109,7 @@ def encode_causal(encoder: TransformerEncoder, x: Tensor, last: Tensor | None = 
     attention = final.multi_head_attention
     q = attention.query(own).unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
     k, v = project(final, x, query=False)
-    context = _attend(final, q * q.size(-1) ** -0.5, k, v, mask[last][:, None, None])
+    context = _attend(final, q * q.size(-1) ** -0.5, k, v, mask_of_last)
     return finish(final, own, context).squeeze(1)
 
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.model.sequential_recommender import BERT4Rec as RecBoleBERT4Rec
 from recbole.model.sequential_recommender import GRU4Rec as RecBoleGRU4Rec
 from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 
@@ -79,7 +80,9 @@ def test_losses_that_may_be_split_are_means_over_rows(tiny, monkeypatch, name):
     """Loss and gradient of a batch are the weighted means of those of its parts."""
     monkeypatch.setattr(F, "dropout", lambda x, *_, **__: x)
     monkeypatch.setattr(FastDropout, "forward", lambda self, x: x)
-    made = tiny(name, **({"use_icr": False} if name == "IGRSR" else {}))
+    # Without what couples the rows of a batch, or is drawn for each batch anew.
+    options = {"IGRSR": {"use_icr": False}, "VELI4SBR": {"loss_type": "CE"}}
+    made = tiny(name, **options.get(name, {}))
     if name in ("Caser", "GCSAN", "NextItNet"):  # their penalties are of weights, not of rows
         made["reg_weight"] = 1.0
     data = load_data(made)
@@ -140,6 +143,46 @@ def test_ours_is_recboles_weight_for_weight(config, ml100k, name, reference, dro
             torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("loss_type", ["CE", "BPR"])
+def test_our_bert4rec_is_recboles_weight_for_weight(config, ml100k, loss_type):
+    made = config("BERT4Rec", loss_type=loss_type, train_batch_size=200, **NO_DROPOUT)
+    data = load_data(made)
+    train = data.train._dataset
+    ours, theirs = made.spec.model_class()(made, train), RecBoleBERT4Rec(made, train)
+    assert type(ours) is not type(theirs)
+    _random_weights(theirs, 0.1)
+    ours.load_state_dict(theirs.state_dict())
+    theirs.load_state_dict(ours.state_dict())
+
+    # Histories of all lengths, some of one item.
+    rows = train.rows(torch.cat([torch.arange(40), torch.arange(0, 20000, 50)]))
+    batch = data.train.transform(train, train.join(rows))
+    losses = [model.train().calculate_loss(batch) for model in (ours, theirs)]
+    assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-5)
+    for loss in losses:
+        loss.backward()
+    gradients = {key: p.grad for key, p in theirs.named_parameters()}
+    for key, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[key], atol=1e-5, rtol=1e-4)
+
+    with torch.no_grad():
+        for score in ("full_sort_predict", "predict"):
+            mine, other = (getattr(m.eval(), score)(batch).flatten() for m in (ours, theirs))
+            torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+
+
+def test_our_bert4rec_learns_nothing_from_a_batch_without_masks(tiny):
+    made = tiny("BERT4Rec")
+    data = load_data(made)
+    model = made.spec.model_class()(made, data.train._dataset)
+    batch = next(iter(data.train))
+    batch["MASK_INDEX"] = torch.zeros_like(batch["MASK_INDEX"])
+    loss = model.calculate_loss(batch)
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
 def test_initial_weights_are_recboles(config, ml100k):
     """The same seed gives the same start, so that runs of both can be compared."""
     weights = []
@@ -154,7 +197,7 @@ def test_initial_weights_are_recboles(config, ml100k):
 @pytest.mark.parametrize("name", [n for n in model_names() if n != "SLIMElastic"])
 def test_every_model_of_the_table_has_a_loss_on_ml100k(config, name):
     """All but SLIMElastic, which solves a problem an item in its constructor: seconds."""
-    made = config(name, train_batch_size=64)
+    made = config(name, train_batch_size=64, **({"intents": "none"} if name == "VELI4SBR" else {}))
     data = load_data(made)
     torch.manual_seed(0)
     model = made.spec.model_class()(made, data.train._dataset)

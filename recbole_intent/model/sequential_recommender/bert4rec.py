@@ -1,0 +1,118 @@
+"""RecBole's BERT4Rec, faster, and as an encoder of histories."""
+
+import torch
+import torch.nn.functional as F
+from recbole.model.sequential_recommender import BERT4Rec as RecBoleBERT4Rec
+from torch import Tensor
+
+from recbole_intent.nn.losses import linear_cross_entropy
+from recbole_intent.nn.sasrec_layers import encode_both_ways, use_fast_dropout
+
+# Widths in which the rows of a training batch are encoded, shorter ones apart from longer ones.
+_WIDTHS = (4, 8, 12, 16, 24, 32)
+
+
+class BERT4Rec(RecBoleBERT4Rec):
+    """RecBole's `BERT4Rec` (Sun et al., 2019), weight for weight and mask for mask, but faster.
+
+    Only masked positions reach the loss, so rows without one are left out, and so are the scores
+    of positions that are not masked; a batch mixes lengths, so its rows are encoded by length.
+    A state dict of either class loads into the other. As in RecBole, position 0 is never a
+    masked one to the loss, and a history loses its first item to the mask when it is scored.
+    """
+
+    def __init__(self, config, dataset) -> None:
+        super().__init__(config, dataset)
+        use_fast_dropout(self)
+
+    def forward(self, item_seq: Tensor) -> Tensor:
+        """States (B, n, d) of masked histories `item_seq` (B, n), 0 on the right."""
+        return self._head(encode_both_ways(self.trm_encoder, self._embed(item_seq), item_seq > 0))
+
+    def calculate_loss(self, interaction) -> Tensor:
+        """Mean cross-entropy of the masked items over all items; 0 of a batch that has none."""
+        if self.loss_type != "CE":
+            return super().calculate_loss(interaction)
+        item_seq, index = interaction[self.MASK_ITEM_SEQ], interaction[self.MASK_INDEX]
+        target = interaction[self.POS_ITEMS]
+        rows = index.any(dim=1)  # (B, M) masked positions, 0 where there are fewer
+        item_seq, index, target = item_seq[rows], index[rows], target[rows]
+        if not len(item_seq):
+            return self.output_bias.sum() * 0  # RecBole: 0 / 0
+        lengths = (item_seq > 0).sum(dim=1)
+        states, targets = [], []
+        for low, high in zip((0, *_WIDTHS), (*_WIDTHS, item_seq.size(1)), strict=True):
+            group = (lengths > low) & (lengths <= high)
+            if group.any():
+                part = item_seq[group, :high]
+                row, column = index[group].nonzero(as_tuple=True)
+                x = encode_both_ways(self.trm_encoder, self._embed(part), part > 0)
+                states.append(x[row, index[group][row, column]])
+                targets.append(target[group][row, column])
+        hidden = self._head(torch.cat(states))
+        # The bias as one more column of the table.
+        hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
+        return linear_cross_entropy(hidden, self._table(), torch.cat(targets))
+
+    def predict(self, interaction) -> Tensor:
+        """Scores (B,) of the one item that each row names."""
+        item = interaction[self.ITEM_ID]
+        hidden = self._at_mask(interaction)
+        return (hidden * self.item_embedding(item)).sum(dim=1) + self.output_bias[item]
+
+    def full_sort_predict(self, interaction) -> Tensor:
+        """Scores (B, V) of all items."""
+        table = self.item_embedding.weight[: self.n_items]  # without the mask
+        return self._at_mask(interaction) @ table.T + self.output_bias
+
+    def _table(self) -> Tensor:
+        table = self.item_embedding.weight[: self.n_items]
+        return torch.cat([table, self.output_bias.unsqueeze(1)], dim=1)  # (V, d + 1)
+
+    def _embed(self, item_seq: Tensor) -> Tensor:
+        position = self.position_embedding.weight[: item_seq.size(1)]
+        return self.dropout(self.LayerNorm(self.item_embedding(item_seq) + position))
+
+    def _head(self, states: Tensor) -> Tensor:
+        return self.output_ln(self.output_gelu(self.output_ffn(states)))
+
+    def _at_mask(self, interaction) -> Tensor:
+        """States (B, d) of a mask behind each history, which loses its first item."""
+        item_seq, last = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN] - 1
+        item_seq = F.pad(item_seq[:, 1:], (0, 1))
+        item_seq[torch.arange(len(item_seq), device=item_seq.device), last] = self.mask_token
+        x = encode_both_ways(self.trm_encoder, self._embed(item_seq), item_seq > 0, last)
+        return self._head(x)
+
+
+class BERT4RecEncoder(RecBoleBERT4Rec):
+    """RecBole's `BERT4Rec` (Sun et al., 2019), read at a mask behind the history.
+
+    `--model=BERT4Rec` itself stays RecBole's, with its own masked training. Here the mask takes
+    the place of the item to predict, in training too. A history of full length loses its first
+    item to the mask; RecBole takes the first item of every history.
+    """
+
+    def __init__(self, config, dataset) -> None:
+        super().__init__(config, dataset)
+        del self.output_bias  # of its own scores
+        use_fast_dropout(self)
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """State (B, d) of a mask behind each history `item_seq` (B, n) of length (B,)."""
+        return self.encode(self.item_embedding(item_seq), item_seq_len)
+
+    def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
+        """As `forward`, from the vectors (B, n, d) of the items, whatever they are made of."""
+        B, n, d = x.shape
+        row = torch.arange(B, device=x.device)
+        x = F.pad(x, (0, 0, 0, 1))
+        x[row, item_seq_len] = self.item_embedding.weight[self.mask_token]
+        shift = (item_seq_len == self.max_seq_length).long()
+        column = torch.arange(min(n + 1, self.max_seq_length), device=x.device)  # (w,)
+        x = x.gather(1, (column + shift[:, None])[..., None].expand(-1, -1, d))  # (B, w, d)
+        last = item_seq_len - shift
+        x = self.dropout(self.LayerNorm(x + self.position_embedding.weight[: len(column)]))
+        hidden = (column > last[:, None])[:, None, None] * -10000.0  # (B, 1, 1, w)
+        (states,) = self.trm_encoder(x, hidden, output_all_encoded_layers=False)
+        return self.output_ln(self.output_gelu(self.output_ffn(states[row, last])))

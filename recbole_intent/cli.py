@@ -15,6 +15,7 @@ usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]
        run_recbole_intent.py prepare --dataset=DATASET [--source=PATH] [--help]
        run_recbole_intent.py evaluate --run=FOLDER [--noise='{ratio: 0.2}'] [--mask_history=True]
        run_recbole_intent.py compare --models=A,B,… --dataset=DATASET [--seeds=…] [compare --help]
+       run_recbole_intent.py enrich --for=VELI4SBR --dataset=DATASET [enrich --help]
        run_recbole_intent.py recommend --run=FOLDER (--users=all | --histories=FILE) [--help]
        run_recbole_intent.py tune --model=MODEL --dataset=DATASET --trials=32 [tune --help]
        run_recbole_intent.py demo [--fresh]
@@ -70,6 +71,8 @@ def _dispatch(argv: list[str]) -> int:
         return _recommend(argv[1:])
     if argv[:1] == ["compare"]:
         return _compare(argv[1:])
+    if argv[:1] == ["enrich"]:
+        return _enrich(argv[1:])
     if argv[:1] == ["tune"]:
         return _tune(argv[1:])
     if not argv or argv[0] == "help" or not {"-h", "--help"}.isdisjoint(argv):
@@ -159,11 +162,14 @@ def parse_arguments(argv: Sequence[str]) -> tuple[dict[str, str], set[str]]:
 def _prepare(argv: list[str]) -> int:
     from recbole_intent.data.dataset_properties import paper_counts
     from recbole_intent.data.prepare import prepare
+    from recbole_intent.data.sessions import SessionOptions
 
     parser = _prepare_parser()
     arguments = parser.options(argv)
     if not arguments["dataset"]:
         parser.error("--dataset=… is missing")
+    if arguments["sessions"] is not None:
+        arguments["sessions"] = SessionOptions.parse(arguments["sessions"])
     statistics = prepare(**arguments)
     print(statistics.table(paper_counts(arguments["dataset"])))
     return 0
@@ -203,6 +209,11 @@ def _prepare_parser() -> argparse.ArgumentParser:
     option("--k_core", type=int, help="least interactions of every user and item")
     option("--min_rating", type=float, help="least rating; lower ones are no interactions")
     option("--columns", type=_columns, help="ours=theirs,…: column names where they differ")
+    option(
+        "--sessions",
+        help="cut histories into sessions: max_session_length=20,min_session_length=3 and, if "
+        "idleness is to end one, session_gap=SECONDS",
+    )
     # None, not False, where a flag is absent: the dataset's own options then hold.
     for name, text in (
         ("drop_without_text", "drop items with neither title nor description"),
@@ -247,6 +258,15 @@ def _compare(argv: list[str]) -> int:
     options, flags = parse_arguments(argv)
     run_command(options, flags, argv)
     return 0
+
+
+def _enrich(argv: list[str]) -> int:
+    from recbole_intent.enrich_command import USAGE, run_command
+
+    if not argv or not {"-h", "--help"}.isdisjoint(argv):
+        print(USAGE, end="")
+        return 0
+    return run_command(*parse_arguments(argv))
 
 
 def _recommend(argv: list[str]) -> int:

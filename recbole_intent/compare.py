@@ -341,9 +341,14 @@ def _check_aligned(ranks: Mapping[Key, Ranks], configs: Mapping[Key, Config]) ->
 
 
 def _training_counts(config: Config, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
-    """Training interactions of the user, and of the target, of each row of the ranks, (N,)."""
-    train = load_data(config).train._dataset.inter_matrix(form="csr")
-    of_user, of_item = (np.asarray(train.sum(axis=axis)).ravel() for axis in (1, 0))
+    """Training interactions of the user, and of the target, of each row of the ranks, (N,).
+
+    A session that is tested has none in training: its own items before the target count.
+    """
+    data = load_data(config)
+    train = data.train._dataset.inter_matrix(form="csr")
+    known = data.test.dataset.history_matrix() if config["session_split"] else train
+    of_user, of_item = np.asarray(known.sum(axis=1)).ravel(), np.asarray(train.sum(axis=0)).ravel()
     return of_user[ranks.user].astype(np.int64), of_item[ranks.target].astype(np.int64)
 
 

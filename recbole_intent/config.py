@@ -24,7 +24,9 @@ from recbole.utils import ModelType  # noqa: E402
 # Keys that RecBole or its models read without giving them a default anywhere.
 _OPTIONAL_KEYS = frozenset(
     "additional_feat_suffix alias_of_item_id benchmark_filename config_file device "
-    "discretization local_rank nproc numerical_features reg_weight seq_len".split()
+    "discretization local_rank nproc numerical_features reg_weight seq_len "
+    # of session datasets, see data/session_split.py; any dataset has train_targets
+    "session_split train_targets".split()
 )
 
 # Parts of keys that are mappings; RecBole passes over others in silence.
@@ -122,6 +124,11 @@ class Config(RecBoleConfig):
                 values = read_yaml(properties_dir() / path)
                 values.pop("prepare", None)  # facts for `prepare`, not for a run
                 self.internal_config_dict.update(values)
+        # What `prepare` found out about this very dataset lies beside its atomic files.
+        root = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
+        beside = Path(str(root)) / dataset / f"{dataset}.yaml"
+        if beside.is_file():
+            self.internal_config_dict.update(read_yaml(beside))
 
     def _get_final_config_dict(self) -> dict:
         self._check_values()  # before RecBole reads them

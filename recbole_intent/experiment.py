@@ -17,6 +17,7 @@ from recbole.utils import init_seed
 
 from recbole_intent import __version__
 from recbole_intent.config import Config, read_yaml
+from recbole_intent.data.session_split import warn_of_user_vectors
 from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
@@ -156,6 +157,8 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     data = load_data(config, is_next_item and model_class.shares_passes(config))
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
     model = model_class(config, data.train._dataset).to(config["device"])
+    if config["session_split"]:
+        warn_of_user_vectors(model, data.dataset)
     return config.spec.trainer_class()(config, model, folder), data
 
 

@@ -84,7 +84,7 @@ def recbole_ml100k(config) -> "list[SequentialDataset]":  # noqa: F821
 
 @pytest.fixture(scope="session")
 def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`data_path` of the dataset `tiny`: 60 users, 40 items with a class, 4 to 15 items a user.
+    """`data_path` of the dataset `tiny`: 60 users, 40 items with a class, 4 to 15 items a user, intents.
 
     Users walk along a ring of items with small steps, so there is something to learn.
     """
@@ -100,7 +100,29 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.inter").write_text("\n".join(lines) + "\n")
     items = [f"i{item}\tc{item % 3} c{item % 5}" for item in range(40)]
     (folder / "tiny.item").write_text("\n".join(["item_id:token\tclass:token_seq", *items]) + "\n")
+    _write_tiny_intents(folder)
     return folder.parent
+
+
+def _write_tiny_intents(folder: Path) -> None:
+    """40 users with one or two intents of three, 10 who failed, and 10 who were never asked."""
+    from recbole_intent.enrich import intent_files
+
+    names = ("slow steps", "middling steps", "a change")
+    users = [
+        intent_files.SessionIntents(
+            session=f"u{user}",
+            intents=tuple({names[user % 2], names[user % 3]}) if user < 40 else (),
+            hard_negatives=(f"i{user % 7}", f"i{user % 5 + 10}")[: user % 3],
+            attempts=1 if user < 40 else 3,
+            passed=user < 40,
+        )
+        for user in range(50)
+    ]
+    pool = [intent_files.PoolIntent(name, sum(name in u.intents for u in users)) for name in names]
+    intent_files.write_intent_files(
+        folder, "tiny", intents=users, pool=pool, features=[], manifest=dict
+    )
 
 
 @pytest.fixture(scope="session")
@@ -112,5 +134,43 @@ def tiny(config, tiny_path: Path) -> Callable[..., "Config"]:  # noqa: F821
         if model == "IGRSR":  # its distiller is to be no wider than the small models of tests
             given["distiller_size"] = 8
         return config(model, "tiny", **{**given, "valid_metric": "NDCG@10", **options})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def session_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`data_path` of the session dataset `walks`: 120 users' walks along a ring of 30 items.
+
+    Prepared by `prepare` from histories of 5 to 24 items, in sessions of 3 to 8. Item `late` is
+    seen in the last tenth alone, and a user without times is left out.
+    """
+    from recbole_intent.data.prepare import prepare
+    from recbole_intent.data.sessions import SessionOptions
+
+    rng = np.random.default_rng(7)
+    folder = tmp_path_factory.mktemp("sessions")
+    lines = ["user_id\titem_id\ttimestamp", *(f"timeless\ti{i}\t{i}" for i in range(5))]
+    for user in range(120):
+        item, time = rng.integers(30), 1_300_000_000 + int(rng.integers(10**7))
+        for _ in range(rng.integers(5, 25)):
+            lines.append(f"u{user}\ti{item}\t{time}")
+            item, time = (item + rng.integers(1, 4)) % 30, time + int(rng.integers(1, 10_000))
+    newest = max(int(line.rpartition("\t")[2]) for line in lines[1:])
+    lines += [f"z\t{item}\t{newest + i}" for i, item in enumerate(["i1", "late", "i2", "i4"])]
+    (folder / "raw.tsv").write_text("\n".join(lines) + "\n")
+    items = [f"i{item}\tItem {item}" for item in range(30)]
+    (folder / "items.tsv").write_text("\n".join(["item_id\ttitle", *items, "late\tLate"]) + "\n")
+    prepare("walks", folder, folder / "walks", sessions=SessionOptions(8, 3))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def walks(config, session_path: Path) -> Callable[..., "Config"]:  # noqa: F821
+    """Make the configuration of a run on the sessions of `walks`: `walks("GRU4Rec", epochs=2)`."""
+
+    def make(model: str = "SASRec", **options):
+        given = {"data_path": str(session_path), "MAX_ITEM_LIST_LENGTH": 8, "train_batch_size": 64}
+        return config(model, "walks", **{**given, "valid_metric": "NDCG@10", **options})
 
     return make

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_intent.compare import Outcome, Request, _check_aligned, compare, user_values
+from recbole_intent.compare import (
+    Outcome,
+    Request,
+    _check_aligned,
+    _training_counts,
+    compare,
+    user_values,
+)
+from recbole_intent.data.split import load_data
 from recbole_intent.entries import Entry
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
@@ -117,6 +125,17 @@ def test_lengths_and_popularity_are_those_of_the_training_split(done, tiny_path)
     assert sorted(comparison.history_length) == sorted(len(items) for items in train.values())
     expected = sorted(popularity[items[-1]] for items in users.values())
     assert sorted(comparison.item_popularity) == expected
+
+
+def test_the_length_of_a_tested_session_is_its_own(walks):
+    """It has no training interactions; what it holds before its target is its history."""
+    made = walks()
+    test = load_data(made).test.dataset.inter_feat
+    users, targets, lengths = (test[name].numpy() for name in ("user_id", "item_id", "item_length"))
+    ranks = Ranks(users, targets, np.ones(len(users)))
+    of_session, of_item = _training_counts(made, ranks)
+    np.testing.assert_array_equal(of_session, lengths[np.argsort(users)])
+    assert of_item.min() > 0  # training has every item
 
 
 def test_what_is_left_in_the_folder(done):

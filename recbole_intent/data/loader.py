@@ -27,7 +27,7 @@ class SequenceTrainLoader(TrainDataLoader):
     was killed meets the same batches again.
 
     Args:
-        config: with `train_batch_size` (targets a batch), `passes` and `windows`.
+        config: with `train_batch_size` (targets a batch), `passes`, `windows` and `train_targets`.
         dataset: the training split.
         sampler: RecBole's negative sampler, or None.
         trim: cut rows to the batch's longest history; else pad to `MAX_ITEM_LIST_LENGTH`.
@@ -35,7 +35,7 @@ class SequenceTrainLoader(TrainDataLoader):
         shuffle: False keeps RecBole's order, for comparing with it.
 
     Raises:
-        UserError: `passes` or `windows` that this model or loss cannot use.
+        UserError: `passes` or `windows` that this model or loss cannot use, or `train_targets`.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class SequenceTrainLoader(TrainDataLoader):
         self.trim = trim
         self.epoch = 0
         self.passes = self._passes(config, shares)
-        samples = dataset.inter_feat
+        self._chosen = self._targets(config["train_targets"])  # (N,) samples to train on
+        self.sample_size = len(self._chosen)
+        samples = dataset.inter_feat[torch.from_numpy(self._chosen)]
         self._start = samples[START_FIELD].numpy()
         self._length = samples[dataset.item_list_length_field].numpy()
         self.is_strided = config["windows"] == "strided" and self.passes is not None
@@ -63,6 +65,13 @@ class SequenceTrainLoader(TrainDataLoader):
             user_start = dataset.sequences.user_start.numpy()[target]
             self._start = strided_starts(self._start, target, user_start, dataset.max_item_list_len)
             self._length = target - self._start
+
+    def _targets(self, which: str | None) -> np.ndarray:
+        if which not in (None, "all", "last"):
+            raise UserError(f"train_targets: {which!r} is neither `all` nor `last`")
+        if which == "last":
+            return self._dataset.last_samples()
+        return np.arange(len(self._dataset.inter_feat))
 
     def _passes(self, config, shares: bool) -> int | None:
         passes = config["passes"]
@@ -93,7 +102,7 @@ class SequenceTrainLoader(TrainDataLoader):
     def __iter__(self) -> Iterator[Interaction]:
         if not self.shuffle:
             for first in range(0, self.sample_size, self.step):
-                yield self._row_batch(np.arange(first, min(first + self.step, self.sample_size)))
+                yield self._row_batch(self._chosen[first : first + self.step])
             return
         rng = np.random.default_rng([self.config["seed"], self.epoch])
         plan = plan_passes(self._start, self._start + self._length, self.passes, rng)
@@ -101,7 +110,7 @@ class SequenceTrainLoader(TrainDataLoader):
         by_length = self.config["transform"] is None
         for batch in plan_batches(plan, self.step, rng, by_length=by_length):
             if self.passes is None:
-                yield self._row_batch(plan.samples[batch])
+                yield self._row_batch(self._chosen[plan.samples[batch]])
             else:
                 yield self._shared_batch(plan, batch)
 
@@ -120,15 +129,16 @@ class SequenceTrainLoader(TrainDataLoader):
         count = plan.targets[batch]
         row = np.repeat(np.arange(len(batch)), count)
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        samples = plan.samples[np.repeat(plan.first[batch], count) + within]
+        numbers = plan.samples[np.repeat(plan.first[batch], count) + within]
+        samples = self._chosen[numbers]
         lengths = torch.zeros(len(batch), count.max(), dtype=torch.long)
         items = torch.zeros_like(lengths)
-        lengths[row, within] = torch.from_numpy(self._length[samples])
+        lengths[row, within] = torch.from_numpy(self._length[numbers])
         items[row, within] = dataset.inter_feat[dataset.iid_field][samples]
         columns[dataset.item_list_length_field] = lengths
         columns[dataset.iid_field] = items
         columns[dataset.uid_field] = dataset.inter_feat[dataset.uid_field][
-            plan.samples[plan.first[batch]]
+            self._chosen[plan.samples[plan.first[batch]]]
         ]
         return Interaction(columns)
 
@@ -157,18 +167,16 @@ class RankingLoader:
         dataset: the split: an `IndexedSequentialDataset` or any RecBole dataset.
         batch_size: rows a batch, made smaller where the catalogue is large.
         trim: cut rows to the batch's longest history (`IndexedSequentialDataset` only).
-        earlier: the splits before this one; with them, the items that a user has there leave
-            the user's ranking (`mask_history: True`).
+        history: sparse (CSR) user x item matrix; the items that a user has there leave the
+            user's ranking (`mask_history: True`).
     """
 
-    def __init__(self, dataset, batch_size: int, *, trim: bool, earlier: list | None = None):
+    def __init__(self, dataset, batch_size: int, *, trim: bool, history=None):
         self.dataset = dataset
         self.trim = trim
         self.batch_size = max(1, min(batch_size, MAX_SCORES // dataset.item_num))
         self.indexed = isinstance(dataset, IndexedSequentialDataset)
-        self._history = None
-        if earlier:
-            self._history = sum(split.inter_matrix(form="csr") for split in earlier).tocsr()
+        self._history = history
         # Rows of like length side by side; the order does not matter to ranks.
         self._order = torch.arange(len(dataset.inter_feat))
         if self.indexed:

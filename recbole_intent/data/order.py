@@ -27,6 +27,20 @@ def in_order(interactions: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
+def without_time(user: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Mark rows of users whose times are 0, 1, 2 …, as `strictly_increasing` gives them for none.
+
+    Args:
+        user: int codes, rows of a user beside each other, in order.
+        time: seconds.
+
+    Returns:
+        (N,) bool.
+    """
+    is_place = pd.Series(time == pd.Series(user).groupby(user).cumcount().to_numpy())
+    return is_place.groupby(user).transform("all").to_numpy()
+
+
 def strictly_increasing(user: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Move each time up to at least one second after the one before it of the same user.
 

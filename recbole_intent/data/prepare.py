@@ -1,11 +1,12 @@
 """From raw files to RecBole's atomic files: read, filter, check, order, write."""
 
+import hashlib
 import json
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import pandas as pd
 
 from recbole_intent.data import checks, filters
@@ -13,6 +14,9 @@ from recbole_intent.data.atomic_files import write_all, write_table
 from recbole_intent.data.dataset_properties import prepare_properties
 from recbole_intent.data.download import download
 from recbole_intent.data.order import in_order
+from recbole_intent.data.session_counts import count_parts
+from recbole_intent.data.session_files import cut_into_sessions, properties_text, split_table
+from recbole_intent.data.sessions import SessionOptions
 from recbole_intent.data.sources import detect, files_in
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.statistics import Statistics
@@ -34,9 +38,14 @@ def prepare(
     drop_without_text: bool | None = None,
     drop_duplicates: bool | None = None,
     fill_items: bool | None = None,
+    sessions: SessionOptions | None = None,
     data_path: Path | str = "dataset",
 ) -> Statistics:
     """Turn raw files into `<dataset>.inter`, `.item` and `.user` of one folder.
+
+    With `sessions` each user of these files is a session `<user>#<number>`, there is no `.user`,
+    `<dataset>.split` names the part of each session, and `<dataset>.yaml` has the properties that
+    make a run follow it.
 
     An option left at None takes the value of `prepare: options:` in the dataset's properties,
     else it is off.
@@ -51,6 +60,7 @@ def prepare(
         drop_without_text: drop items with neither title nor description.
         drop_duplicates: keep the first of rows with equal user, item, time and position.
         fill_items: give empty text to items that the items file lacks.
+        sessions: cut histories into sessions, after the filters.
         data_path: parent folder of datasets.
 
     Returns:
@@ -73,6 +83,10 @@ def prepare(
         raise UserError(f"--k_core={k_core}: a number from 0 is needed")
     defaults = prepare_properties(dataset).get("options") or {}
     options = {k: defaults.get(k) if v is None else v for k, v in given.items()}
+    if sessions is None and defaults.get("sessions"):
+        sessions = SessionOptions.of(defaults["sessions"])
+    if sessions:
+        options["sessions"] = asdict(sessions)
     folder = Path(output) if output is not None else Path(data_path) / dataset
     path = Path(source) if source is not None else download(dataset, folder / "raw")
     form = detect(path, options["columns"])
@@ -80,10 +94,13 @@ def prepare(
     raw = form.read(path, options["columns"] or {})
     _clean(raw, options)
     raw.interactions = in_order(raw.interactions)
-    users = raw.interactions["user_id"].cat.codes.to_numpy()
-    timeless = len(np.unique(users[raw.interactions["timeless"]]))
-    items = raw.interactions["item_id"].cat.codes.to_numpy()
+    timeless = raw.interactions.loc[raw.interactions["timeless"], "user_id"].nunique()
+    if sessions:
+        found, timeless = cut_into_sessions(raw, sessions)
+    users, items = (raw.interactions[key].cat.codes.to_numpy() for key in OUR_COLUMNS[:2])
     statistics = Statistics.of(dataset, users, items, timeless)
+    if sessions:
+        statistics = replace(statistics, parts=tuple(count_parts(found, items)))
     about = {
         "dataset": dataset,
         "form": form.FORM,
@@ -91,7 +108,12 @@ def prepare(
         "options": options,
         "counts": statistics.as_dict(),
     }
-    _write(folder, dataset, _tables(raw, bool(options["fill_items"])), raw, about)
+    tables = _tables(raw, bool(options["fill_items"]))
+    properties = None
+    if sessions:
+        tables[".split"] = split_table(raw, found)
+        properties = properties_text(dataset, sessions)
+    _write(folder, dataset, tables, raw, about, properties)
     return statistics
 
 
@@ -144,9 +166,14 @@ def _tables(raw: RawData, fill_items: bool) -> dict[str, pd.DataFrame]:
 
 
 def _write(
-    folder: Path, dataset: str, tables: dict[str, pd.DataFrame], raw: RawData, about: dict[str, Any]
+    folder: Path,
+    dataset: str,
+    tables: dict[str, pd.DataFrame],
+    raw: RawData,
+    about: dict[str, Any],
+    properties: str | None,
 ) -> None:
-    """Write the tables and, last, what is to be known about them."""
+    """Write the tables, properties of the dataset and, last, what is to be known about them."""
     hashes: dict[str, str] = {}
 
     def table_writer(suffix: str, frame: pd.DataFrame):
@@ -162,7 +189,13 @@ def _write(
         about["fingerprint"] = fingerprint(about["sha256"])
         file.write((json.dumps(about, indent=2) + "\n").encode())
 
+    def write_properties(file: BinaryIO) -> None:
+        hashes[".yaml"] = hashlib.sha256(properties.encode()).hexdigest()
+        file.write(properties.encode())
+
     writers = {dataset + suffix: table_writer(suffix, frame) for suffix, frame in tables.items()}
+    if properties is not None:
+        writers[f"{dataset}.yaml"] = write_properties
     report = folder / f"{dataset}.prepared.json"
     stale = _written_before(report) - set(writers)
     write_all(folder, {report.name: write_about, **writers})

@@ -15,6 +15,7 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_intent.data.noise import perturb
+from recbole_intent.data.session_split import matrix_of, split_by_session
 from recbole_intent.errors import UserError
 
 START_FIELD = "sequence_start"  # flat index of a sample's first history item
@@ -113,6 +114,13 @@ class IndexedSequentialDataset(SequentialDataset):
         )
         self.inter_feat = samples
 
+    def build(self) -> list["IndexedSequentialDataset"]:
+        """The three splits: RecBole's, or with `session_split` those of the split file."""
+        if not self.config["session_split"]:
+            return super().build()
+        self._change_feat_format()
+        return split_by_session(self)
+
     def rows(self, index, width: int | None = None) -> Interaction:
         """The samples at `index` as RecBole's padded rows.
 
@@ -204,6 +212,25 @@ class IndexedSequentialDataset(SequentialDataset):
         fields = {field: torch.from_numpy(noisy)}
         dataset.sequences = replace(self.sequences, fields=fields)
         return dataset
+
+    def last_samples(self) -> np.ndarray:
+        """Sample numbers of each user's last target in this split, rising."""
+        target = self.inter_feat[TARGET_FIELD].numpy()
+        order = np.argsort(target)  # interactions lie user by user
+        users = self.inter_feat[self.uid_field].numpy()[order]
+        return np.sort(order[np.r_[users[1:] != users[:-1], True][: len(users)]])
+
+    def history_matrix(self):
+        """Sparse user x item matrix of all interactions before the targets of this split."""
+        target = self.inter_feat[TARGET_FIELD]
+        start = self.sequences.user_start[target]
+        length = target - start
+        within = torch.arange(int(length.sum())) - torch.repeat_interleave(
+            length.cumsum(0) - length, length
+        )
+        items = self.clean_items[torch.repeat_interleave(start, length) + within]
+        users = torch.repeat_interleave(self.inter_feat[self.uid_field], length)
+        return matrix_of(self, users, items)
 
     def inter_matrix(self, form: str = "coo", value_field: str | None = None):
         """Sparse user x item matrix of this split's samples and of each user's first item.

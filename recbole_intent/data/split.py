@@ -14,6 +14,7 @@ from recbole_intent.config import Config
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.data.sequences import IndexedSequentialDataset
+from recbole_intent.data.session_split import PaddedSessionDataset, read_split, split_path
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint
 
@@ -54,9 +55,9 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
     _check_protocol(config, is_sequential)
     # Files that are already split hold padded rows of their own: RecBole's path reads them.
     indexed = is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
-    kind = SequentialDataset if is_sequential else Dataset
+    kind = _dataset_class(config, is_sequential, indexed)
     try:
-        dataset = IndexedSequentialDataset(config) if indexed else kind(config)
+        dataset = kind(config)
         train, valid, test = dataset.build()
     except (ValueError, NotImplementedError) as error:
         if isinstance(error, UserError):
@@ -66,14 +67,12 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
     for name, split in (("training", train), ("validation", valid), ("test", test)):
         if len(split.inter_feat) == 0:
             raise UserError(
-                f"dataset {config['dataset']}: the {name} split is empty; "
-                "leave-one-out needs users with at least 4 interactions (prepare --k_core=5)"
+                f"dataset {config['dataset']}: the {name} split is empty; {_wanted_of_data(config)}"
             )
     samplers = create_samplers(config, dataset, [train, valid, test])
     noise = noise_of(config)
     if noise and not indexed:
         raise UserError("noise: needs a sequential model with fast_sequences: True")
-    earlier = {"valid": [train], "test": [train, valid]}
     noisy = {"train": train, "valid": valid, "test": test}
     for name in ("train", "test"):
         if noise and noise["where"] in (name, "both"):
@@ -98,9 +97,9 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
             noisy[name],
             config["eval_batch_size"],
             trim=spec.trim,
-            earlier=earlier[name] if config["mask_history"] else None,
+            history=_history(config, split, earlier) if config["mask_history"] else None,
         )
-        for name in ("valid", "test")
+        for name, split, earlier in (("valid", valid, [train]), ("test", test, [train, valid]))
     }
     return SplitData(
         dataset=dataset,
@@ -109,6 +108,30 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         test=ranking["test"],
         fingerprint=_fingerprint(files),
     )
+
+
+def _dataset_class(config: Config, is_sequential: bool, indexed: bool) -> type[Dataset]:
+    if indexed:
+        return IndexedSequentialDataset
+    if config["session_split"]:
+        return PaddedSessionDataset
+    return SequentialDataset if is_sequential else Dataset
+
+
+def _wanted_of_data(config: Config) -> str:
+    if config["session_split"]:
+        return f"{split_path(config)} has to name sessions of two items or more for each part"
+    return "leave-one-out needs users with at least 4 interactions (prepare --k_core=5)"
+
+
+def _history(config: Config, split: Dataset, earlier: list[Dataset]):
+    """Sparse user x item matrix (CSR) of what users of a split had before.
+
+    Sessions are in one split only, so their own items are meant; else those of earlier splits.
+    """
+    if config["session_split"]:
+        return split.history_matrix()
+    return sum(other.inter_matrix(form="csr") for other in earlier).tocsr()
 
 
 def data_fingerprint(config: Config) -> str:
@@ -131,6 +154,19 @@ def _check_protocol(config: Config, is_sequential: bool) -> None:
         raise UserError(f"eval_args: mode: {args['mode']}; only full, a ranking of all items")
     if is_sequential and args["order"] != "TO":
         raise UserError(f"eval_args: order: {args['order']!r}; a sequential model needs TO (time)")
+    if config["session_split"] not in (None, True, False):
+        raise UserError(f"session_split: {config['session_split']!r} is neither True nor False")
+    if config["session_split"] and not is_sequential:
+        raise UserError(
+            f"session_split: {config['model']} learns its users, and sessions of validation and "
+            "test are new to it; use a sequential model, or a dataset that is not cut into sessions"
+        )
+    if config["session_split"] and config["benchmark_filename"]:
+        raise UserError("session_split: files of benchmark_filename are split already; use one")
+    if config["train_targets"] not in (None, "all") and not (
+        is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
+    ):
+        raise UserError("train_targets: needs a sequential model with fast_sequences: True")
 
 
 def noise_of(config: Config) -> dict | None:
@@ -192,7 +228,18 @@ def check_files(config: Config) -> list[Path]:
     _check_times(inter, columns[".inter"][config["TIME_FIELD"]], config["field_separator"])
     others = dict.fromkeys([".user", ".item", *sorted(wanted)])
     paths = [folder / f"{name}{suffix}" for suffix in others if suffix != ".inter"]
-    return [inter, *(path for path in paths if path.is_file())]
+    found = [inter, *(path for path in paths if path.is_file())]
+    split = split_path(config)
+    if config["session_split"]:
+        read_split(split, config["field_separator"])
+        found.append(split)
+    elif config["session_split"] is None and split.is_file():
+        # The properties that `prepare` wrote are lost: tested sessions would be trained on.
+        raise UserError(
+            f"{split}: shares out sessions, but no property says whether to follow it; give "
+            "--session_split=True, or False to split each session itself"
+        )
+    return found
 
 
 def _header(path: Path, separator: str) -> dict[str, str]:

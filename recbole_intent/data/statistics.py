@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from recbole_intent.data.session_counts import PartCounts, parts_table
+
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
 COUNTS = ("users", "items", "interactions")
 
@@ -20,6 +22,7 @@ class Statistics:
         lengths: quantile in [0, 1] → interactions of a user at that quantile.
         mean_length: interactions per user.
         users_without_time: users whose order is known but whose times are not.
+        parts: sizes of training, validation and test, where users are sessions.
     """
 
     dataset: str
@@ -29,6 +32,7 @@ class Statistics:
     lengths: dict[float, float]
     mean_length: float
     users_without_time: int = 0
+    parts: tuple[PartCounts, ...] = ()
 
     @classmethod
     def of(
@@ -56,7 +60,10 @@ class Statistics:
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, for JSON."""
         lengths = {f"{quantile:g}": value for quantile, value in self.lengths.items()}
-        return {**asdict(self), "lengths": lengths, "density": self.density}
+        values = {**asdict(self), "lengths": lengths, "density": self.density}
+        if not self.parts:
+            del values["parts"]
+        return values
 
     def table(self, papers: Sequence[Mapping[str, Any]] = ()) -> str:
         """Print the counts beside those of papers.
@@ -64,7 +71,8 @@ class Statistics:
         Args:
             papers: each with `paper` (where the counts stand) and any of `users`, `items`,
                 `interactions`; `counts_padding: true` where the printed number of items counts the
-                padding item; `note` where the counts are of something else.
+                padding item; `note` where the counts are of something else; `parts` as
+                `parts_table` takes them.
 
         Returns:
             A table of several lines; each printed count is called equal or not.
@@ -72,14 +80,16 @@ class Statistics:
         rows = [("", self.dataset, *(str(paper["paper"]) for paper in papers))]
         for name in COUNTS:
             mine = getattr(self, name)
-            rows.append((name, f"{mine:,}", *(_verdict(mine, name, paper) for paper in papers)))
+            label = "sessions" if name == "users" and self.parts else name
+            rows.append((label, f"{mine:,}", *(_verdict(mine, name, paper) for paper in papers)))
         rows.append(("density", f"{self.density:.4%}"))
         rows.append(("mean length", f"{self.mean_length:.2f}"))
         for quantile, value in self.lengths.items():
             name = {0.0: "shortest", 0.5: "median", 1.0: "longest"}.get(quantile)
             rows.append((f"length, {name or f'{quantile:.0%}'}", f"{value:g}"))
         if self.users_without_time:
-            rows.append(("users without time", f"{self.users_without_time:,}"))
+            left_out = " (left out)" if self.parts else ""
+            rows.append((f"users without time{left_out}", f"{self.users_without_time:,}"))
         widths = [
             max(len(row[column]) for row in rows if column < len(row))
             for column in range(len(rows[0]))
@@ -91,6 +101,8 @@ class Statistics:
             ).rstrip()
             for row in rows
         ]
+        if self.parts:
+            lines += ["", *parts_table(self.dataset, self.parts, papers)]
         lines += [f"{paper['paper']}: {paper['note']}" for paper in papers if paper.get("note")]
         return "\n".join(lines)
 

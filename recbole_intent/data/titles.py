@@ -28,7 +28,7 @@ def item_titles(config: Config, item_ids: np.ndarray) -> np.ndarray | None:
     separator = config["field_separator"]
     header = pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8").columns
     columns = {column.partition(":")[0]: column for column in header}
-    title = _title_like([name for name in columns if name != config["ITEM_ID_FIELD"]])
+    title = title_like([name for name in columns if name != config["ITEM_ID_FIELD"]])
     if title is None or config["ITEM_ID_FIELD"] not in columns:
         return None
     names = [columns[config["ITEM_ID_FIELD"]], columns[title]]
@@ -39,7 +39,7 @@ def item_titles(config: Config, item_ids: np.ndarray) -> np.ndarray | None:
     return np.array([title_of.get(item, "") for item in item_ids], dtype=object)
 
 
-def _title_like(names: list[str]) -> str | None:
+def title_like(names: list[str]) -> str | None:
     for name in ("title", "name"):
         if name in names:
             return name

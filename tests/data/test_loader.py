@@ -248,7 +248,8 @@ def test_masked_history_is_the_items_of_earlier_splits(ml100k):
         train.inter_feat["user_id"][first].tolist(), train.clean_items[start].tolist(), strict=True
     ):
         known[user].add(item)
-    for batch in RankingLoader(test, 400, trim=True, earlier=[train, valid]):
+    history = train.inter_matrix(form="csr") + valid.inter_matrix(form="csr")
+    for batch in RankingLoader(test, 400, trim=True, history=history):
         row, item = batch.excluded
         for r in range(0, len(batch.user), 37):
             assert set(item[row == r].tolist()) == known[int(batch.user[r])]

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from recbole_intent.data.order import in_order, strictly_increasing
+from recbole_intent.data.order import in_order, strictly_increasing, without_time
 
 DAY = 86_400
 
@@ -50,3 +50,11 @@ def test_users_without_times_are_known_by_position_alone():
     table = in_order(frame(rows, "user_id item_id timestamp position"))
     assert table["item_id"].tolist() == ["a", "b", "a"]
     assert table["timestamp"].tolist() == [0, 1, 7]
+
+
+def test_places_in_the_place_of_times_are_known_again():
+    user = np.array([3, 3, 3, 1, 1, 0, 2, 2])
+    time = np.array([np.nan, np.nan, np.nan, 7, 8, 0, 0, 2])
+    written = strictly_increasing(user, time)
+    assert without_time(user, written).tolist() == [True] * 3 + [False] * 2 + [True] + [False] * 2
+    assert without_time(user[:0], written[:0]).tolist() == []

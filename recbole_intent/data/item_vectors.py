@@ -1,0 +1,74 @@
+"""Vectors of items that were made elsewhere, such as embeddings of their texts."""
+
+import logging
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.errors import UserError
+
+_LOGGER = logging.getLogger("recbole_intent")
+
+
+def read_item_vectors(path: str | Path, item_ids: np.ndarray) -> np.ndarray:
+    """Vectors in the order of a dataset's items.
+
+    Args:
+        path: an `.npz` with `item` (N,) ids and `vector` (N, D) numbers, or an atomic file with
+            the columns `item_id:token` and `vector:float_seq` (numbers apart by spaces).
+        item_ids: (V,) raw ids; the first one is padding's.
+
+    Returns:
+        (V, D) float32; zeros for padding and for items without a vector, which a warning counts.
+
+    Raises:
+        UserError: absent, not such a file, an item twice, a number that is not finite, or none
+            of the dataset's items in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of item vectors")
+    ids, vectors = _read_npz(path) if path.suffix == ".npz" else _read_table(path)
+    if vectors.ndim != 2 or ids.shape != (len(vectors),) or vectors.size == 0:
+        raise UserError(
+            f"{path}: needs N items and N x D numbers, has {ids.shape}, {vectors.shape}"
+        )
+    if not np.isfinite(vectors).all():
+        bad = str(ids[~np.isfinite(vectors).all(axis=1)][0])
+        raise UserError(f"{path}: the vector of item {bad!r} is not finite")
+    row_of = {name: row for row, name in enumerate(ids.tolist())}
+    if len(row_of) < len(ids):
+        raise UserError(f"{path}: an item stands twice")
+    found = [(place, row_of[name]) for place, name in enumerate(item_ids) if name in row_of]
+    if not found:
+        raise UserError(f"{path}: has no vector of any item of this dataset")
+    if len(found) < len(item_ids) - 1:
+        missing = len(item_ids) - 1 - len(found)
+        _LOGGER.warning("%s: %d of %d items have no vector", path, missing, len(item_ids) - 1)
+    ordered = np.zeros((len(item_ids), vectors.shape[1]), dtype=np.float32)
+    places, rows = (list(column) for column in zip(*found, strict=True))
+    ordered[places] = vectors[rows]
+    return ordered
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["item"].astype(str), file["vector"].astype(np.float32)
+    except (ValueError, KeyError, OSError, BadZipFile, EOFError) as error:
+        raise UserError(
+            f"{path}: not an .npz with `item` (N,) and `vector` (N, D): {error}"
+        ) from error
+
+
+def _read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    columns = ["item_id:token", "vector:float_seq"]
+    try:
+        table = pd.read_csv(path, sep="\t", usecols=columns, dtype=str, keep_default_na=False)
+        rows = [np.array(text.split(" "), dtype=np.float32) for text in table[columns[1]]]
+        return table[columns[0]].to_numpy(dtype=str), np.stack(rows)
+    except ValueError as error:  # pandas' errors of reading are such, too
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a table of {' and '.join(columns)}: {reason}") from error

@@ -1,0 +1,98 @@
+"""What `prepare --sessions` makes of raw data: sessions in the place of users, and their files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.data.order import without_time
+from recbole_intent.data.sessions import PARTS, SessionOptions, Sessions, make_sessions
+from recbole_intent.data.sources.raw import RawData
+from recbole_intent.errors import UserError
+
+SPLIT_COLUMNS = ("user_id", "part")
+
+
+def cut_into_sessions(raw: RawData, options: SessionOptions) -> tuple[Sessions, int]:
+    """Replace the interactions, in place, by those of sessions `<user>#<number>`.
+
+    Args:
+        raw: its interactions filtered, checked and in order.
+        options: lengths and gap.
+
+    Returns:
+        The sessions, and how many users were left out because only their order is known.
+
+    Raises:
+        UserError: no user has times, or a part is left without a session.
+    """
+    frame = raw.interactions
+    users, items = (frame[key].cat.codes.to_numpy() for key in ("user_id", "item_id"))
+    times = frame["timestamp"].to_numpy()
+    timeless = frame["timeless"].to_numpy() | without_time(users, times)
+    if timeless.all():
+        raise UserError(
+            f"{raw.files[0]}: no user has times, only an order; sessions are shared out by time, "
+            "so leave --sessions away"
+        )
+    timed = np.flatnonzero(~timeless)
+    try:
+        found = make_sessions(users[timed], items[timed], times[timed], options)
+    except UserError as error:
+        raise UserError(f"{raw.files[0]}: {error}") from error
+    names = frame["user_id"].cat.categories[found.user]
+    ids = [f"{name}#{number}" for name, number in zip(names, found.number, strict=True)]
+    raw.interactions = frame.iloc[timed[found.event]].assign(
+        user_id=pd.Categorical.from_codes(found.session, categories=ids)
+    )
+    raw.users = None  # sessions are anonymous
+    return found, len(np.unique(users[timeless]))
+
+
+def split_table(raw: RawData, sessions: Sessions) -> pd.DataFrame:
+    """The part of each session, in the order of the .inter file."""
+    raw.types["part"] = "token"
+    ids = raw.interactions["user_id"].cat.categories
+    columns = (ids, np.array(PARTS)[sessions.part])
+    return pd.DataFrame(dict(zip(SPLIT_COLUMNS, columns, strict=True)))
+
+
+def properties_text(dataset: str, options: SessionOptions) -> str:
+    """The YAML file beside the atomic files: what makes a run follow the split."""
+    return (
+        f"# Written by prepare. The users are sessions; {dataset}.split names the part of each.\n"
+        "session_split: True\n"
+        f"MAX_ITEM_LIST_LENGTH: {options.max_session_length}\n"
+    )
+
+
+def read_split(path: Path, separator: str) -> pd.Series:
+    """Read a split file: session id -> train, valid or test.
+
+    Raises:
+        UserError: no such file, other columns, a session that stands twice, or another part; with
+            the line.
+    """
+    wanted = [f"{name}:token" for name in SPLIT_COLUMNS]
+    try:
+        frame = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, quoting=3, encoding="utf-8"
+        )
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: no such file, but session_split: True reads it; `prepare --sessions=…` "
+            "writes it"
+        ) from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
+    if list(frame) != wanted:
+        raise UserError(f"{path}:1: the columns are {', '.join(frame)}, not {', '.join(wanted)}")
+    session, part = (frame[name] for name in wanted)
+    for is_wrong, values, what in (
+        (~part.isin(PARTS), part, f"is none of {', '.join(PARTS)}"),
+        (session.duplicated(), session, "stands twice"),
+    ):
+        if is_wrong.any():
+            row = int(is_wrong.to_numpy().argmax())
+            raise UserError(f"{path}:{row + 2}: {values.iloc[row]!r} {what}")
+    return pd.Series(part.to_numpy(), index=session.to_numpy())

@@ -1,0 +1,90 @@
+"""A session dataset of RecBole's, split by the file that says which part each session is of."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data.dataset import SequentialDataset
+
+from recbole_intent.data.session_files import read_split
+from recbole_intent.data.sessions import PARTS
+from recbole_intent.errors import UserError
+
+
+def split_path(config) -> Path:
+    """Where the dataset's split file is."""
+    return Path(config["data_path"]) / f"{config['dataset']}.split"
+
+
+def split_by_session(dataset: SequentialDataset) -> list[SequentialDataset]:
+    """Training: every sample of its sessions; validation and test: the last one of each session.
+
+    Args:
+        dataset: after its augmentation, its samples sorted by user and time.
+
+    Returns:
+        The three splits.
+
+    Raises:
+        UserError: a bad split file, or one that lacks a session of the dataset.
+    """
+    config = dataset.config
+    path = split_path(config)
+    of_session = read_split(path, config["field_separator"])
+    ids = dataset.field2id_token[dataset.uid_field][1:]
+    named = of_session.reindex(ids)
+    if named.isna().any():
+        lacking = named.index[named.isna()]
+        raise UserError(
+            f"{path}: lacks {len(lacking)} of {len(ids)} sessions of the .inter file, such as "
+            f"{lacking[0]!r}; prepare both again"
+        )
+    part = np.r_[-1, pd.Categorical(named, categories=PARTS).codes]  # (U,), padding first
+    users = dataset.inter_feat[dataset.uid_field].numpy()
+    is_last = np.r_[users[1:] != users[:-1], True][: len(users)]
+    of_sample = part[users]
+    chosen = [of_sample == 0, is_last & (of_sample == 1), is_last & (of_sample == 2)]
+    return [
+        dataset.copy(dataset.inter_feat[torch.from_numpy(np.flatnonzero(rows))]) for rows in chosen
+    ]
+
+
+class PaddedSessionDataset(SequentialDataset):
+    """RecBole's own padded rows (`fast_sequences: False`), split by session."""
+
+    def build(self) -> list[SequentialDataset]:
+        """The three splits; see `split_by_session`."""
+        self._change_feat_format()
+        return split_by_session(self)
+
+    def history_matrix(self):
+        """Sparse user x item matrix of the items before the targets, as far as the rows reach."""
+        items = self.inter_feat[f"{self.iid_field}{self.config['LIST_SUFFIX']}"]
+        row, column = items.nonzero(as_tuple=True)
+        return matrix_of(self, self.inter_feat[self.uid_field][row], items[row, column])
+
+
+def warn_of_user_vectors(model: torch.nn.Module, dataset: SequentialDataset) -> None:
+    """Say so if the model learns something of each user: sessions that are ranked are new to it."""
+    names = [
+        name
+        for name, parameter in model.named_parameters()
+        if len(parameter.shape) and parameter.shape[0] == dataset.user_num != dataset.item_num
+    ]
+    if names:
+        logging.getLogger("recbole_intent").warning(
+            "session_split: %s has a row for each session; those of validation and test are never "
+            "trained",
+            ", ".join(names),
+        )
+
+
+def matrix_of(dataset: SequentialDataset, users: torch.Tensor, items: torch.Tensor):
+    """Sparse (CSR) user x item matrix of pairs, (P,) and (P,)."""
+    from scipy.sparse import csr_matrix
+
+    ones = np.ones(len(users), dtype=np.float32)
+    pairs = (users.numpy(), items.numpy())
+    return csr_matrix((ones, pairs), shape=(dataset.user_num, dataset.item_num))

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("sequences", "losses", "prepare", "recommend")
+BENCHMARKS = ("sequences", "losses", "prepare", "recommend", "enrich", "label_refresh")
 
 
 def main() -> None:

@@ -1,0 +1,194 @@
+"""Files of OpenAI's batch service: requests by the hundred thousand, answered within a day.
+
+The requests that a step still needs are written as JSON lines, each under its key in the cache as
+`custom_id`; the results are taken into the cache by it. A step depends on the one before it, so
+export and import take turns: pool and item features, then the attempts of a window. With a window
+as large as the dataset that is two turns and one for each attempt.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from recbole_intent.enrich.cache import AnswerCache
+from recbole_intent.enrich.client import Answer, ChatRequest
+from recbole_intent.enrich.progress import Progress
+from recbole_intent.enrich.replies import NoCompletion, completion_of, one_line, words_of
+from recbole_intent.enrich.sources import Completion, RequestFailed, Source, request_key
+from recbole_intent.errors import UserError
+from recbole_intent.files import atomic_write
+
+# What the service takes in one file, with a margin.
+MAX_REQUESTS = 50_000
+MAX_BYTES = 190_000_000
+
+_PATH = "/v1/chat/completions"
+_KEY = re.compile(r"[0-9a-f]{64}")
+_AT_ONCE = 1000  # answers a transaction
+_MOST_TOLD = 20  # lines without an answer that are told one by one
+_LOGGER = logging.getLogger("recbole_intent")
+
+
+class BatchPending(Exception):
+    """Nothing more can be done before the requests that were written are answered."""
+
+
+class BodySource(Source, Protocol):
+    """A source that can tell the body of a request over HTTP."""
+
+    def body(self, request: ChatRequest) -> dict[str, Any]:
+        """JSON of a chat completion."""
+        ...
+
+
+class BatchExporter:
+    """Answers from the cache alone; where one is missing, all missing ones become a file.
+
+    Args:
+        source: tells keys and bodies; never asked.
+        cache: stays open.
+        path: of the file.
+    """
+
+    def __init__(self, source: BodySource, cache: AnswerCache, path: Path) -> None:
+        self._source, self._cache, self._path = source, cache, path
+        self.progress = Progress()
+
+    def ask_all(self, requests: Sequence[ChatRequest]) -> list[Answer | RequestFailed]:
+        """As `asking.Asker`.
+
+        Raises:
+            BatchPending: answers are missing; the file is written.
+        """
+        found: list[Answer | RequestFailed] = []
+        missing: dict[str, ChatRequest] = {}
+        for request in requests:
+            key = request_key(self._source, request)
+            stored = self._cache.get(key)
+            if stored is None:
+                missing[key] = request
+            else:
+                self.progress.cached += 1
+                tokens = stored.prompt_tokens, stored.completion_tokens
+                found.append(Answer(stored.text, *tokens, cached=True))
+        if missing:
+            written = write_batch(missing, self._source, self._path)
+            raise BatchPending(
+                f"{len(missing):,} requests: {', '.join(map(str, written))}. Have them answered, "
+                "then give the results by --import_batch=FILE; --export_batch=FILE beside it "
+                "writes the next ones"
+            )
+        return found
+
+    def close(self) -> None:
+        """As `asking.Asker`; nothing is open."""
+
+
+def write_batch(
+    requests: Mapping[str, ChatRequest],
+    source: BodySource,
+    path: Path,
+    *,
+    max_requests: int = MAX_REQUESTS,
+    max_bytes: int = MAX_BYTES,
+) -> list[Path]:
+    """Write requests as batch files, all or none, each no longer than the service takes.
+
+    Args:
+        requests: by their keys.
+        path: of the first file, such as `batch.jsonl`; further ones are `batch.2.jsonl` …
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    written: list[Path] = []
+    with ExitStack() as files:
+        file, count, size = None, 0, 0
+        for key, request in requests.items():
+            body = source.body(request)
+            record = {"custom_id": key, "method": "POST", "url": _PATH, "body": body}
+            line = json.dumps(record) + "\n"  # ASCII, so that characters are bytes
+            if file is None or count == max_requests or size + len(line) > max_bytes:
+                number = len(written) + 1
+                name = path if file is None else path.with_stem(f"{path.stem}.{number}")
+                file, count, size = _open(files, name), 0, 0
+                written.append(name)
+            file.write(line)
+            count, size = count + 1, size + len(line)
+    return written
+
+
+def _open(files: ExitStack, path: Path) -> TextIO:
+    return files.enter_context(open(files.enter_context(atomic_write(path)), "w"))
+
+
+def import_batch(path: Path, cache: AnswerCache) -> tuple[int, int]:
+    """Take the results of a batch into the cache; lines without an answer are told by number.
+
+    Args:
+        path: JSON lines of the batch service: a result or an error file.
+        cache: of answers.
+
+    Returns:
+        How many answers were taken in, and how many lines had none (those requests are asked
+        again).
+
+    Raises:
+        UserError: the file cannot be read, or the cache not be written.
+    """
+    problems: list[tuple[int, str]] = []
+    answers, taken = _answers(path, problems), 0
+    while some := list(islice(answers, _AT_ONCE)):
+        cache.store_all((key, completion, "batch") for key, completion in some)
+        taken += len(some)
+    for number, problem in problems[:_MOST_TOLD]:
+        _LOGGER.warning("%s:%d: %s", path, number, problem)
+    if len(problems) > _MOST_TOLD:
+        _LOGGER.warning("%s: … and %d more such lines", path, len(problems) - _MOST_TOLD)
+    return taken, len(problems)
+
+
+def _answers(path: Path, problems: list[tuple[int, str]]) -> Iterator[tuple[str, Completion]]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    yield _answer(line)
+                except NoCompletion as problem:
+                    problems.append((number, str(problem)))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _answer(line: str) -> tuple[str, Completion]:
+    try:
+        record: Any = json.loads(line, strict=False)
+    except (ValueError, RecursionError):
+        raise NoCompletion("is not JSON (cut off?)") from None
+    match record:
+        case {"custom_id": str(key)} if _KEY.fullmatch(key):
+            pass
+        case {"custom_id": key}:
+            raise NoCompletion(f"custom_id {str(key)[:80]!r} is none that enrich exported")
+        case _:
+            raise NoCompletion("has no custom_id")
+    match record:
+        case {"error": error} if error:
+            raise NoCompletion(f"the service reports: {one_line(words_of(error))}")
+        case {"response": {"status_code": 200, "body": dict(body)}}:
+            return key, completion_of(body)
+        case {"response": {"status_code": int(status), "body": {"error": error}}}:
+            raise NoCompletion(f"HTTP {status}: {one_line(words_of(error))}")
+    raise NoCompletion("has no response with a body")

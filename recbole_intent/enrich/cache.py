@@ -1,0 +1,302 @@
+"""Every answer kept the moment it arrives, in one sqlite file that several processes share.
+
+What is guaranteed, on one machine and a local disk (sqlite's log does not work over a network):
+
+- An answer is on disk before `store` returns: a kill or a power cut after it loses nothing.
+- A question is claimed before it is asked. While the claiming process lives, no other asks it;
+  when it ends, however it ends, its claims are free at once: there is no clock in it. (A claim is
+  that of an `AnswerCache`: one process with two of them on a file counts as two.)
+- An error (a full disk) leaves all earlier answers whole and names the file.
+
+What a process was just being told when it was killed is asked again: at most one answer for each
+request that was under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recbole_intent.enrich.sources import Completion
+from recbole_intent.errors import UserError
+
+_VERSION = 1
+_PATIENCE = 60.0  # seconds that one process waits for another's write
+_TABLES = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, tag TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
+"""
+_T = TypeVar("_T")
+
+
+class AnswerCache:
+    """Answers by key.
+
+    Args:
+        path: the sqlite file; made, with its folder, if it is not there.
+
+    Raises:
+        UserError: the file is no such cache, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with self._named():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._owner = _Owner(self.path)
+        try:
+            with self._named():
+                self._reader = self._connect()
+                self._writer = self._connect()
+                self._free_claims_of_the_dead()
+        except UserError:
+            self._owner.leave()
+            raise
+        # All writing is done by one thread, so that the loop does not wait for the disk.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
+        self._waiting: list[tuple[str, Completion, str]] = []
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _set_up(connection, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def get(self, key: str) -> Completion | None:
+        """The stored answer of a request; None where there is none."""
+        with self._named():
+            return _select(self._reader, key)
+
+    def __len__(self) -> int:
+        with self._named():
+            return self._reader.execute("SELECT count(*) FROM answers").fetchone()[0]
+
+    async def claim(self, key: str) -> Completion | bool:
+        """The stored answer; or else whether this process is the one that is to ask."""
+        return await self._in_thread(self._claim, key)
+
+    def _claim(self, key: str) -> Completion | bool:
+        # Read again under the lock: another process may have stored it meanwhile.
+        with self._transaction("NORMAL") as connection:
+            if (stored := _select(connection, key)) is not None:
+                return stored
+            row = connection.execute("SELECT owner FROM claims WHERE key = ?", [key]).fetchone()
+            if row and row[0] != self._owner.name and self._owner.is_alive(row[0]):
+                return False
+            connection.execute("REPLACE INTO claims VALUES (?, ?)", [key, self._owner.name])
+            return True
+
+    async def release(self, key: str) -> None:
+        """Give up a claim without an answer."""
+        await self._in_thread(self._release, key)
+
+    def _release(self, key: str) -> None:
+        with self._transaction("NORMAL") as connection:
+            mine = [key, self._owner.name]
+            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", mine)
+
+    async def store(self, key: str, completion: Completion, tag: str = "") -> None:
+        """Keep an answer; it is on disk when this returns, and its claim is gone.
+
+        Raises:
+            UserError: it cannot be written, such as on a full disk.
+        """
+        self._waiting.append((key, completion, tag))
+        await self._in_thread(self._store_waiting)
+
+    def store_all(self, rows: Iterable[tuple[str, Completion, str]]) -> None:
+        """Keep many answers at once, all or none: (key, completion, tag)."""
+        self._thread.submit(self._store, list(rows)).result()
+
+    def _store_waiting(self) -> None:
+        # What came in while the disk was busy with the last answers goes in one transaction; those
+        # who asked for it find it done.
+        rows, self._waiting = self._waiting, []
+        try:
+            self._store(rows)
+        except BaseException:
+            self._waiting = rows + self._waiting
+            raise
+
+    def _store(self, rows: list[tuple[str, Completion, str]]) -> None:
+        if not rows:
+            return
+        with self._transaction("FULL") as connection:
+            connection.executemany(
+                "REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
+                [(k, c.text, c.prompt_tokens, c.completion_tokens, tag) for k, c, tag in rows],
+            )
+            connection.executemany("DELETE FROM claims WHERE key = ?", [(k,) for k, _, _ in rows])
+
+    @contextmanager
+    def _transaction(self, synchronous: str) -> Iterator[sqlite3.Connection]:
+        """Everything in the block or nothing; FULL is safe from a power cut, NORMAL from a kill."""
+        with self._named():
+            self._writer.execute(f"PRAGMA synchronous = {synchronous}")
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # sqlite itself may have rolled back
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    async def _in_thread(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    def _free_claims_of_the_dead(self) -> None:
+        owners = self._writer.execute("SELECT DISTINCT owner FROM claims").fetchall()
+        for (owner,) in owners:
+            if not self._owner.is_alive(owner):
+                self._writer.execute("DELETE FROM claims WHERE owner = ?", [owner])
+        self._owner.sweep()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be used: {error.strerror or error}") from error
+        except sqlite3.Error as error:
+            raise UserError(f"{self.path}: {_advice(error)}") from error
+
+    def close(self) -> None:
+        """Store what still waits, and free this process's claims.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            self._thread.submit(self._store_waiting).result()
+        finally:
+            self._thread.shutdown()
+            with suppress(sqlite3.Error):  # they are free in any case once the owner has left
+                self._writer.execute("DELETE FROM claims WHERE owner = ?", [self._owner.name])
+            self._reader.close()
+            self._writer.close()
+            self._owner.leave()
+
+    def __enter__(self) -> AnswerCache:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    # In this order: another process may be making the tables, and sets the version with them.
+    has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if has_tables and version == 0:
+        raise UserError(f"{path}: is another program's database; give another file")
+    if version > _VERSION:
+        raise UserError(f"{path}: was written by a later version of recbole_intent; update it")
+    if version < _VERSION:
+        _when_free(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            for statement in filter(str.strip, _TABLES.split(";")):
+                cursor.execute(statement)
+            cursor.execute(f"PRAGMA user_version = {_VERSION}")
+            cursor.execute("COMMIT")
+
+
+def _when_free(action: Callable[[], object]) -> None:
+    """Repeat while another process, which opens the file too, holds it."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            action()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
+
+
+def _select(connection: sqlite3.Connection, key: str) -> Completion | None:
+    row = connection.execute(
+        "SELECT text, prompt_tokens, completion_tokens FROM answers WHERE key = ?", [key]
+    ).fetchone()
+    return Completion(*row) if row else None
+
+
+def _advice(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the details of the extended code
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        hint = "cannot be written; free some space and run the same command again"
+        return f"{hint}: all earlier answers are kept ({error})"
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"is no cache of answers, or is damaged ({error}); move it away"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return f"cannot be opened for writing ({error})"
+    return f"cannot be used: {error}"
+
+
+class _Owner:
+    """This process's sign of life: a file beside the cache that it holds locked.
+
+    The system drops the lock when the process ends, however it ends. A child that is forked (not
+    spawned) holds it too, as long as it lives.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = uuid.uuid4().hex
+        self._path = path
+        self._file = self._sign(self.name)
+        new = self._path.with_name(f".{self._file.name}.tmp")
+        self._descriptor = os.open(new, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        os.rename(new, self._file)  # seen by others only once it is locked
+
+    def _sign(self, name: str) -> Path:
+        return self._path.with_name(f"{self._path.name}-owner-{name}")
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the owner of a claim still runs; the file of a dead one is removed."""
+        return name == self.name or _is_locked(self._sign(name))
+
+    def sweep(self) -> None:
+        """Remove the files that killed processes left."""
+        for file in self._path.parent.glob(f"{self._path.name}-owner-*"):
+            if file != self._file:
+                _is_locked(file)
+
+    def leave(self) -> None:
+        """Give the sign of life up."""
+        self._file.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        file.unlink(missing_ok=True)
+        return False
+    finally:
+        os.close(descriptor)

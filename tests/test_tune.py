@@ -23,6 +23,8 @@ import yaml
 from recbole_intent.cli import main
 from recbole_intent.experiment import run
 from recbole_intent.search.ledger import FAILED, FINISHED, STOPPED, Ledger
+from recbole_intent.search.space import read_space
+from recbole_intent.search.suggest import RandomSuggester
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 600  # seconds until a test gives up on a process; nothing depends on its value
@@ -98,12 +100,16 @@ def _wait_for(process: subprocess.Popen, ledger: Ledger, n: int, kind: str = "ep
     raise AssertionError(f"no {n} {kind} after {PATIENCE} s")
 
 
-def _end(process: subprocess.Popen, sign: signal.Signals) -> None:
-    """Send a signal; no process of Ray's may be left."""
+def _end(process: subprocess.Popen, sign: signal.Signals) -> list[psutil.Process]:
+    """Send a signal; returns the processes that Ray had started."""
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) > 3
     process.send_signal(sign)
     process.communicate()
+    return family
+
+
+def _assert_gone(family: list[psutil.Process]) -> None:
     _, left = psutil.wait_procs(family, timeout=PATIENCE)
     assert not left
 
@@ -126,69 +132,67 @@ def _poisoned(tiny_path: Path, folder: Path) -> list[Path]:
     return paths
 
 
-def _outcome(folder: Path) -> list:
-    """Parameters and metrics of all trials, without times and the order in which they came."""
-    return [
-        (t.index, t.status, t.params, [(r["epoch"], r["valid"]) for r in t.epochs])
-        for t in Ledger(folder / "ledger.jsonl").trials()
-    ]
+def _plain_run(params: dict, data_path: Path, output: Path) -> dict:
+    """The result of a run with a trial's parameters, without a search, in this process."""
+    own = {"data_path": str(data_path), "epochs": 4, "show_progress": False, **params}
+    return run("SASRec", "tiny", overrides={**FIXED, **own}, output=output).result
 
 
 def test_stopped_killed_and_blind_to_the_test_set(tiny_path, tmp_path):
-    """Ctrl-C, kill -9, --resume, and other test items: the same trials, the same choice."""
+    """Ctrl-C, kill -9 and --resume give the trials that plain runs give; so do other test items."""
     clean, poisoned = _poisoned(tiny_path, tmp_path / "data")
     (tmp_path / "space.yaml").write_text(SPACE)
     options = {"trials": 3, "epochs": 4, "search": tmp_path / "space.yaml", "scheduler": "none"}
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    said = _finish(_start(_words(whole, clean, **options)))
-    assert "trial 0: epoch 4/4" in said
-    assert "best: trial" in said
+    sweep = tmp_path / "sweep"
+    words, ledger = _words(sweep, poisoned, **options), Ledger(sweep / "ledger.jsonl")
 
-    words, ledger = _words(broken, poisoned, **options), Ledger(broken / "ledger.jsonl")
     process = _start(words)
     _wait_for(process, ledger, 1, "begin")
-    _end(process, signal.SIGINT)
+    _assert_gone(_end(process, signal.SIGINT))
     assert process.returncode == 130
-    assert not (broken / "ray-temporary").exists()
+    assert not (sweep / "ray-temporary").exists()
     process = _start(words, "--resume")
     _wait_for(process, ledger, 5)
-    temporary = Path((broken / "ray-temporary").read_text().strip())
-    _end(process, signal.SIGKILL)
+    temporary = Path((sweep / "ray-temporary").read_text().strip())
+    orphans = _end(process, signal.SIGKILL)
     over = [t.index for t in ledger.trials() if t.is_over]
-    before = {i: (broken / f"trials/{i:04d}/last.pt").stat().st_mtime_ns for i in over}
+    before = {i: (sweep / f"trials/{i:04d}/last.pt").stat().st_mtime_ns for i in over}
     with open(ledger.path, "a") as file:
         file.write('{"event": "epo')  # as if it had been killed while writing
-    _finish(_start(words, "--resume"))
+    said = _finish(_start(words, "--resume"))
+    assert "best: trial" in said
     assert not temporary.exists()
-
-    assert _outcome(broken) == _outcome(whole)
-    assert [t.status for t in ledger.trials()] == [FINISHED] * 3
     for index, at in before.items():
-        assert (broken / f"trials/{index:04d}/last.pt").stat().st_mtime_ns == at
-    mine, theirs = (json.loads((f / "result.json").read_text()) for f in (broken, whole))
-    assert mine["valid"] == theirs["valid"]
-    assert mine["test"] != theirs["test"]  # the poison was there, and was read at last
-    for folder in (broken, whole):
-        tested = sorted(path.parent.name for path in folder.glob("trials/*/result.json"))
-        assert len(tested) == 1
-        assert len(list(folder.glob("trials/*/ranks.npz"))) == 1
+        assert (sweep / f"trials/{index:04d}/last.pt").stat().st_mtime_ns == at
 
-    _look_at_what_is_left(whole, clean, words, tmp_path)
+    space, _ = read_space("SASRec", tmp_path / "space.yaml")
+    draws = RandomSuggester(space, 2020, lambda params: None)
+    plain = []
+    for trial in ledger.trials():
+        assert trial.status == FINISHED
+        assert trial.params == draws.suggest(trial.index)
+        plain.append(_plain_run(trial.params, clean, tmp_path / f"plain{trial.index}"))
+        told = [(record["epoch"], record["valid"]) for record in trial.epochs]
+        assert told == [(r["epoch"] + 1, r["valid"]) for r in plain[-1]["history"]]
+    assert len(plain) == 3
+    (tested,) = sweep.glob("trials/*/result.json")  # one, and once
+    chosen = max(range(3), key=lambda i: plain[i]["valid"]["ndcg@10"])
+    assert tested.parent.name == f"{chosen:04d}"
+    result = json.loads((sweep / "result.json").read_text())
+    assert result["valid"] == plain[chosen]["valid"]
+    assert result["test"] != plain[chosen]["test"]  # the poison was there, and was read at last
+    _look_at_what_is_left(sweep, result, poisoned, tmp_path / "again")
+    assert main(["tune", *words]) == 2  # a search is there, and --resume was not said
+    _assert_gone(orphans)  # Ray's last helpers give up a minute after a kill
 
 
-def _look_at_what_is_left(whole: Path, clean: Path, words_of_other: list[str], tmp_path: Path):
-    best = yaml.safe_load((whole / "best.yaml").read_text())
-    result = json.loads((whole / "result.json").read_text())
-    again = run(  # as `--config_files=best.yaml` with another seed of nothing
-        "SASRec",
-        "tiny",
-        [whole / "best.yaml"],
-        {"data_path": str(clean), "device": "cpu", "show_progress": False},
-        output=tmp_path / "again",
-    )
+def _look_at_what_is_left(sweep: Path, result: dict, data_path: Path, output: Path) -> None:
+    best = yaml.safe_load((sweep / "best.yaml").read_text())
+    own = {"data_path": str(data_path), "device": "cpu", "show_progress": False}
+    again = run("SASRec", "tiny", [sweep / "best.yaml"], own, output=output)
     for key in ("valid", "test", "config_fingerprint"):
         assert again.result[key] == result[key]
-    with (whole / "trials.csv").open(newline="") as file:
+    with (sweep / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["trial"] for row in rows] == ["0", "1", "2"]
     assert all(row["status"] == FINISHED and row["epochs"] == "4" for row in rows)
@@ -197,12 +201,11 @@ def _look_at_what_is_left(whole: Path, clean: Path, words_of_other: list[str], t
     assert float(chosen["learning_rate"]) == best["learning_rate"]
     assert {"recall@5", "mrr@20", "minutes", "hidden_size"} <= chosen.keys()
     for name in ("parallel.png", "time.png"):
-        picture = (whole / name).read_bytes()
+        picture = (sweep / name).read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) < 200_000
-    command = json.loads((whole / "sweep.json").read_text())["command"]
+    command = json.loads((sweep / "sweep.json").read_text())["command"]
     assert command.startswith("python run_recbole_intent.py tune --model=SASRec")
-    assert main(["tune", *words_of_other]) == 2  # a search is there, and --resume was not said
 
 
 DYING = """
@@ -210,18 +213,25 @@ import os, signal
 from recbole_intent.model.sequential_recommender.sasrec import SASRec as Base
 
 class SASRec(Base):
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.rate = config["learning_rate"]
+
     def calculate_loss(self, interaction):
-        if self.hidden_size == 12:
+        if self.rate == 0.5:
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.hidden_size == 20:
-            raise ValueError("twenty is too much")
+        if self.rate == 0.25:
+            raise ValueError("a quarter is too much")
         return super().calculate_loss(interaction)
 """
 
 
 @pytest.fixture
-def cluster():
-    """Address and environment of a Ray cluster of one CPU on this machine."""
+def cluster(tmp_path):
+    """Address and environment of a Ray cluster of one CPU on this machine.
+
+    Modules in `tmp_path` are known there: a cluster's machines have import paths of their own.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -237,7 +247,7 @@ def cluster():
     options = "--num-cpus=1 --include-dashboard=false --object-store-memory=80000000".split()
     options += [f"--port={port}", f"--temp-dir={temporary}"]
     command = [ray, "start", "--head", "--block", *options]
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
     process = subprocess.Popen(
         command,
         env={**os.environ, **env, "PYTHONPATH": path},
@@ -261,32 +271,29 @@ def cluster():
 def test_on_a_cluster_asha_stops_trials_and_dead_ones_end_nothing(tiny_path, tmp_path, cluster):
     address, env = cluster
     (tmp_path / "mymodels.py").write_text(DYING)
-    (tmp_path / "space.yaml").write_text(
-        "hidden_size: [8, 12, 20]\nlearning_rate: [0.00000001, 0.02]\n"
-    )
+    (tmp_path / "space.yaml").write_text("learning_rate: [0.00000001, 0.02, 0.25, 0.5]\n")
     words = _words(
         tmp_path / "sweep",
         tiny_path,
         model="mymodels:SASRec",
         search=tmp_path / "space.yaml",
+        hidden_size=8,
+        seed=2023,
         **{"trials": 9, "epochs": 3, "algorithm": "optuna", "address": address},
     )
     said = _finish(_start(words, PYTHONPATH=str(tmp_path), **env))
     trials = Ledger(tmp_path / "sweep/ledger.jsonl").trials()
-    assert len(trials) == 6  # all that there are
-    by_params = {(t.params["hidden_size"], t.params["learning_rate"]): t for t in trials}
-    for rate in (0.00000001, 0.02):
-        killed, raised = by_params[12, rate], by_params[20, rate]
-        assert killed.status == raised.status == FAILED
-        assert "was killed" in killed.message
-        assert raised.message == "ValueError: twenty is too much"
-    good, poor = by_params[8, 0.02], by_params[8, 0.00000001]
-    assert good.status == FINISHED
-    assert good.last_epoch == 3
-    if good.index < poor.index:
-        assert poor.status == STOPPED
-        assert poor.last_epoch == 1
-    assert f"best: trial {good.index} of 6" in said
+    assert len(trials) == 4  # all that there are
+    by_rate = {trial.params["learning_rate"]: trial for trial in trials}
+    killed, raised = by_rate[0.5], by_rate[0.25]
+    assert killed.status == raised.status == FAILED
+    assert "was killed" in killed.message
+    assert raised.message == "ValueError: a quarter is too much"
+    good, poor = by_rate[0.02], by_rate[0.00000001]
+    assert good.index < poor.index  # of this seed: one CPU runs them in their order
+    assert (good.status, good.last_epoch) == (FINISHED, 3)
+    assert (poor.status, poor.last_epoch) == (STOPPED, 1)
+    assert f"best: trial {good.index} of 4" in said
     assert "failed: trials" in said
     assert (tmp_path / "sweep/result.json").is_file()
 
@@ -308,6 +315,8 @@ def test_on_a_cluster_asha_stops_trials_and_dead_ones_end_nothing(tiny_path, tmp
         (["--search=nothing.yaml"], "nothing.yaml: no such configuration file"),
         (["--resume"], "no search to resume"),
         (["--grace=0"], "--grace=0"),
+        (["--address=127.0.0.1:1"], "--address=127.0.0.1:1: no answer"),
+        (["--address=mycluster"], "--address=mycluster: is not HOST:PORT"),
     ],
     ids=str,
 )

@@ -4,6 +4,7 @@ Every decision stands in the ledger before it takes effect. Imported only where 
 """
 
 import time
+from pathlib import Path
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -106,13 +107,16 @@ class LedgerScheduler(FIFOScheduler):
 
     def on_trial_error(self, controller, trial) -> None:
         """Note that a trial died, by an exception or by a kill."""
-        self._ledger.append("failed", trial.config["index"], message=_reason(trial.get_error()))
+        text = Path(trial.error_file).read_text("utf-8") if trial.error_file else ""
+        self._ledger.append("failed", trial.config["index"], message=_reason(text))
 
 
-def _reason(error: BaseException | None) -> str:
-    """One line of what an exception of Ray says: of the trial's own, its last line."""
-    text = str(error or "no reason given")
-    if "actor died" in text or "actor is dead" in text:
+def _reason(text: str) -> str:
+    """One line of what Ray writes of a failure: of the trial's own exception, its last line."""
+    if "ran low on memory" in text or "running low on memory" in text:
+        return "its process was killed: the machine ran out of memory"
+    if "died unexpectedly" in text or "actor is dead" in text:
         return "its process was killed (out of memory?)"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+    last = lines[-1] if lines else "Ray gives no reason"
+    return last.removeprefix("recbole_intent.errors.UserError: ")[:300]

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,8 +43,6 @@ _LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_worker_niceness": "0",  # trials are the work itself; Ray would have all else go first
-    # Seconds that its helpers look for its centre once this process has been killed: 60 otherwise.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
 
 
@@ -149,7 +148,8 @@ def require_ray(address: str | None) -> None:
         address: of a cluster; None for Ray on this machine alone, unreachable from others.
 
     Raises:
-        UserError: Ray Tune is missing or too old; names the command that mends it.
+        UserError: Ray Tune is missing or too old (names the command that mends it), or nothing
+            answers at the address.
     """
     mend = f"pip install 'ray[tune]>={_OLDEST}'"
     try:
@@ -162,6 +162,19 @@ def require_ray(address: str | None) -> None:
     if address is None:
         # A token of this search alone: else Ray leaves one in the home folder.
         os.environ.update(_LOCAL, RAY_AUTH_TOKEN=secrets.token_hex(32))
+    elif address != "auto":
+        _require_answer(address)
+
+
+def _require_answer(address: str) -> None:
+    """Raise UserError where nothing listens: Ray itself would go on trying for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--address={address}: is not HOST:PORT, ray://HOST:PORT or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--address={address}: no answer ({error})") from error
 
 
 @contextmanager

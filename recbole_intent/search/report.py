@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_intent.evaluation.style import picture
 from recbole_intent.files import atomic_write
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.space import Choice, Space
@@ -158,23 +159,6 @@ class Watch:
 # --- pictures ---------------------------------------------------------------------------------
 
 
-def _figure(width: float, height: float):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot.subplots(figsize=(width, height), layout="constrained")
-
-
-def _save(figure, path: Path) -> None:
-    from matplotlib import pyplot
-
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
-    pyplot.close(figure)
-
-
 def _colours(values: Sequence[float], bigger: bool):
     """A colour for a metric, so scaled that the worst failures do not hide the differences."""
     from matplotlib import colormaps
@@ -226,50 +210,50 @@ def parallel_coordinates(
     scores = [_best_value(trial, metric, bigger) for trial in shown]
     best = best_trial(shown, metric, bigger)
     keys = list(space)
-    figure, axes = _figure(max(5.0, 1.35 * (len(keys) + 1)), 4.2)
-    colours = _colours(scores, bigger)
-    low, high = min(scores), max(scores)
-    heights = [(s - low) / (high - low) if high > low else 0.5 for s in scores]
-    columns = []
-    for x, key in enumerate(keys):
-        at, ticks, texts = _positions(space, key, [trial.params[key] for trial in shown])
-        columns.append(at)
-        _axis(axes, x, ticks, texts)
-    ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if high > low else [0.5]
-    texts = [f"{low + tick * (high - low):.4f}" for tick in ticks]
-    _axis(axes, len(keys), ticks, texts)
-    order = sorted(range(len(shown)), key=lambda i: scores[i], reverse=not bigger)
-    for i in order:  # the best last, and so on top
-        is_best = shown[i] is best
-        # Trials with the same value are set apart a little, so that none hides another.
-        offset = (i / max(1, len(shown) - 1) - 0.5) * 0.05
-        line = [
-            column[i] + (offset if isinstance(space[key], Choice) else 0)
-            for key, column in zip(keys, columns, strict=True)
-        ]
-        axes.plot(
-            range(len(keys) + 1),
-            [*line, heights[i]],
-            color="crimson" if is_best else colours.to_rgba(scores[i]),
-            linewidth=2.6 if is_best else 1.2,
-            linestyle=":" if shown[i].status == STOPPED else "-",
-            alpha=1.0 if is_best else 0.75,
-            label=f"trial {best.index}, the best" if is_best else None,
-        )
-    axes.set_xticks(range(len(keys) + 1), [*keys, f"validation\n{metric}"])
-    axes.set_xlim(-0.35, len(keys) + 0.45)
-    axes.set_ylim(-0.06, 1.06)
-    axes.set_yticks([])
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.tick_params(axis="x", length=0, labelsize=9)
-    if len(keys) > 4:
-        for label in axes.get_xticklabels():
-            label.set_rotation(15)
-    if any(trial.status == STOPPED for trial in shown):
-        axes.plot([], [], ":", color="grey", label="stopped early")
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    _save(figure, path)
+    with picture(path, (max(5.0, 1.35 * (len(keys) + 1)), 4.2)) as (_, grid):
+        axes = grid[0, 0]
+        colours = _colours(scores, bigger)
+        low, high = min(scores), max(scores)
+        heights = [(s - low) / (high - low) if high > low else 0.5 for s in scores]
+        columns = []
+        for x, key in enumerate(keys):
+            at, ticks, texts = _positions(space, key, [trial.params[key] for trial in shown])
+            columns.append(at)
+            _axis(axes, x, ticks, texts)
+        ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if high > low else [0.5]
+        texts = [f"{low + tick * (high - low):.4f}" for tick in ticks]
+        _axis(axes, len(keys), ticks, texts)
+        order = sorted(range(len(shown)), key=lambda i: scores[i], reverse=not bigger)
+        for i in order:  # the best last, and so on top
+            is_best = shown[i] is best
+            # Trials with the same value are set apart a little, so that none hides another.
+            offset = (i / max(1, len(shown) - 1) - 0.5) * 0.05
+            line = [
+                column[i] + (offset if isinstance(space[key], Choice) else 0)
+                for key, column in zip(keys, columns, strict=True)
+            ]
+            axes.plot(
+                range(len(keys) + 1),
+                [*line, heights[i]],
+                color="crimson" if is_best else colours.to_rgba(scores[i]),
+                linewidth=2.6 if is_best else 1.2,
+                linestyle=":" if shown[i].status == STOPPED else "-",
+                alpha=1.0 if is_best else 0.75,
+                label=f"trial {best.index}, the best" if is_best else None,
+            )
+        axes.set_xticks(range(len(keys) + 1), [*keys, f"validation\n{metric}"])
+        axes.set_xlim(-0.35, len(keys) + 0.45)
+        axes.set_ylim(-0.06, 1.06)
+        axes.set_yticks([])
+        for side in axes.spines.values():
+            side.set_visible(False)
+        axes.tick_params(axis="x", length=0, labelsize=9)
+        if len(keys) > 4:
+            for label in axes.get_xticklabels():
+                label.set_rotation(15)
+        if any(trial.status == STOPPED for trial in shown):
+            axes.plot([], [], ":", color="grey", label="stopped early")
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _axis(axes, x: int, ticks: Sequence[float], texts: Sequence[str]) -> None:
@@ -290,37 +274,39 @@ def metric_against_time(path: Path, trials: Sequence[Trial], metric: str, bigger
     """
     shown = [trial for trial in trials if trial.epochs]
     best = best_trial(shown, metric, bigger)
-    figure, axes = _figure(7.2, 3.8)
-    colours = _colours([_best_value(trial, metric, bigger) for trial in shown], bigger)
-    for trial in shown:
-        times = [record["at"] for record in trial.epochs]
-        values = [record["valid"][metric] for record in trial.epochs]
-        colour = colours.to_rgba(_best_value(trial, metric, bigger))
-        is_best = trial is best
-        axes.plot(
-            times,
-            values,
-            color="crimson" if is_best else colour,
-            linewidth=2.0 if is_best else 0.9,
-            marker="." if len(times) < 40 else None,
-            markersize=4,
-            label=f"trial {best.index}, the best" if is_best else None,
-            zorder=3 if is_best else 2,
+    with picture(path, (7.2, 3.8)) as (_, grid):
+        axes = grid[0, 0]
+        colours = _colours([_best_value(trial, metric, bigger) for trial in shown], bigger)
+        for trial in shown:
+            times = [record["at"] for record in trial.epochs]
+            values = [record["valid"][metric] for record in trial.epochs]
+            colour = colours.to_rgba(_best_value(trial, metric, bigger))
+            is_best = trial is best
+            axes.plot(
+                times,
+                values,
+                color="crimson" if is_best else colour,
+                linewidth=2.0 if is_best else 0.9,
+                marker="." if len(times) < 40 else None,
+                markersize=4,
+                label=f"trial {best.index}, the best" if is_best else None,
+                zorder=3 if is_best else 2,
+            )
+            if trial.status == STOPPED:
+                axes.plot(times[-1], values[-1], "x", color=colour, markersize=7, zorder=4)
+        points = sorted((r["at"], r["valid"][metric]) for trial in shown for r in trial.epochs)
+        so_far, peak = [], None
+        for _, value in points:
+            peak = value if peak is None else max(peak, value) if bigger else min(peak, value)
+            so_far.append(peak)
+        times = [at for at, _ in points]
+        axes.step(times, so_far, where="post", color="black", linewidth=1.2, label="best so far")
+        if any(trial.status == STOPPED for trial in shown):
+            axes.plot([], [], "x", color="grey", label="stopped early")
+        axes.set_xlabel("minutes of the search")
+        axes.set_ylabel(f"validation {metric}")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(
+            frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9
         )
-        if trial.status == STOPPED:
-            axes.plot(times[-1], values[-1], "x", color=colour, markersize=7, zorder=4)
-    points = sorted((r["at"], r["valid"][metric]) for trial in shown for r in trial.epochs)
-    so_far, peak = [], None
-    for _, value in points:
-        peak = value if peak is None else max(peak, value) if bigger else min(peak, value)
-        so_far.append(peak)
-    times = [at for at, _ in points]
-    axes.step(times, so_far, where="post", color="black", linewidth=1.2, label="best so far")
-    if any(trial.status == STOPPED for trial in shown):
-        axes.plot([], [], "x", color="grey", label="stopped early")
-    axes.set_xlabel("minutes of the search")
-    axes.set_ylabel(f"validation {metric}")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9)
-    _save(figure, path)

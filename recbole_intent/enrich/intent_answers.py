@@ -1,0 +1,104 @@
+"""What answers about intents must look like: a JSON schema to ask with, models to check with."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _as_id(value: Any) -> Any:
+    """Ids are texts that may look like numbers, and models then write numbers."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else value
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class Features(_Answer):
+    """Answer to `item_features`."""
+
+    features: list[str] = Field(min_length=1)
+
+
+class Intents(_Answer):
+    """Answer to `intent_pool` and `infer_intents`."""
+
+    intents: list[str] = Field(min_length=1)
+
+
+class Prediction(_Answer):
+    """Answer to `predict_and_correct`."""
+
+    intents: list[str] = Field(min_length=1)
+    next_item: Annotated[str, BeforeValidator(_as_id)]
+    reason: str = ""
+
+
+def features_schema(most: int) -> dict[str, Any]:
+    """JSON schema of `Features`."""
+    return _object(features=_strings(most))
+
+
+def intents_schema(most: int, pool: Sequence[str] | None = None) -> dict[str, Any]:
+    """JSON schema of `Intents`.
+
+    Args:
+        most: intents in the answer.
+        pool: the only ones that may be answered; None for any.
+    """
+    return _object(intents=_strings(most, pool))
+
+
+def prediction_schema(
+    most: int,
+    candidates: Sequence[str] | None = None,
+    pool: Sequence[str] | None = None,
+    *,
+    reason: bool = True,
+) -> dict[str, Any]:
+    """JSON schema of `Prediction`.
+
+    Args:
+        most: intents a session.
+        pool: the only intents that may be answered; None for any.
+        candidates: the only ids that may be answered; None leaves it to the check afterwards, so
+            that all sessions share one schema, which some endpoints compile slowly.
+        reason: ask for a brief reason as well.
+    """
+    item: dict[str, Any] = {"type": "string"}
+    if candidates is not None:
+        item["enum"] = list(candidates)
+    properties = {"intents": _strings(most, pool), "next_item": item}
+    if reason:
+        properties["reason"] = {"type": "string"}
+    return _object(**properties)
+
+
+def form_of(schema: dict[str, Any]) -> str:
+    """A schema of this module in words for a prompt.
+
+    In words, since small models copy an example instead of following it.
+    """
+    parts = [
+        f'"{name}" ({"a list of texts" if part["type"] == "array" else "a text"})'
+        for name, part in schema["properties"].items()
+    ]
+    return f"an object with {' and '.join(parts)}"
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _strings(most: int, choice: Sequence[str] | None = None) -> dict[str, Any]:
+    text: dict[str, Any] = {"type": "string"}
+    if choice is not None:
+        text["enum"] = list(choice)
+    return {"type": "array", "items": text, "minItems": 1, "maxItems": most}

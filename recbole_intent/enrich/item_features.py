@@ -1,0 +1,78 @@
+"""Prompt P1: the raw fields of an item become short, distinctive features."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from recbole_intent.enrich.asking import Asker
+from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
+from recbole_intent.enrich.intent_answers import Features, features_schema
+from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.enrich.prompts import prompt
+from recbole_intent.enrich.report import StepCounts
+
+_CHUNK = 256  # items asked for at once; the source's concurrency decides how many at a time
+_T = TypeVar("_T")
+
+
+def raw_features(texts: ItemTexts, code: int) -> tuple[str, ...]:
+    """The fields of an item as they are, a feature each; its id where it has none."""
+    return tuple(texts.fields(code).values()) or (texts.title(code),)
+
+
+def refine_features(
+    asker: Asker,
+    texts: ItemTexts,
+    codes: Iterable[int],
+    manner: Manner,
+    *,
+    domain: str,
+    most: int,
+    attempts: int,
+    counts: StepCounts,
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Features of items by a language model; where it fails, their raw fields.
+
+    Args:
+        asker: what answers.
+        texts: of the items.
+        codes: items to ask for.
+        manner: how it is asked.
+        domain: what the prompt calls the catalogue.
+        most: features an item.
+        attempts: how often an item is asked for at most.
+        counts: counted up.
+
+    Yields:
+        (code, features), in the order of `codes`.
+    """
+    first, schema = prompt("item_features"), features_schema(most)
+    for chunk in in_chunks(codes, _CHUNK):
+        talks = [
+            Conversation(
+                first, schema, manner, domain=domain, most=most, fields=_lines(texts, code)
+            )
+            for code in chunk
+        ]
+        ends = ask_until_usable(asker, talks, Features, attempts)
+        for code, told in zip(chunk, ends, strict=True):
+            found = _clean(told.value.features, most) if told.value else ()
+            counts.add(bool(found), told.problem or "no text in the answer", told.tokens)
+            yield code, found or raw_features(texts, code)
+
+
+def _lines(texts: ItemTexts, code: int) -> str:
+    fields = texts.fields(code) or {"id": texts.title(code)}
+    return "\n".join(f"{name}: {text}" for name, text in fields.items())
+
+
+def _clean(features: list[str], most: int) -> tuple[str, ...]:
+    flat = (" ".join(text.split()).strip(" ;") for text in features)
+    return tuple(dict.fromkeys(filter(None, flat)))[:most]
+
+
+def in_chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Values in lists of `size`, the last one shorter."""
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -1,0 +1,68 @@
+"""What is known of items in words: the text columns of the .item file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from recbole_intent.data.titles import title_like
+from recbole_intent.errors import UserError
+
+_LONGEST = 600  # characters of a field in a prompt, such as a description
+
+
+class ItemTexts:
+    """The text columns of some items.
+
+    Args:
+        path: the .item file.
+        item_ids: (V,) items to keep, in the order of their codes.
+
+    Raises:
+        UserError: absent, of another form, or without a text column.
+    """
+
+    def __init__(self, path: Path, item_ids: Sequence[str]) -> None:
+        try:
+            frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{path}: no such file; intents are found by the texts of items"
+            ) from error
+        except ValueError as error:
+            raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
+        is_seq = {c.partition(":")[0]: c.endswith(":token_seq") for c in frame}
+        frame.columns = list(is_seq)
+        if "item_id" not in frame:
+            raise UserError(f"{path}: no column 'item_id:token'")
+        texts = [name for name in frame if name != "item_id"]
+        if "attributes" in texts and len(texts) > 1:  # brand and categories once more
+            texts.remove("attributes")
+        if not texts:
+            raise UserError(f"{path}: no text column besides item_id, such as title:token_seq")
+        frame = frame.drop_duplicates("item_id").set_index("item_id")[texts]
+        self.path = path
+        self.columns = {name: is_seq[name] for name in texts}
+        self._frame = frame.reindex(list(item_ids), fill_value="")
+        self._title = title_like(texts)
+
+    def fields(self, code: int) -> dict[str, str]:
+        """Column -> text, as far as the item has any, long ones cut."""
+        row = self._frame.iloc[code]
+        return {name: _cut(text) for name, text in row.items() if text.strip()}
+
+    def column(self, name: str) -> list[str]:
+        """One column, a text for each item."""
+        return self._frame[name].tolist()
+
+    def title(self, code: int) -> str:
+        """The title, else the first text that there is, else the id."""
+        fields = self.fields(code)
+        return fields.get(self._title or "") or next(
+            iter(fields.values()), str(self._frame.index[code])
+        )
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0] + " …"

@@ -1,0 +1,252 @@
+"""What the offline step achieved, beside what blind picks would: counts, tables, plain words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import comb
+from typing import Any
+
+from recbole_intent.evaluation.report import text_table
+
+LEVEL = 0.01  # a pass rate is called above chance at this level
+
+
+@dataclass
+class StepCounts:
+    """Of a step that asks for one thing after another.
+
+    Attributes:
+        done, failed: how many were and were not answered.
+        reasons: why not -> how often.
+        tokens: (prompt, completion) of all answers, those of the cache too.
+    """
+
+    done: int = 0
+    failed: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    tokens: tuple[int, int] = (0, 0)
+
+    def add(self, is_done: bool, problem: str, tokens: tuple[int, int]) -> None:
+        """Count one more."""
+        self.done += is_done
+        self.failed += not is_done
+        if not is_done:
+            self.reasons[problem] += 1
+        self.tokens = (self.tokens[0] + tokens[0], self.tokens[1] + tokens[1])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the manifest."""
+        return {
+            "done": self.done,
+            "failed": self.failed,
+            "reasons": dict(sorted(self.reasons.items())),
+            "prompt_tokens": self.tokens[0],
+            "completion_tokens": self.tokens[1],
+        }
+
+
+@dataclass(frozen=True)
+class AttemptRate:
+    """Passes of one attempt.
+
+    Attributes:
+        attempt: from 1; 0 stands for all together.
+        asked, passed: sessions.
+        repeating: chance of a blind pick.
+        distinct: chance of a blind pick that never repeats itself.
+        p_value: of so many passes or more by `distinct`, one-sided binomial test.
+    """
+
+    attempt: int
+    asked: int
+    passed: int
+    repeating: float
+    distinct: float
+    p_value: float
+
+    @property
+    def rate(self) -> float:
+        """Share of passes, in [0, 1]."""
+        return self.passed / self.asked if self.asked else 0.0
+
+    @property
+    def is_above_chance(self) -> bool:
+        """Clearly better than blind picks."""
+        return self.p_value < LEVEL
+
+
+class Coverage:
+    """Counts the outcomes of sessions.
+
+    Args:
+        negatives: M, the random candidates.
+        attempts: T.
+        is_validated: intents had to lead to an item; there is a chance to compare with.
+    """
+
+    def __init__(self, negatives: int, attempts: int, is_validated: bool) -> None:
+        self._choices = negatives + 1
+        self._attempts = attempts
+        self.is_validated = is_validated
+        self.asked = [0] * attempts
+        self.passed = [0] * attempts
+        self.ends: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.sessions = 0
+        self.tokens = (0, 0)
+
+    def add(self, ends: Sequence[str], passed: bool, tokens: tuple[int, int]) -> None:
+        """Count one more session: how its attempts ended, and whether the last one passed."""
+        self.sessions += 1
+        for attempt in range(len(ends)):
+            self.asked[attempt] += 1
+        if passed:
+            self.passed[max(0, len(ends) - 1)] += 1
+        else:
+            self.reasons[ends[-1]] += 1
+        self.ends.update(ends)
+        self.tokens = (self.tokens[0] + tokens[0], self.tokens[1] + tokens[1])
+
+    @property
+    def total_passed(self) -> int:
+        """Sessions with intents."""
+        return sum(self.passed)
+
+    @property
+    def share(self) -> float:
+        """Sessions with intents among all, in [0, 1]."""
+        return self.total_passed / self.sessions if self.sessions else 0.0
+
+    def rates(self) -> list[AttemptRate]:
+        """Of each attempt among those that came to it, then of all together."""
+        n, found = self._choices, []
+        for i, (asked, passed) in enumerate(zip(self.asked, self.passed, strict=True)):
+            # A pick that repeats nothing chooses among what is left.
+            distinct = 1 / max(1, n - i)
+            found.append(_rate(i + 1, asked, passed, 1 / n, distinct))
+        repeating = 1 - ((n - 1) / n) ** self._attempts
+        distinct = 1 - _ratio(n - 1, n, self._attempts)
+        found.append(_rate(0, self.sessions, self.total_passed, repeating, distinct))
+        return found
+
+    def verdict(self) -> str:
+        """One sentence: is it better than chance?"""
+        if not self.is_validated:
+            return "Nothing was validated: no intent had to lead to an item."
+        *attempts, overall = self.rates()
+        rate = f"{overall.rate:.1%} of sessions pass, blind picks {overall.repeating:.1%}"
+        rate += f" to {overall.distinct:.1%} (p = {overall.p_value:.2g})"
+        if overall.is_above_chance:
+            return f"Clearly above chance: {rate}."
+        first = attempts[0]
+        hint = (
+            f" The first attempt alone is above it ({first.rate:.1%}, blind {first.distinct:.1%})."
+            if first.is_above_chance
+            else ""
+        )
+        return (
+            f"NOT clearly above chance: {rate}. These intents are not shown to tell anything of "
+            f"the next item; take a better model or validate: likelihood.{hint}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the manifest."""
+        values: dict[str, Any] = {
+            "sessions": self.sessions,
+            "passed": self.total_passed,
+            "attempts_ended": dict(sorted(self.ends.items())),
+            "failures": dict(sorted(self.reasons.items())),
+            "prompt_tokens": self.tokens[0],
+            "completion_tokens": self.tokens[1],
+        }
+        if self.is_validated:
+            values["rates"] = [
+                {
+                    "attempt": rate.attempt or "all",
+                    "asked": rate.asked,
+                    "passed": rate.passed,
+                    "chance": rate.repeating,
+                    "chance_without_repetition": rate.distinct,
+                    "p_value": rate.p_value,
+                }
+                for rate in self.rates()
+            ]
+            values["above_chance"] = self.rates()[-1].is_above_chance
+        return values
+
+    def table(self) -> str:
+        """Passes per attempt, beside chance."""
+        header = ["attempt", "asked", "passed", "rate", "chance", "no repeats", "p"]
+        rows = [
+            [
+                str(rate.attempt or "all"),
+                f"{rate.asked:,}",
+                f"{rate.passed:,}",
+                f"{rate.rate:.1%}",
+                f"{rate.repeating:.1%}",
+                f"{rate.distinct:.1%}",
+                f"{rate.p_value:.2g}",
+            ]
+            for rate in self.rates()
+        ]
+        return text_table(header, rows)
+
+
+def _ratio(top: int, bottom: int, take: int) -> float:
+    """C(top, take) / C(bottom, take): the chance that so many distinct picks all miss one."""
+    return comb(top, take) / comb(bottom, take) if take <= bottom else 0.0
+
+
+def _rate(attempt: int, asked: int, passed: int, repeating: float, distinct: float) -> AttemptRate:
+    from scipy.stats import binomtest
+
+    p = 1.0 if asked == 0 else binomtest(passed, asked, distinct, alternative="greater").pvalue
+    return AttemptRate(attempt, asked, passed, repeating, distinct, float(p))
+
+
+def summary(
+    dataset: str,
+    about: str,
+    training_sessions: int,
+    coverage: Coverage,
+    pool: dict[str, int],
+    steps: dict[str, StepCounts],
+) -> str:
+    """The whole report as text.
+
+    Args:
+        dataset: its name.
+        about: where the intents are from.
+        training_sessions: all of the dataset.
+        coverage: of those that were asked.
+        pool: intent -> sessions.
+        steps: name of a further step -> its counts; those without any are left out.
+    """
+    share = f"{coverage.total_passed:,} of {coverage.sessions:,} sessions ({coverage.share:.1%})"
+    lines = [
+        f"# Intents of {dataset} by {about}",
+        "",
+        f"{share} have intents; training has {training_sessions:,} sessions.",
+    ]
+    used = sorted((i for i in pool if pool[i]), key=lambda i: -pool[i])
+    lines.append(f"Pool: {len(pool):,} intents, {len(used):,} of them with sessions.")
+    if used:
+        lines.append("Most often: " + "; ".join(f"{i} ({pool[i]:,})" for i in used[:10]) + ".")
+    if coverage.is_validated:
+        lines += ["", coverage.table()]
+    lines += ["", coverage.verdict()]
+    for title, counts in (("Attempts ended", coverage.ends), ("Sessions failed", coverage.reasons)):
+        if counts:
+            shown = ", ".join(f"{reason}: {n:,}" for reason, n in counts.most_common())
+            lines += ["", f"{title} with: {shown}."]
+    for name, step in steps.items():
+        if step.done or step.failed:
+            failed = ", ".join(f"{reason}: {n:,}" for reason, n in step.reasons.most_common())
+            failed = f", {step.failed:,} failed ({failed})" if step.failed else ""
+            lines += ["", f"{name.capitalize()}: {step.done:,} answered{failed}."]
+    prompt, completion = map(
+        sum, zip(coverage.tokens, *(step.tokens for step in steps.values()), strict=True)
+    )
+    if prompt:
+        lines += ["", f"Tokens: {prompt:,} in prompts, {completion:,} in answers."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,48 @@
+"""Options come from the defaults, files and the command line, and mistakes name the key."""
+
+import pytest
+
+from recbole_intent.enrich.options import read_options
+from recbole_intent.errors import UserError
+
+
+def test_the_defaults_are_the_papers():
+    options = read_options()
+    assert (options.attempts, options.negatives, options.validate_by) == (3, 5, "generate")
+    assert options.refine_features
+    assert options.predict_and_correct
+    assert options.llm.source == "openai"
+
+
+def test_later_ones_win(tmp_path):
+    (tmp_path / "a.yaml").write_text("window: 4\nllm: {model: a, temperature: 0.5}\n")
+    (tmp_path / "b.yaml").write_text("llm: {model: b}\nseed: 7\n")
+    options = read_options([tmp_path / "a.yaml", tmp_path / "b.yaml"], {"llm.model": "c"})
+    assert (options.window, options.seed) == (4, 7)
+    assert (options.llm.model, options.llm.temperature) == ("c", 0.5)
+    assert read_options(given={"llm": {"model": "d"}}).llm.model == "d"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"windw": 3}, "--windw: unknown option of enrich; did you mean window?"),
+        ({"llm.modl": 3}, "--llm.modl: unknown option of enrich; did you mean llm.model?"),
+        ({"llm": "x"}, "--llm: unknown option"),
+        ({"window": 0}, "window: 0: "),
+        ({"sample": 1.5}, "sample: 1.5: "),
+        ({"attempts": "many"}, "attempts: 'many': "),
+        ({"validate": "guess"}, "validate: 'guess': "),
+        ({"llm.source": "cloud"}, "llm.source: 'cloud': "),
+        ({"min_margin": float("nan")}, "min_margin: nan: "),
+    ],
+)
+def test_mistakes_name_the_key(given, message):
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        read_options(given=given)
+
+
+def test_mistakes_in_a_file_name_it(tmp_path):
+    (tmp_path / "a.yaml").write_text("windw: 4\n")
+    with pytest.raises(UserError, match=r"a\.yaml: windw: unknown option"):
+        read_options([tmp_path / "a.yaml"])

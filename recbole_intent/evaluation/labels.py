@@ -1,7 +1,7 @@
 """Labels beside the points of a scatter plot, none over another."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from recbole_intent.evaluation.style import wrapped
@@ -9,7 +9,12 @@ from recbole_intent.evaluation.style import wrapped
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in pixels
 
 
-def place_labels(figure: Any, axes: Any, points: Mapping[str, tuple[float, float]]) -> None:
+def place_labels(
+    figure: Any,
+    axes: Any,
+    points: Mapping[str, tuple[float, float]],
+    avoid: Iterable[tuple[float, float]] = (),
+) -> None:
     """Write a label beside each point so that no two labels, and no label and point, overlap.
 
     Labels go where there is room, the nearest place first; a line leads to those further off.
@@ -18,11 +23,14 @@ def place_labels(figure: Any, axes: Any, points: Mapping[str, tuple[float, float
         figure: with its scales and limits set.
         axes: of the points.
         points: label -> (x, y) in data units.
+        avoid: further points, without a label, that none is to hide.
     """
     figure.draw_without_rendering()  # only now the axes have their place
     frame = axes.get_window_extent()
     spots = {label: axes.transData.transform(point) for label, point in points.items()}
     taken = [(x - 10, y - 10, x + 10, y + 10) for x, y in spots.values()]
+    others = [axes.transData.transform(point) for point in avoid]
+    taken += [(x - 5, y - 5, x + 5, y + 5) for x, y in others]
     for label, (x, y) in sorted(spots.items(), key=lambda spot: tuple(spot[1])):
         text = axes.annotate(
             wrapped(label), points[label], (0, 0), textcoords="offset pixels",

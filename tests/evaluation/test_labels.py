@@ -20,10 +20,12 @@ def test_labels_cover_neither_each_other_nor_points(long_labels, tmp_path, scale
         axes.set_xscale(scale)
         axes.plot(*zip(*points.values(), strict=True), "o")
         axes.margins(0.15)
-        place_labels(figure, axes, points)
+        others = rng.uniform((0.6, -0.9), (2.9, 0.9), (40, 2))
+        axes.plot(*others.T, "o")
+        place_labels(figure, axes, points, map(tuple, others))
         figure.draw_without_rendering()
         boxes = [text.get_window_extent().extents for text in axes.texts]
-        spots = [axes.transData.transform(point) for point in points.values()]
+        spots = [axes.transData.transform(point) for point in (*points.values(), *others)]
         frame = axes.get_window_extent().extents
     assert len(boxes) == len(points)
     for a, b in combinations(boxes, 2):

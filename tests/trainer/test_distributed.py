@@ -54,6 +54,18 @@ CASES = {
         "IGRSR",
         {**INTENTS, "intent_scope": "causal", "passes": 2, "icr_main": "separate"},
     ),
+    # Without negatives, which each process draws for itself, and with open gates: untrained
+    # probabilities are 0.5 but for rounding, which would open one gate and close another.
+    "enriched labels": (
+        "VELI4SBR",
+        {
+            **NARROW,
+            "loss_type": "CE",
+            "enrich_every": 2,
+            "intent_threshold": 0.0,
+            "weight_decay": 0.0,
+        },
+    ),
 }
 
 _WORKER = """
@@ -123,7 +135,8 @@ def test_two_processes_end_with_the_weights_of_one(trained, case):
         # A softmax does not see the bias of keys: its gradient is rounding noise, which Adam
         # makes as large as any other.
         is_noise = "key" in name and name.endswith("bias")
-        tolerance = 1e-3 if is_noise else 5e-5
+        is_half = weight.dtype == torch.float16  # labels: the next number may be the nearest one
+        tolerance = 1e-3 if is_noise or is_half else 5e-5
         torch.testing.assert_close(two[name], weight, atol=tolerance, rtol=1e-4, msg=name)
 
 

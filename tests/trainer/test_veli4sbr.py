@@ -152,7 +152,9 @@ def test_recboles_own_rows_are_refused(tiny):
 def test_without_the_file_the_command_is_named_and_nothing_is_left(config, tmp_path):
     """ml-100k of RecBole's wheel has no intents."""
     options = {"data_path": "not-there", "device": "cpu", "checkpoint_dir": str(tmp_path / "saved")}
-    with pytest.raises(UserError, match=r"ml-100k\.intent: .*`recbole_intent enrich --dataset=ml-"):
+    with pytest.raises(
+        UserError, match=r"ml-100k\.intent: .*`recbole_intent enrich --for=VELI4SBR"
+    ):
         run("VELI4SBR", "ml-100k", overrides=options)
     assert not (tmp_path / "saved").exists()
 
@@ -280,7 +282,7 @@ def test_planted_intents_help_and_blank_ones_do_not(planted, tmp_path):
 
     trainer, data = build(Config.of_run(tmp_path / "planted"))
     trainer.load_weights(tmp_path / "planted/best.pt")
-    # Words: the planted intent of a test session is the one that is told, far above chance, 1 in 12.
+    # Words: a test session's planted intent is the one told, far above chance (1 in 12).
     model, rows = trainer.model.eval(), data.test.dataset.rows(range(1000))
     told = [intents[0].text for intents in model.explain(rows, 0)]
     names = data.dataset.field2id_token["item_id"][rows["item_id_list"][:, :3]]

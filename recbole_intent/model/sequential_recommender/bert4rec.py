@@ -85,18 +85,16 @@ class BERT4Rec(RecBoleBERT4Rec):
         return self._head(x)
 
 
-class BERT4RecEncoder(RecBoleBERT4Rec):
-    """RecBole's `BERT4Rec` (Sun et al., 2019), read at a mask behind the history.
+class BERT4RecEncoder(BERT4Rec):
+    """`BERT4Rec` read at a mask behind the history, as the backbone of another model.
 
-    `--model=BERT4Rec` itself stays RecBole's, with its own masked training. Here the mask takes
-    the place of the item to predict, in training too. A history of full length loses its first
-    item to the mask; RecBole takes the first item of every history.
+    The mask takes the place of the item to predict, in training too. Only a history of full
+    length loses its first item to the mask.
     """
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         del self.output_bias  # of its own scores
-        use_fast_dropout(self)
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """State (B, d) of a mask behind each history `item_seq` (B, n) of length (B,)."""
@@ -113,6 +111,5 @@ class BERT4RecEncoder(RecBoleBERT4Rec):
         x = x.gather(1, (column + shift[:, None])[..., None].expand(-1, -1, d))  # (B, w, d)
         last = item_seq_len - shift
         x = self.dropout(self.LayerNorm(x + self.position_embedding.weight[: len(column)]))
-        hidden = (column > last[:, None])[:, None, None] * -10000.0  # (B, 1, 1, w)
-        (states,) = self.trm_encoder(x, hidden, output_all_encoded_layers=False)
-        return self.output_ln(self.output_gelu(self.output_ffn(states[row, last])))
+        is_real = column <= last[:, None]  # (B, w)
+        return self._head(encode_both_ways(self.trm_encoder, x, is_real, last))

@@ -20,8 +20,12 @@ class SASRec(NextItemMixin, RecBoleSASRec):
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors (B, d) at lengths (B,), or (B, T, d) at lengths (B, T)."""
-        position = self.position_embedding.weight[: item_seq.size(1)]
-        x = self.dropout(self.LayerNorm(self.item_embedding(item_seq) + position))
+        return self.encode(self.item_embedding(item_seq), item_seq_len)
+
+    def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
+        """As `forward`, from the vectors (B, n, d) of the items, whatever they are made of."""
+        position = self.position_embedding.weight[: x.size(1)]
+        x = self.dropout(self.LayerNorm(x + position))
         if item_seq_len.dim() == 1:
             return encode_causal(self.trm_encoder, x, item_seq_len - 1)
         return self.gather_indexes(encode_causal(self.trm_encoder, x), item_seq_len - 1)

@@ -1,0 +1,54 @@
+"""Sequence models as encoders of histories whose items are given as vectors."""
+
+from typing import Any
+
+from torch import nn
+
+from recbole_intent.errors import UserError
+from recbole_intent.model.sequential_recommender.bert4rec import BERT4RecEncoder
+from recbole_intent.model.sequential_recommender.gru4rec import GRU4Rec
+from recbole_intent.model.sequential_recommender.sasrec import SASRec
+
+# Each has an `item_embedding` and `encode(x, item_seq_len)`: (B, n, d) -> (B, d).
+BACKBONES: dict[str, type[nn.Module]] = {
+    "SASRec": SASRec,
+    "BERT4Rec": BERT4RecEncoder,
+    "GRU4Rec": GRU4Rec,
+}
+# Those whose state at a position knows no later one: one pass serves all prefixes of a history.
+CAUSAL = frozenset({"SASRec", "GRU4Rec"})
+
+# What RecBole's classes read of a configuration, by the same name here.
+_SHARED_KEYS = (
+    "USER_ID_FIELD ITEM_ID_FIELD LIST_SUFFIX ITEM_LIST_LENGTH_FIELD NEG_PREFIX "
+    "MAX_ITEM_LIST_LENGTH device n_layers n_heads inner_size hidden_dropout_prob "
+    "attn_dropout_prob hidden_act layer_norm_eps initializer_range num_layers"
+).split()
+
+
+def make_backbone(config: Any, dataset: Any, hidden_size: int) -> nn.Module:
+    """An encoder named by `backbone`.
+
+    Args:
+        config: with `backbone` and what RecBole's SASRec reads; `num_layers` of GRU4Rec.
+        dataset: RecBole's, for the number of items.
+        hidden_size: d, width of items, states and output. `n_heads` must divide it.
+
+    Raises:
+        UserError: no such backbone, or a width that the heads do not divide.
+    """
+    name = config["backbone"]
+    if name not in BACKBONES:
+        raise UserError(f"backbone: {name!r} is none of {', '.join(BACKBONES)}")
+    if name != "GRU4Rec" and hidden_size % config["n_heads"]:
+        raise UserError(f"n_heads: {config['n_heads']} is no divisor of the width {hidden_size}")
+    own = {
+        "hidden_size": hidden_size,
+        "embedding_size": hidden_size,
+        "dropout_prob": config["hidden_dropout_prob"],
+        # For the losses of the class, which are not asked for.
+        "loss_type": "CE",
+        "mask_ratio": 0.0,
+        **dict.fromkeys("MASK_ITEM_SEQ POS_ITEMS NEG_ITEMS MASK_INDEX".split()),
+    }
+    return BACKBONES[name]({key: config[key] for key in _SHARED_KEYS} | own, dataset)

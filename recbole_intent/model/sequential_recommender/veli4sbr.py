@@ -1,0 +1,232 @@
+"""VELI4SBR: intents that an LLM told of training sessions guide a session model."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_intent.data.item_vectors import read_item_vectors
+from recbole_intent.errors import UserError
+from recbole_intent.model.backbones import CAUSAL, make_backbone
+from recbole_intent.model.explain import ExplainsIntents, Intent
+from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.model.session_intents import read_labels
+from recbole_intent.nn.intent_fusion import IntentFusion, decoupling_loss, intent_loss
+
+_EXPLAINED = 5  # intents that `explain` tells of a session
+
+
+class VELI4SBR(NextItemMixin, ExplainsIntents, SequentialRecommender):
+    """Session-Based Recommendation with Validated and Enriched LLM Intents (Lee et al., 2025).
+
+    | symbol | shape | meaning | source |
+    |---|---|---|---|
+    | B, n, d, C | | sessions of a batch, items of a session, width, intents of the pool | |
+    | h | (B, d) | session vector of the backbone (`backbone`) | |
+    | ŷ | (B, C) | predicted intents (`fusion`) | (8), (9) |
+    | h̃ | (B, d) | h + guidance by the intents above τ; an item's score is h̃ · e_i | (11) |
+    | y | (B, C) | labels (`labels`): the LLM's, later enriched (`VELI4SBRTrainer`) | (13)-(16) |
+
+    Loss: next item (12) + `intent_weight` * intents (10) + `decouple_weight` * distance of
+    intents (17). A term of weight 0 is not computed. The next-item loss of a session is the
+    binary cross-entropy of the target and of two other items, one random, one predicted wrongly
+    in stage 1 (a random one where there is none; `loss_type: BCE2`), or the cross-entropy over
+    all items (`CE`). The labels of a session serve all its targets.
+
+    `llm_embedding: True` ("+LE"): an item is an id vector of d/2 beside its frozen text vector,
+    brought to d/2 by an MLP; the backbone, of width d/2, reads each half for itself.
+
+    `intents: none` is the backbone alone, trained by the same loss. Recommending needs no LLM
+    and no labels.
+
+    Raises:
+        UserError: a property outside its range, or files of intents or vectors that do not fit.
+    """
+
+    input_type = InputType.POINTWISE
+    compiled_parts = ("encode",)
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        _check(config)
+        self.loss_type = config["loss_type"]
+        self.intent_weight = float(config["intent_weight"])
+        self.decouple_weight = float(config["decouple_weight"])
+        d, use_text = config["hidden_size"], config["llm_embedding"]
+        self.backbone = make_backbone(config, dataset, d // 2 if use_text else d)
+        self.text = None
+        if use_text:
+            item_ids = dataset.field2id_token[config["ITEM_ID_FIELD"]]
+            vectors = read_item_vectors(config["item_vectors"], item_ids)
+            self.text = ItemTexts(torch.from_numpy(vectors), d // 2)
+        self.intents, self.labels, self.fusion = [], None, None
+        found = read_labels(config, dataset)
+        if found is not None:
+            self.intents, self.labels = found
+            self.fusion = IntentFusion(
+                len(self.intents),
+                d,
+                threshold=config["intent_threshold"],
+                dropout=config["hidden_dropout_prob"],
+                layer_norm_eps=config["layer_norm_eps"],
+                initializer_range=config["initializer_range"],
+            )
+        weights = {"intent": self.intent_weight, "decouple": self.decouple_weight}
+        used = [name for name, weight in weights.items() if self.fusion and weight]
+        self.loss_names = ("rec", *used)
+
+    @classmethod
+    def shares_passes(cls, config: Any) -> bool:
+        """BERT4Rec reads a history both ways: each target needs a row of its own."""
+        return config["backbone"] in CAUSAL
+
+    def item_vectors(self, items: Tensor) -> Tensor:
+        """e_i (..., d) of items (...)."""
+        vectors = self.backbone.item_embedding(items)
+        return vectors if self.text is None else torch.cat([vectors, self.text(items)], dim=-1)
+
+    def item_table(self) -> Tensor:
+        """The vectors (V, d) that score items; row 0 is padding."""
+        # BERT4Rec's table has one row more, its mask.
+        table = self.backbone.item_embedding.weight[: self.n_items]
+        if self.text is None:
+            return table
+        return torch.cat([table, self.text.mlp(self.text.vectors)], dim=1)
+
+    def encode(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """h (B, d) of histories (B, n) of length (B,), or (B, T, d) at lengths (B, T)."""
+        h = self.backbone.encode(self.backbone.item_embedding(item_seq), item_seq_len)
+        if self.text is None:
+            return h
+        return torch.cat([h, self.backbone.encode(self.text(item_seq), item_seq_len)], dim=-1)
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """h̃ of the shape of `encode`."""
+        h = self.encode(item_seq, item_seq_len)
+        return h if self.fusion is None else self.fusion(h)[0]
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """The weighted terms that `loss_names` names; each is a mean over the batch's targets."""
+        target = interaction[self.POS_ITEM_ID]
+        h = self.encode(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        if self.fusion is None:
+            return (self._next_item_loss(*self.flatten_targets(h, target), None),)
+        user = interaction[self.USER_ID]
+        if target.dim() == 2:
+            user = user[:, None].expand_as(target)[target > 0]
+        h, target = self.flatten_targets(h, target)
+        h_tilde, logits = self.fusion(h)
+        losses = [self._next_item_loss(h_tilde, target, user)]
+        if self.intent_weight:
+            losses.append(self.intent_weight * intent_loss(logits, *self.labels.of(user)))
+        if self.decouple_weight:
+            losses.append(self.decouple_weight * decoupling_loss(self.fusion.intents))
+        return tuple(losses)
+
+    def _next_item_loss(self, h: Tensor, target: Tensor, user: Tensor | None) -> Tensor:
+        if self.loss_type == "CE":
+            return self.cross_entropy(h, target)
+        items = torch.cat([target[:, None], self.negatives(target, user)], dim=1)  # (N, 3)
+        score = (self.item_vectors(items) @ h.unsqueeze(-1)).squeeze(-1)
+        # -log σ(s) = softplus(-s), -log(1 - σ(s)) = softplus(s)
+        loss = F.softplus(-score[:, 0]) + F.softplus(score[:, 1:]).sum(dim=1)  # (12)
+        return loss.mean()
+
+    def negatives(self, target: Tensor, user: Tensor | None) -> Tensor:
+        """Two items (N, 2) that are not `target` (N,): one by chance, one hard where there is.
+
+        Args:
+            target: (N,) items.
+            user: (N,) their sessions; None: both by chance.
+        """
+        chance = torch.randint(1, self.n_items - 1, (len(target), 2), device=target.device)
+        items = chance + (chance >= target[:, None])  # over all items but padding and target
+        if user is not None:
+            hard = self.labels.hard_negative(user)
+            items[:, 1] = hard.where((hard > 0) & (hard != target), items[:, 1])
+        return items
+
+    @torch.no_grad()
+    def explain(self, interaction: Any, n_items: int) -> list[list[Intent]]:
+        """The most probable intents of each session in words, with their probabilities ŷ.
+
+        Items are not named: nothing in training relates an item's vector to an intent alone.
+
+        Raises:
+            UserError: `intents: none`.
+        """
+        self._check_has_intents()
+        h = self.encode(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        y_hat, best = self.fusion.relevance(h).sigmoid().topk(min(_EXPLAINED, len(self.intents)))
+        return [
+            [Intent(y, self.intents[c]) for y, c in zip(*row, strict=True)]
+            for row in zip(y_hat.tolist(), best.tolist(), strict=True)
+        ]
+
+    @torch.no_grad()
+    def intent_space(self, item_seq: Tensor, item_seq_len: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where sessions (B, n) lie among intents: k (C, d), q (B, d) and ŷ (B, C) = σ(q kᵀ).
+
+        Raises:
+            UserError: `intents: none`.
+        """
+        self._check_has_intents()
+        h = self.encode(item_seq, item_seq_len)
+        keys, queries = self.fusion.key(self.fusion.intents), self.fusion.query(h)
+        return keys, queries, (queries @ keys.T).sigmoid()
+
+    def _check_has_intents(self) -> None:
+        if self.fusion is None:
+            raise UserError("--explain: this VELI4SBR has no intents (intents: none)")
+
+
+class ItemTexts(nn.Module):
+    """Frozen vectors of items' texts, brought to another width by a 2-layer MLP.
+
+    Args:
+        vectors: (V, D).
+        width: of the output.
+
+    Shapes: items (...) -> (..., width).
+
+    Source: VELI4SBR, appendix B.1 ("+LE").
+    """
+
+    def __init__(self, vectors: Tensor, width: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", vectors, persistent=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(vectors.size(1), width), nn.GELU(), nn.Linear(width, width)
+        )
+
+    def forward(self, items: Tensor) -> Tensor:
+        return self.mlp(self.vectors[items])
+
+
+def _check(config: Any) -> None:
+    """Raise UserError at the first property of VELI4SBR that is out of its range."""
+    whole = all(isinstance(config[key], int) for key in ("enrich_every", "n_neighbors"))
+    for key, is_good, wanted in (
+        ("loss_type", config["loss_type"] in ("BCE2", "CE"), "BCE2 or CE"),
+        ("enrich_scope", config["enrich_scope"] in ("all", "failed"), "all or failed"),
+        ("intent_threshold", 0 <= config["intent_threshold"] <= 1, "in [0, 1]"),
+        ("intent_weight", config["intent_weight"] >= 0, "at least 0"),
+        ("decouple_weight", config["decouple_weight"] >= 0, "at least 0"),
+        ("n_neighbors", whole and config["n_neighbors"] >= 0, "a whole number from 0"),
+        ("enrich_every", whole and config["enrich_every"] >= 1, "a whole number from 1"),
+        (
+            "hidden_size",
+            not config["llm_embedding"] or config["hidden_size"] % 2 == 0,
+            "even with llm_embedding: True",
+        ),
+        (
+            "item_vectors",
+            not config["llm_embedding"] or isinstance(config["item_vectors"], str),
+            "the PATH of a file of vectors with llm_embedding: True",
+        ),
+    ):
+        if not is_good:
+            raise UserError(f"{key}: {config[key]!r} must be {wanted}")

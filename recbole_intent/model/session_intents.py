@@ -1,0 +1,97 @@
+"""From the files that `enrich` wrote to the labels of a dataset's training sessions."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_intent.enrich.intent_files import INTENT, POOL, intent_path, read_intents, read_pool
+from recbole_intent.errors import UserError
+from recbole_intent.nn.session_labels import SessionLabels
+
+_LOGGER = logging.getLogger("recbole_intent")
+
+
+def intent_files(config: Any) -> tuple[Path, Path] | None:
+    """The .intent file of a configuration and its pool; None with `intents: none`.
+
+    Raises:
+        UserError: one of them is not there.
+    """
+    if config["intents"] == "none":
+        return None
+    path = Path(config["intents"])
+    if config["intents"] == "auto":
+        path = intent_path(config["data_path"], config["dataset"], INTENT)
+    files = path, path.with_suffix(POOL)
+    for file in files:
+        if not file.is_file():
+            raise UserError(
+                f"{file}: no such file, but intents: {config['intents']} wants it; "
+                f"`recbole_intent enrich --for=VELI4SBR --dataset={config['dataset']}` makes it, "
+                "--intents=none trains the backbone alone"
+            )
+    return files
+
+
+def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | None:
+    """The pool in words, and labels and hard negatives of the sessions of a training split.
+
+    Sessions that the file does not name have none; lines of other sessions are passed over.
+
+    Args:
+        config: with `intents` and `hard_negatives`.
+        dataset: the training split, with user and item ids.
+
+    Returns:
+        None with `intents: none`.
+
+    Raises:
+        UserError: a file is absent, broken, of other sessions, or names an intent that is not in
+            the pool or an item that the dataset does not have.
+    """
+    files = intent_files(config)
+    if files is None:
+        return None
+    path, pool_path = files
+    pool = [entry.intent for entry in read_pool(pool_path)]
+    if not pool:
+        raise UserError(f"{pool_path}: has no intents; run `enrich` again")
+    number = {intent: c for c, intent in enumerate(pool)}
+    uid, iid = config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
+    user = torch.from_numpy(np.unique(dataset.inter_feat[uid].numpy()))
+    names = dataset.field2id_token[uid]
+    row_of = {names[u]: row for row, u in enumerate(user.tolist())}
+    item_of = {name: i for i, name in enumerate(dataset.field2id_token[iid])}
+    intents: list[tuple[int, ...]] = [()] * len(user)
+    hard: list[tuple[int, ...]] = [()] * len(user)
+    n_found = 0
+    for line, entry in enumerate(read_intents(path), start=1):
+        row = row_of.get(entry.session)
+        if row is None:
+            continue
+        n_found += 1
+        try:
+            intents[row] = tuple(number[intent] for intent in entry.intents)
+            if config["hard_negatives"]:
+                hard[row] = tuple(item_of[item] for item in entry.hard_negatives)
+        except KeyError as error:
+            raise UserError(
+                f"{path}:{line}: {error.args[0]!r} is neither in {pool_path.name} nor an item of "
+                f"{config['dataset']}; run `enrich` again"
+            ) from error
+    if not n_found:
+        raise UserError(
+            f"{path}: names no training session of {config['dataset']}; run `enrich` again"
+        )
+    _LOGGER.info(
+        "intents: %d in the pool; %d of %d training sessions have some, %d have hard negatives",
+        len(pool),
+        sum(map(bool, intents)),
+        len(user),
+        sum(map(bool, hard)),
+    )
+    n_users = len(names)
+    return pool, SessionLabels(user, n_users, intents, len(pool), hard)

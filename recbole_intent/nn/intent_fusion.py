@@ -1,0 +1,97 @@
+"""VELI4SBR: which intents a session has, and what they add to its vector."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_intent.nn.dropout import FastDropout
+
+
+class IntentFusion(nn.Module):
+    """Multi-intent prediction and fusion: h̃ = h + g.
+
+    q = W_q h, k_c = W_k e_c, v_c = W_v e_c (8); ŷ_c = σ(q · k_c), without 1/√d (9);
+    g = Dropout(LayerNorm(h + Σ_c φ(ŷ_c) v_c)), φ(x) = x where x > τ, else 0 (11).
+
+    Args:
+        n_intents: C, size of the pool, >= 1.
+        hidden_size: d, width of session vectors and of intents.
+        threshold: τ in [0, 1]; the paper takes 0.5. An intent at or below it adds nothing.
+        dropout: of g, in [0, 1].
+        layer_norm_eps: epsilon of the LayerNorm.
+        initializer_range: standard deviation of initial weights and intent vectors.
+
+    Shapes: h (..., d) -> h̃ (..., d) and logits (..., C); e (C, d).
+
+    Source: VELI4SBR, section 4.2.1.
+    """
+
+    def __init__(
+        self,
+        n_intents: int,
+        hidden_size: int,
+        *,
+        threshold: float = 0.5,
+        dropout: float = 0.1,
+        layer_norm_eps: float = 1e-12,
+        initializer_range: float = 0.02,
+    ) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.intents = nn.Parameter(torch.empty(n_intents, hidden_size))  # e
+        self.query, self.key, self.value = (
+            nn.Linear(hidden_size, hidden_size, bias=False) for _ in range(3)
+        )
+        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.dropout = FastDropout(dropout)
+        for weight in (self.intents, self.query.weight, self.key.weight, self.value.weight):
+            nn.init.normal_(weight, std=initializer_range)
+
+    def relevance(self, h: Tensor) -> Tensor:
+        """Logits q · k_c (..., C) of the probabilities ŷ = σ(logits), for h (..., d)."""
+        return self.query(h) @ self.key(self.intents).T
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """h (..., d) -> h̃ (..., d) and the logits (..., C)."""
+        logits = self.relevance(h)
+        y_hat = logits.sigmoid()
+        gated = y_hat.where(y_hat > self.threshold, 0)  # φ
+        guidance = gated @ self.value(self.intents)  # (..., d)
+        return h + self.dropout(self.LayerNorm(h + guidance)), logits
+
+
+def intent_loss(logits: Tensor, labels: Tensor, has_labels: Tensor) -> Tensor:
+    """Binary cross-entropy of the pool, for the rows that have labels.
+
+    A row without labels adds nothing, and the mean is over all rows: as in the paper's sums over
+    sessions, such a row has its next-item loss and no intent loss.
+
+    Args:
+        logits: (N, C) as of `IntentFusion`, N >= 1.
+        labels: (N, C) in [0, 1].
+        has_labels: (N,) bool.
+
+    Returns:
+        Scalar: Σ over labelled rows of the mean over the pool, divided by N.
+
+    Source: VELI4SBR, equation (10).
+    """
+    of_pair = F.binary_cross_entropy_with_logits(
+        logits[has_labels], labels[has_labels], reduction="sum"
+    )
+    return of_pair / logits.numel()
+
+
+def decoupling_loss(intents: Tensor) -> Tensor:
+    """How little the directions of intents (C, d) differ: minus their mean squared distance.
+
+    Over all ordered pairs of different intents, after L2 normalisation; in [-2 C / (C - 1), 0],
+    and 0 for a single intent. With ‖ê_i - ê_j‖² = 2 - 2 ê_i·ê_j no pair is ever formed.
+
+    Source: VELI4SBR, below equation (17).
+    """
+    C = len(intents)
+    if C == 1:
+        return intents.sum() * 0
+    total = F.normalize(intents, dim=1).sum(0)
+    return 2 * (total.square().sum() - C) / (C * (C - 1)) - 2

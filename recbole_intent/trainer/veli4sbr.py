@@ -1,0 +1,105 @@
+"""VELI4SBR's loop: every few epochs the labels of sessions are enriched by their neighbours'."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_intent.config import Config
+from recbole_intent.data.sequences import TARGET_FIELD
+from recbole_intent.errors import UserError
+from recbole_intent.model.session_intents import intent_files
+from recbole_intent.nn.label_refresh import refreshed_labels
+from recbole_intent.nn.session_labels import LLM, NONE
+from recbole_intent.trainer import distributed
+from recbole_intent.trainer.base import Trainer
+
+_SESSIONS = 2048  # of a pass that only looks
+
+
+class VELI4SBRTrainer(Trainer):
+    """Enriches VELI4SBR's labels before every epoch whose number, from 1, `enrich_every` divides.
+
+    y = ½ (ŷ_S + mean of ŷ over the `n_neighbors` training sessions nearest to S), (14)-(16), of
+    all training sessions (`enrich_scope: all`) or of those that the LLM gave no intents
+    (`failed`). A session is represented by the history before its last training target. With
+    `n_neighbors: 0` a session that has labels gets its own ŷ, and no other session gets any.
+
+    The labels are part of the model's state, and so of every checkpoint.
+    """
+
+    def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
+        super().__init__(config, model, folder, title)
+        if model.labels is not None and not config["fast_sequences"]:
+            raise UserError("fast_sequences: must be True for the intents of VELI4SBR")
+
+    @classmethod
+    def input_files(cls, config: Config) -> list[Path]:
+        """Intents and their pool, and the vectors of items, where the run reads them."""
+        files = list(intent_files(config) or ())
+        path = config["item_vectors"]
+        if config["llm_embedding"] and path and Path(path).is_file():
+            files.append(Path(path))
+        return files
+
+    def before_epoch(self, epoch: int, train_data) -> None:
+        """Enrich where it is time to."""
+        is_time = (epoch + 1) % self.config["enrich_every"] == 0
+        if self.model.labels is not None and self.config["enrich"] and is_time:
+            self.enrich(train_data)
+
+    def enrich(self, train_data) -> None:
+        """Give sessions new labels by the present weights."""
+        started = time.perf_counter()
+        labels = self.model.labels
+        rows = self._rows_to_enrich()
+        if distributed.is_main() and len(rows):
+            h, y_hat = self._look_at_sessions(train_data._dataset)
+            values = refreshed_labels(h, y_hat, self.config["n_neighbors"], rows)
+            labels.put(rows, values)
+        distributed.copy_from_main(labels)
+        self.logger.info(
+            "labels of %d of %d sessions enriched, %.1f s",
+            len(rows),
+            len(labels.origin),
+            time.perf_counter() - started,
+        )
+
+    def _rows_to_enrich(self) -> Tensor:
+        origin = self.model.labels.origin
+        is_all = self.config["enrich_scope"] == "all"
+        wanted = torch.ones_like(origin, dtype=torch.bool) if is_all else origin != LLM
+        if self.config["n_neighbors"] == 0:
+            wanted = wanted & (origin != NONE)
+        return wanted.nonzero().flatten()
+
+    @torch.no_grad()
+    def _look_at_sessions(self, dataset) -> tuple[Tensor, Tensor]:
+        """h (S, d) and ŷ (S, C), in half precision, of all training sessions."""
+        model = self.model.eval()
+        samples = last_samples(dataset)
+        h: list[Tensor] = []
+        y_hat: list[Tensor] = []
+        # Those of like length side by side: little of a batch is padding.
+        order = dataset.inter_feat[dataset.item_list_length_field][samples].argsort(stable=True)
+        width = None if self.config.spec.trim else dataset.max_item_list_len
+        for part in order.split(_SESSIONS):
+            rows = dataset.rows(samples[part], width).to(self.device)
+            with self.autocast():
+                found = model.encode(rows[model.ITEM_SEQ], rows[model.ITEM_SEQ_LEN])
+                logits = model.fusion.relevance(found)
+            h.append(found.float())
+            y_hat.append(logits.float().sigmoid().half())
+        place = order.argsort().to(self.device)
+        return torch.cat(h)[place], torch.cat(y_hat)[place]
+
+
+def last_samples(dataset) -> Tensor:
+    """The sample of each session's last target, by rising number of the session."""
+    samples = dataset.inter_feat
+    user, target = samples[dataset.uid_field].numpy(), samples[TARGET_FIELD].numpy()
+    order = np.lexsort((target, user))
+    is_last = np.r_[user[order][1:] != user[order][:-1], True]
+    return torch.from_numpy(order[is_last])

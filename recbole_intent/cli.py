@@ -250,7 +250,7 @@ def _evaluate(argv: list[str]) -> int:
 
 
 def _compare(argv: list[str]) -> int:
-    from recbole_intent.compare_command import USAGE, run_command
+    from recbole_intent.comparing.command import USAGE, run_command
 
     if not argv or not {"-h", "--help"}.isdisjoint(argv):
         print(USAGE, end="")
@@ -261,7 +261,7 @@ def _compare(argv: list[str]) -> int:
 
 
 def _enrich(argv: list[str]) -> int:
-    from recbole_intent.enrich_command import USAGE, run_command
+    from recbole_intent.enrich.command import USAGE, run_command
 
     if not argv or not {"-h", "--help"}.isdisjoint(argv):
         print(USAGE, end="")

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from recbole.utils import ModelType
 
+from recbole_intent.comparing.entries import Entry, check_protocol
+from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.config import Config
 from recbole_intent.data.split import data_fingerprint, load_data
-from recbole_intent.entries import Entry, check_protocol
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import MACHINE, find_evaluation, find_inference
 from recbole_intent.evaluation import comparison_tables
@@ -24,7 +25,6 @@ from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.experiment import Run, run, run_folder
 from recbole_intent.files import fingerprint, folder_lock, write_text
-from recbole_intent.jobs import Job, run_jobs
 
 _LOGGER = logging.getLogger("recbole_intent")
 

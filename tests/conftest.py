@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest
+
+# A shell's background job ignores Ctrl-C, and its children inherit that: some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +88,7 @@ def recbole_ml100k(config) -> "list[SequentialDataset]":  # noqa: F821
 
 @pytest.fixture(scope="session")
 def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`data_path` of the dataset `tiny`: 60 users, 40 items with a class, 4 to 15 items a user, intents.
+    """`data_path` of the dataset `tiny`: 60 users, 4 to 15 of 40 items each, classes, intents.
 
     Users walk along a ring of items with small steps, so there is something to learn.
     """

@@ -15,8 +15,8 @@ from recbole_intent.compare import (
     compare,
     user_values,
 )
+from recbole_intent.comparing.entries import Entry
 from recbole_intent.data.split import load_data
-from recbole_intent.entries import Entry
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
 from recbole_intent.evaluation.ranks import Ranks

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.cli import parse_arguments
+from recbole_intent.comparing.entries import read_entries
+from recbole_intent.comparing.reproduce import read_paper_table
 from recbole_intent.config import Config, parse_value
-from recbole_intent.entries import read_entries
 from recbole_intent.registry import get_spec
-from recbole_intent.reproduce import read_paper_table
 from recbole_intent.search.space import read_space
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def run_in(folder: Path, *arguments: str) -> str:
 
 def test_readme_has_snippets_and_commands() -> None:
     assert len(SNIPPETS) == 3
-    assert len(COMMANDS) == 9
+    assert len(COMMANDS) == 12
 
 
 def test_python_api_snippets_train_print_the_metric_and_recommend(tmp_path: Path) -> None:
@@ -103,8 +103,19 @@ def test_small_run_then_evaluate_under_noise_and_recommend(tmp_path: Path) -> No
     assert len(to_screen.splitlines()) == 1 + 5
 
 
+def test_sessions_get_intents_and_train(tmp_path: Path) -> None:
+    """The three commands in their order; the training made short."""
+    script = str(ROOT / "run_recbole_intent.py")
+    prepare, enrich, train = (c for c in COMMANDS if "--dataset=ml-100k-sessions" in c)
+    assert "5,318" in run_in(tmp_path, script, *prepare)
+    assert "metadata" in run_in(tmp_path, script, *enrich)
+    short = ["--epochs=1", "--passes=4", "--hidden_size=16", "--inner_size=16", "--n_layers=1"]
+    out = run_in(tmp_path, script, *train, *short, "--show_progress=False")
+    assert "VELI4SBR valid" in out
+
+
 def test_prepare_command_on_the_real_files(tmp_path: Path, shared_datasets: Path) -> None:
-    (words,) = (c for c in COMMANDS if c[0] == "prepare")
+    (words,) = (c for c in COMMANDS if c[0] == "prepare" and "--source=PATH" in c)
     words = [word.replace("PATH", str(shared_datasets / "amazon-toys")) for word in words]
     out = run_in(tmp_path, str(ROOT / "run_recbole_intent.py"), *words)
     assert "19,412" in out

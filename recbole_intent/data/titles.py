@@ -40,6 +40,7 @@ def item_titles(config: Config, item_ids: np.ndarray) -> np.ndarray | None:
 
 
 def title_like(names: list[str]) -> str | None:
+    """The column among these that holds titles; None where there is none."""
     for name in ("title", "name"):
         if name in names:
             return name

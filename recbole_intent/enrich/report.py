@@ -146,7 +146,7 @@ class Coverage:
         )
         return (
             f"NOT clearly above chance: {rate}. These intents are not shown to tell anything of "
-            f"the next item; take a better model or validate: likelihood.{hint}"
+            f"the next item; take a better model.{hint}"
         )
 
     def as_dict(self) -> dict[str, Any]:

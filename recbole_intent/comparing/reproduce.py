@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.compare import Outcome, Request, compare
+from recbole_intent.comparing.entries import Entry, refuse_protocol
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.download import unprepared_message
-from recbole_intent.entries import Entry, refuse_protocol
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.comparison_tables import failure_notes, mean_sd
 from recbole_intent.evaluation.tables import NOTHING, Cell, Table, marked_best, signed_percent

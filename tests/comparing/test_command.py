@@ -2,9 +2,9 @@
 
 import pytest
 
-from recbole_intent import compare_command
 from recbole_intent.cli import main
-from recbole_intent.entries import Entry
+from recbole_intent.comparing import command
+from recbole_intent.comparing.entries import Entry
 
 WORDS = ["--models=SASRec,BPR", "--dataset=tiny"]
 
@@ -20,7 +20,7 @@ def asked(monkeypatch, capsys):
         raise Reached(request)
 
     def run(*words: str):
-        monkeypatch.setattr(compare_command, "compare", reach)
+        monkeypatch.setattr(command, "compare", reach)
         with pytest.raises(Reached) as found:
             main(["compare", *words])
         return found.value.args[0]

@@ -133,7 +133,7 @@ def _start(errors) -> subprocess.Popen:
     # The child finds the same packages, a class of the user's own beside them too.
     path = os.pathsep.join(str(Path(folder or ".").resolve()) for folder in sys.path)
     return subprocess.Popen(
-        [sys.executable, "-m", "recbole_intent.worker"],
+        [sys.executable, "-m", "recbole_intent.comparing.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

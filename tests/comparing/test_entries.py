@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_intent.entries import PROTOCOL, Entry, check_protocol, read_entries
+from recbole_intent.comparing.entries import PROTOCOL, Entry, check_protocol, read_entries
 from recbole_intent.errors import UserError
 
 

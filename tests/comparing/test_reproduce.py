@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_intent import reproduce as reproduce_module
+from recbole_intent.comparing import reproduce as reproduce_module
+from recbole_intent.comparing.reproduce import paper_table, read_paper_table, reproduce, table_names
 from recbole_intent.config import Config
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
 from recbole_intent.experiment import run
 from recbole_intent.registry import model_names
-from recbole_intent.reproduce import paper_table, read_paper_table, reproduce, table_names
 
 MINI = {
     "paper": "A paper",

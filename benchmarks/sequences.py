@@ -21,6 +21,8 @@ CASES = {
     "SASRec, rows": {"model": "SASRec", "passes": "all"},
     "SASRec, passes: 4": {"model": "SASRec", "passes": 4},
     "SASRec, shared (passes: 1)": {"model": "SASRec", "passes": 1},
+    "RecBole's BERT4Rec": {"model": "BERT4Rec", "reference": True},
+    "BERT4Rec": {"model": "BERT4Rec"},
     "IGRSR, scope prefix": {"model": "IGRSR", "intent_scope": "prefix"},
     "IGRSR, scope causal": {"model": "IGRSR", "intent_scope": "causal", "passes": 1},
 }

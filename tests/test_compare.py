@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_intent.compare import (
-    Outcome,
-    Request,
-    _check_aligned,
-    _training_counts,
-    compare,
-    user_values,
-)
+from recbole_intent.compare import Outcome, compare
 from recbole_intent.comparing.entries import Entry
+from recbole_intent.comparing.gather import check_aligned, training_counts
+from recbole_intent.comparing.request import Request
 from recbole_intent.data.split import load_data
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
+from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import run
 
@@ -133,7 +129,7 @@ def test_the_length_of_a_tested_session_is_its_own(walks):
     test = load_data(made).test.dataset.inter_feat
     users, targets, lengths = (test[name].numpy() for name in ("user_id", "item_id", "item_length"))
     ranks = Ranks(users, targets, np.ones(len(users)))
-    of_session, of_item = _training_counts(made, ranks)
+    of_session, of_item = training_counts(made, ranks)
     np.testing.assert_array_equal(of_session, lengths[np.argsort(users)])
     assert of_item.min() > 0  # training has every item
 
@@ -226,17 +222,17 @@ def test_mistakes_are_named_before_anything_is_trained(
 def test_runs_on_other_targets_are_not_compared(tiny):
     configs = {("A", 1): tiny(), ("B", 1): tiny(), ("C", 1): tiny("BPR")}
     ranks = Ranks([1, 2], [3, 4], [1, 1])
-    _check_aligned({("A", 1): ranks, ("B", 1): Ranks([1, 2], [3, 4], [9, 8])}, configs)
+    check_aligned({("A", 1): ranks, ("B", 1): Ranks([1, 2], [3, 4], [9, 8])}, configs)
     for other, what in (
         (Ranks([1, 3], [3, 4], [1, 1]), "users"),
         (Ranks([1, 2], [3, 5], [1, 1]), "targets"),
     ):
         with pytest.raises(UserError, match=f"A and B were not tested on the same {what}"):
-            _check_aligned({("A", 1): ranks, ("B", 1): other}, configs)
+            check_aligned({("A", 1): ranks, ("B", 1): other}, configs)
     several = Ranks([1, 1], [3, 4], [1, 1])
-    _check_aligned({("A", 1): several, ("B", 1): several}, configs)
+    check_aligned({("A", 1): several, ("B", 1): several}, configs)
     with pytest.raises(UserError, match="several test targets"):
-        _check_aligned({("A", 1): several, ("C", 1): several}, configs)
+        check_aligned({("A", 1): several, ("C", 1): several}, configs)
 
 
 def test_values_of_users_with_several_targets():

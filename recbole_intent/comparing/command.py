@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from recbole_intent.compare import Request, compare
+from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import read_entries
 from recbole_intent.comparing.reproduce import reproduce
+from recbole_intent.comparing.request import Request
 from recbole_intent.config import parse_value
 from recbole_intent.data.noise import KINDS
 from recbole_intent.errors import UserError

@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.compare import Outcome, Request, compare
+from recbole_intent.compare import Outcome, compare
 from recbole_intent.comparing.entries import Entry, refuse_protocol
+from recbole_intent.comparing.request import Request
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.errors import UserError

@@ -128,3 +128,28 @@ def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[
         for metric in metrics
         for k in topk
     }
+
+
+def user_values(ranks: Ranks, metrics: Sequence[str], by_target: bool) -> np.ndarray:
+    """The metrics of each user.
+
+    Args:
+        ranks: of the test targets.
+        metrics: such as `recall@10`.
+        by_target: each target is a list of its own, whose values are averaged by user (how
+            sequential models are evaluated); else a user's targets are one list.
+
+    Returns:
+        (U, M) float64, users in ascending order.
+    """
+    columns = []
+    for metric in metrics:
+        name, _, k = metric.partition("@")
+        if not by_target:
+            columns.append(per_user(ranks, name, int(k))[1])
+            continue
+        rows = Ranks(np.arange(len(ranks)), ranks.target, ranks.rank)
+        values = per_user(rows, name, int(k))[1]  # (N,), in the order of `ranks`
+        _, first, count = np.unique(ranks.user, return_index=True, return_counts=True)
+        columns.append(np.add.reduceat(values, first) / count)
+    return np.stack(columns, axis=1)

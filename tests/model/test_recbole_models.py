@@ -110,6 +110,22 @@ def test_losses_that_may_be_split_are_means_over_rows(tiny, monkeypatch, name):
     assert (summed[1] - whole[1]).abs().max() < 1e-5 * whole[1].abs().max()
 
 
+def _assert_same(ours: torch.nn.Module, theirs: torch.nn.Module, batch: Interaction) -> None:
+    """Equal losses, gradients and scores of two models with the same weights."""
+    losses = [model.train().calculate_loss(batch) for model in (ours, theirs)]
+    assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-5)
+    for loss in losses:
+        loss.backward()
+    gradients = {key: p.grad for key, p in theirs.named_parameters()}
+    for key, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[key], atol=1e-5, rtol=1e-4)
+
+    with torch.no_grad():
+        for score in ("full_sort_predict", "predict"):
+            mine, other = (getattr(m.eval(), score)(batch).flatten() for m in (ours, theirs))
+            torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+
+
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
 
 
@@ -129,18 +145,7 @@ def test_ours_is_recboles_weight_for_weight(config, ml100k, name, reference, dro
 
     batch = train.rows(torch.arange(0, 2000, 10), 20)
     batch.update(Interaction({"neg_item_id": batch["item_id"] % 1000 + 1}))
-    losses = [model.train().calculate_loss(batch) for model in (ours, theirs)]
-    assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-5)
-    for loss in losses:
-        loss.backward()
-    gradients = {key: p.grad for key, p in theirs.named_parameters()}
-    for key, parameter in ours.named_parameters():
-        torch.testing.assert_close(parameter.grad, gradients[key], atol=1e-5, rtol=1e-4)
-
-    with torch.no_grad():
-        for score in ("full_sort_predict", "predict"):
-            mine, other = (getattr(m.eval(), score)(batch).flatten() for m in (ours, theirs))
-            torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+    _assert_same(ours, theirs, batch)
 
 
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
@@ -157,18 +162,7 @@ def test_our_bert4rec_is_recboles_weight_for_weight(config, ml100k, loss_type):
     # Histories of all lengths, some of one item.
     rows = train.rows(torch.cat([torch.arange(40), torch.arange(0, 20000, 50)]))
     batch = data.train.transform(train, train.join(rows))
-    losses = [model.train().calculate_loss(batch) for model in (ours, theirs)]
-    assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-5)
-    for loss in losses:
-        loss.backward()
-    gradients = {key: p.grad for key, p in theirs.named_parameters()}
-    for key, parameter in ours.named_parameters():
-        torch.testing.assert_close(parameter.grad, gradients[key], atol=1e-5, rtol=1e-4)
-
-    with torch.no_grad():
-        for score in ("full_sort_predict", "predict"):
-            mine, other = (getattr(m.eval(), score)(batch).flatten() for m in (ours, theirs))
-            torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+    _assert_same(ours, theirs, batch)
 
 
 def test_our_bert4rec_learns_nothing_from_a_batch_without_masks(tiny):

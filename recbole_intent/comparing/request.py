@@ -1,0 +1,58 @@
+"""What is to be compared, and how."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recbole_intent.comparing.entries import Entry
+from recbole_intent.errors import UserError
+
+Key = tuple[str, int]  # label, seed
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be compared, and how.
+
+    Attributes:
+        dataset: a prepared dataset.
+        entries: the models, each with keys of its own.
+        seeds: every model is trained with each.
+        reference: label that the others are tested against, and that is no baseline; the first
+            entry when None.
+        config_files: YAML files for all models.
+        overrides: typed values for all models; an entry's own keys win over them.
+        noise: (kind, ratio) of noise in the test histories to evaluate all runs under.
+        workers: trainings side by side.
+        output: folder of tables and pictures; `<checkpoint_dir>/compare-<dataset>-<digest>` when
+            None.
+        fresh: train anew what was trained before.
+        allow_unknown: accept keys that no default file knows.
+        command: words of the command that asks for this, to stand in the report.
+    """
+
+    dataset: str
+    entries: Sequence[Entry]
+    seeds: Sequence[int]
+    reference: str | None = None
+    config_files: Sequence[str] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    noise: Sequence[tuple[str, float]] = ()
+    workers: int = 1
+    output: str | None = None
+    fresh: bool = False
+    allow_unknown: bool = False
+    command: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        labels = [entry.label for entry in self.entries]
+        if self.reference is not None and self.reference not in labels:
+            raise UserError(f"--reference={self.reference}: not among {', '.join(labels)}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UserError("--seeds: give each seed once, such as --seeds=2020,2021,2022")
+        if self.workers < 1:
+            raise UserError(f"--workers={self.workers}: must be at least 1")
+
+    def overrides_of(self, entry: Entry, seed: int) -> dict[str, Any]:
+        """The values that a run of one entry is started with."""
+        return {**self.overrides, **entry.values, "seed": seed, "show_progress": False}

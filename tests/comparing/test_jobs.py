@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from recbole_intent.comparing.jobs import Job, run_jobs
@@ -54,10 +55,9 @@ def job(tiny_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def _is_running(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return state != "Z"
 
 
 def _wait(condition) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -200,12 +201,6 @@ def test_a_mistake_is_told_once(tiny_path, tmp_path, options, message):
     assert 'run_recbole_intent.py", line' not in done.stderr  # no traceback of ours
 
 
-def _children(process: subprocess.Popen) -> list[int]:
-    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [int(pid) for pid in path.read_text().split()]
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in /proc")
 def test_a_killed_process_ends_all_and_the_same_command_goes_on(tiny_path, tmp_path):
     options = {**NARROW, "epochs": 12, "stopping_step": 12, "learner": "sgd", "learning_rate": 0.1}
     command = _command(tiny_path, tmp_path / "run", **options)
@@ -218,13 +213,13 @@ def test_a_killed_process_ends_all_and_the_same_command_goes_on(tiny_path, tmp_p
             break
         time.sleep(0.01)
     assert process.poll() is None, process.communicate()[1].decode()
-    workers = _children(process)
+    workers = [child.pid for child in psutil.Process(process.pid).children()]
     assert len(workers) == 2
     os.kill(workers[1], signal.SIGKILL)
     process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert not (tmp_path / "run/result.json").exists()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert not any(psutil.pid_exists(pid) for pid in workers)
 
     done = _finish(command, tmp_path)
     assert done.returncode == 0, done.stderr

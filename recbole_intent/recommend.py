@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from recbole_intent.asked_histories import Chunk
 from recbole_intent.data.histories import read_histories, read_users
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
 from recbole_intent.recommendations import check_output, write_json_line, write_recommendations
-from recbole_intent.recommender import Chunk, Recommender
+from recbole_intent.recommender import Recommender
 
 # Without a file, so many histories are shown.
 SHOWN = 5

@@ -1,9 +1,7 @@
 """The k best items for users of a dataset or for new histories, with the weights of a run."""
 
-import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor
 
+from recbole_intent.asked_histories import AskedHistories, Chunk
 from recbole_intent.config import Config
 from recbole_intent.data.histories import History
 from recbole_intent.data.known_histories import PARTS, KnownHistories
@@ -30,35 +29,8 @@ from recbole_intent.trainer.base import BEST, Trainer
 
 _LOGGER = logging.getLogger("recbole_intent")
 
-# Histories that are in memory at a time. Within them, those of like length go to the model
-# together, so that little of a batch is padding.
-CHUNK = 8192
 # Histories on which an index is compared with the exact search.
 _SAMPLE = 256
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some histories, side by side in memory.
-
-    Attributes:
-        known: where the histories are.
-        rows: (C,) which of them.
-        users: (C,) ids of the dataset's users; None for new histories.
-        names: (C,) what the user is called outside, or None.
-        first: how many histories came before this chunk.
-    """
-
-    known: KnownHistories
-    rows: Tensor
-    users: Tensor | None
-    names: list[str | None]
-    first: int
-
-    @property
-    def length(self) -> Tensor:
-        """(C,) number of known items."""
-        return self.known.end[self.rows] - self.known.start[self.rows]
 
 
 class Recommender:
@@ -93,8 +65,7 @@ class Recommender:
         item, user = config["ITEM_ID_FIELD"], config["USER_ID_FIELD"]
         self.item_ids = np.asarray(data.dataset.field2id_token[item], dtype=object)
         self.user_ids = np.asarray(data.dataset.field2id_token[user], dtype=object)
-        self._item_number = {name: n for n, name in enumerate(self.item_ids) if n}
-        self._user_number = {name: n for n, name in enumerate(self.user_ids) if n}
+        self._asked = AskedHistories(config["dataset"], self.item_ids, self.user_ids)
         self.titles = item_titles(config, self.item_ids)
 
     @classmethod
@@ -180,7 +151,7 @@ class Recommender:
     # --- pieces of bounded size ---------------------------------------------------------------
 
     def chunks(self, histories: Iterable[History]) -> Iterator[Chunk]:
-        """New histories, `CHUNK` at a time.
+        """New histories, some at a time; see `AskedHistories.new`.
 
         Raises:
             UserError: the model recommends to users of the dataset alone.
@@ -190,42 +161,13 @@ class Recommender:
                 f"{self.config['model']} scores users, not histories; use --users=FILE or "
                 "--users=all, or train a sequential model"
             )
-        unknown, n_all, n_histories, first = _Unknown(), 0, 0, 0
-        histories = iter(histories)
-        while asked := list(itertools.islice(histories, CHUNK)):
-            rows = []
-            for history in asked:
-                numbers = [self._item_number.get(item) for item in history.items]
-                known = [number for number in numbers if number is not None]
-                if len(known) < len(numbers):
-                    n_histories += 1
-                    pairs = zip(history.items, numbers, strict=True)
-                    unknown.add(item for item, number in pairs if number is None)
-                n_all += len(numbers)
-                rows.append(known)
-            known = KnownHistories.of_items(rows, self.model.ITEM_SEQ)
-            names = [history.user for history in asked]
-            yield Chunk(known, torch.arange(len(asked)), None, names, first)
-            first += len(asked)
-        unknown.report(
-            f"of {n_all} items, in {n_histories} of {first} histories,", self.config["dataset"]
-        )
+        return self._asked.new(histories, self.model.ITEM_SEQ)
 
     def user_chunks(self, users: Iterable[str] | None = None) -> Iterator[Chunk]:
-        """Users of the dataset by raw id (all of them when None), `CHUNK` at a time."""
+        """Users of the dataset by raw id (all of them when None), some at a time."""
         if self._known is None:
             self._known = KnownHistories.of(self.config, self._data, self._history)
-        unknown, n_asked, first = _Unknown(), 0, 0
-        users = iter(self.user_ids[1:] if users is None else users)
-        while asked := list(itertools.islice(users, CHUNK)):
-            n_asked += len(asked)
-            unknown.add(user for user in asked if user not in self._user_number)
-            names = [user for user in asked if user in self._user_number]
-            rows = torch.tensor([self._user_number[user] for user in names], dtype=torch.long)
-            if names:
-                yield Chunk(self._known, rows, rows, names, first)
-            first += len(names)
-        unknown.report(f"of {n_asked} users", self.config["dataset"])
+        return self._asked.users(users, self._known)
 
     @torch.no_grad()
     def table(self, chunk: Chunk, k: int = 10, include_history: bool = False) -> pd.DataFrame:
@@ -413,29 +355,3 @@ class Recommender:
             items.append({"item_id": self.item_ids[number], **title, "cosine": round(cosine, 6)})
         text = {} if intent.text is None else {"text": intent.text}
         return {"weight": round(intent.weight, 6), **text, "items": items}
-
-
-class _Unknown:
-    """Counts ids that the dataset does not have, and keeps the first few."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.few: list[str] = []
-
-    def add(self, ids: Iterable[str]) -> None:
-        for name in ids:
-            self.count += 1
-            if len(self.few) < 3 and name not in self.few:
-                self.few.append(name)
-
-    def report(self, of_what: str, dataset_name: str) -> None:
-        """Log a warning if there were any."""
-        if self.count:
-            few = ", ".join(map(repr, self.few))
-            _LOGGER.warning(
-                "%d %s are not in %s and were skipped, such as %s",
-                self.count,
-                of_what,
-                dataset_name,
-                few,
-            )

@@ -119,7 +119,7 @@ def test_models_that_score_users_refuse_new_histories(runs, name):
 @pytest.mark.parametrize("name", ["SASRec", "STAMP", "LightGCN", "NeuMF"])
 def test_batches_and_chunks_change_nothing(runs, name, monkeypatch):
     whole = Recommender.load(runs(name)).recommend_users(None, 6)
-    monkeypatch.setattr("recbole_intent.recommender.CHUNK", 13)
+    monkeypatch.setattr("recbole_intent.asked_histories.CHUNK", 13)
     parts = Recommender.load(runs(name), eval_batch_size=5).recommend_users(None, 6)
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-5, atol=1e-6)
     assert whole["history"].tolist() == np.repeat(np.arange(1, 61), 6).tolist()

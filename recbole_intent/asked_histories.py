@@ -1,0 +1,130 @@
+"""The histories that recommendations are asked for: raw ids to numbers, some at a time."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_intent.data.histories import History
+from recbole_intent.data.known_histories import KnownHistories
+
+_LOGGER = logging.getLogger("recbole_intent")
+
+# Histories that are in memory at a time. Within them, those of like length go to the model
+# together, so that little of a batch is padding.
+CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some histories, side by side in memory.
+
+    Attributes:
+        known: where the histories are.
+        rows: (C,) which of them.
+        users: (C,) ids of the dataset's users; None for new histories.
+        names: (C,) what the user is called outside, or None.
+        first: how many histories came before this chunk.
+    """
+
+    known: KnownHistories
+    rows: Tensor
+    users: Tensor | None
+    names: list[str | None]
+    first: int
+
+    @property
+    def length(self) -> Tensor:
+        """(C,) number of known items."""
+        return self.known.end[self.rows] - self.known.start[self.rows]
+
+
+class AskedHistories:
+    """Cuts what is asked for into chunks; passes over ids that the dataset lacks, and says so.
+
+    Args:
+        dataset: its name, for the warning.
+        item_ids: (V,) raw ids by number, padding's first.
+        user_ids: (U,) likewise.
+    """
+
+    def __init__(self, dataset: str, item_ids: np.ndarray, user_ids: np.ndarray) -> None:
+        self.dataset = dataset
+        self._user_ids = user_ids
+        self._item_number = {name: n for n, name in enumerate(item_ids) if n}
+        self._user_number = {name: n for n, name in enumerate(user_ids) if n}
+
+    def new(self, histories: Iterable[History], item_field: str) -> Iterator[Chunk]:
+        """New histories of raw item ids, `CHUNK` at a time.
+
+        Args:
+            histories: the oldest item first.
+            item_field: what the model calls a history's items.
+        """
+        unknown, n_all, n_histories, first = _Unknown(), 0, 0, 0
+        histories = iter(histories)
+        while asked := list(itertools.islice(histories, CHUNK)):
+            rows = []
+            for history in asked:
+                numbers = [self._item_number.get(item) for item in history.items]
+                known = [number for number in numbers if number is not None]
+                if len(known) < len(numbers):
+                    n_histories += 1
+                    pairs = zip(history.items, numbers, strict=True)
+                    unknown.add(item for item, number in pairs if number is None)
+                n_all += len(numbers)
+                rows.append(known)
+            known = KnownHistories.of_items(rows, item_field)
+            names = [history.user for history in asked]
+            yield Chunk(known, torch.arange(len(asked)), None, names, first)
+            first += len(asked)
+        unknown.report(f"of {n_all} items, in {n_histories} of {first} histories,", self.dataset)
+
+    def users(self, users: Iterable[str] | None, known: KnownHistories) -> Iterator[Chunk]:
+        """Users of the dataset by raw id (all of them when None), `CHUNK` at a time.
+
+        Args:
+            users: raw ids.
+            known: the histories of all users, by their number.
+        """
+        unknown, n_asked, first = _Unknown(), 0, 0
+        users = iter(self._user_ids[1:] if users is None else users)
+        while asked := list(itertools.islice(users, CHUNK)):
+            n_asked += len(asked)
+            unknown.add(user for user in asked if user not in self._user_number)
+            names = [user for user in asked if user in self._user_number]
+            rows = torch.tensor([self._user_number[user] for user in names], dtype=torch.long)
+            if names:
+                yield Chunk(known, rows, rows, names, first)
+            first += len(names)
+        unknown.report(f"of {n_asked} users", self.dataset)
+
+
+class _Unknown:
+    """Counts ids that the dataset does not have, and keeps the first few."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.few: list[str] = []
+
+    def add(self, ids: Iterable[str]) -> None:
+        for name in ids:
+            self.count += 1
+            if len(self.few) < 3 and name not in self.few:
+                self.few.append(name)
+
+    def report(self, of_what: str, dataset_name: str) -> None:
+        """Log a warning if there were any."""
+        if self.count:
+            few = ", ".join(map(repr, self.few))
+            _LOGGER.warning(
+                "%d %s are not in %s and were skipped, such as %s",
+                self.count,
+                of_what,
+                dataset_name,
+                few,
+            )

@@ -212,7 +212,9 @@ def _panels(titles: list[str], columns: int, row_height: int, **options: Any) ->
 
 def _finished(figure: Any, labels: Collection[str], **layout: Any) -> Any:
     """The look that all figures share; colours of text and lines are the page's, light or dark."""
-    above, below = 40, 90 + 22 * -(-len(labels) // 2)  # a legend of two columns at the least
+    # Room for plotly's buttons above the panels' titles, and below for a legend of two columns at
+    # the least.
+    above, below = 64, 90 + 22 * -(-len(labels) // 2)
     figure.update_layout(
         template="none",
         height=above + figure.layout.height + below,
@@ -223,6 +225,7 @@ def _finished(figure: Any, labels: Collection[str], **layout: Any) -> Any:
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
         showlegend=True,
         hoverlabel={"align": "left"},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#8a9099", "activecolor": "#5b8def"},
         **layout,
     )
     figure.update_annotations(font_size=13)

@@ -1,0 +1,114 @@
+"""T5's decoder over trees of tokens: the prefixes of a user side by side, each computed once."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TreeDecoder:
+    """Grows one tree of tokens per user, a level at a time.
+
+    All prefixes of a user are places of one sequence, and a mask lets each place see its own
+    ancestors alone. So the encoder's keys and values are computed once for a user, whatever the
+    number of its prefixes, a prefix shared by many is computed once, and what was computed is
+    never copied about when prefixes are dropped or branch.
+
+    It reads the parts of a transformers T5 and computes what they compute, without dropout.
+
+    Args:
+        t5: a `T5ForConditionalGeneration`, in eval mode.
+        encoder_hidden: (B, S, d) outputs of its encoder.
+        encoder_mask: (B, S), 0 where the input is padding; at least one place of each row is not.
+        max_depth: levels that the tree may have, >= 1.
+
+    Raises:
+        ValueError: `t5` is in training mode, where its dropout would be missed.
+    """
+
+    def __init__(
+        self, t5: nn.Module, encoder_hidden: Tensor, encoder_mask: Tensor, max_depth: int
+    ) -> None:
+        if t5.training:
+            raise ValueError("t5 is in training mode: call eval() before decoding")
+        self.t5 = t5
+        self.n_users = len(encoder_hidden)
+        self.encoder_mask = encoder_mask.bool()[:, None, None]  # (B, 1, 1, S)
+        cross = [block.layer[1].EncDecAttention for block in t5.decoder.block]
+        self.cross = [
+            (_heads(each, each.k, encoder_hidden), _heads(each, each.v, encoder_hidden))
+            for each in cross
+        ]
+        attention = t5.decoder.block[0].layer[0].SelfAttention
+        # The last place of max_depth ones sees distances max_depth - 1 .. 0.
+        bias = attention.compute_bias(max_depth, max_depth)  # (1, h, max_depth, max_depth)
+        self.bias_by_distance = bias[0, :, -1].flip(1)  # (h, max_depth)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the trees and keep what belongs to the users."""
+        self.depth = 0
+        self.place_depth = self.encoder_mask.new_empty(0, dtype=torch.long)  # (P,)
+        self.sees: Tensor | None = None  # (B or 1, W, P): the ancestors of the last level
+        self.past: list[tuple[Tensor, Tensor] | None] = [None] * len(self.cross)
+
+    def step(self, tokens: Tensor, parents: Tensor | None = None) -> Tensor:
+        """Add a level of W places to each tree.
+
+        Args:
+            tokens: (B, W) int64, or (1, W) where all users have the same tree.
+            parents: (B, W) or (1, W) int64, the place in the level before that each token follows.
+                None at the root.
+
+        Returns:
+            (B, W, d) what the decoder says there, ready for `t5.lm_head`.
+        """
+        bias = self._bias(tokens, parents)
+        hidden = self.t5.decoder.embed_tokens(tokens).expand(self.n_users, -1, -1)  # (B, W, d)
+        for index, block in enumerate(self.t5.decoder.block):
+            layer = block.layer[0]
+            attention, x = layer.SelfAttention, layer.layer_norm(hidden)
+            keys, values = _heads(attention, attention.k, x), _heads(attention, attention.v, x)
+            if self.past[index] is not None:
+                keys = torch.cat((self.past[index][0], keys), dim=2)  # (B, h, P, d_k)
+                values = torch.cat((self.past[index][1], values), dim=2)
+            self.past[index] = keys, values
+            hidden = hidden + _attend(attention, x, keys, values, bias)
+
+            layer = block.layer[1]
+            keys, values = self.cross[index]
+            x = layer.layer_norm(hidden)
+            hidden = hidden + _attend(layer.EncDecAttention, x, keys, values, self.encoder_mask)
+
+            hidden = block.layer[-1](hidden)
+        hidden = self.t5.decoder.final_layer_norm(hidden)
+        scaled = self.t5.config.scale_decoder_outputs
+        return hidden * self.t5.config.d_model**-0.5 if scaled else hidden
+
+    def _bias(self, tokens: Tensor, parents: Tensor | None) -> Tensor:
+        """T5's bias of relative distance (B or 1, h, W, P), -inf for what is no ancestor."""
+        width = tokens.size(1)
+        itself = torch.eye(width, dtype=torch.bool, device=tokens.device)
+        itself = itself.expand(len(tokens), -1, -1)
+        if parents is not None:
+            before = self.sees.expand(len(tokens), -1, -1)
+            index = parents.unsqueeze(2).expand(-1, -1, before.size(2))
+            itself = torch.cat((before.gather(1, index), itself), dim=2)
+        self.sees = itself
+        self.place_depth = F.pad(self.place_depth, (0, width), value=self.depth)
+        bias = self.bias_by_distance[:, self.depth - self.place_depth]  # (h, P)
+        self.depth += 1
+        return bias[:, None].masked_fill(~self.sees.unsqueeze(1), float("-inf"))
+
+
+def _heads(attention, linear, x: Tensor) -> Tensor:
+    """`linear` of x (B, n, d), by head: (B, h, n, d_k)."""
+    return linear(x).unflatten(2, (attention.n_heads, -1)).transpose(1, 2)
+
+
+def _attend(attention, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """x (B, W, d) asks keys and values (B, h, n, d_k); T5 does not scale the products."""
+    query = _heads(attention, attention.q, x)
+    if mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
+    out = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=1.0)
+    return attention.o(out.transpose(1, 2).flatten(2))

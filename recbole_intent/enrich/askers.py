@@ -9,7 +9,7 @@ from recbole_intent.enrich.batch_files import BatchExporter
 from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.embedded import EmbeddedModel, EmbeddedScorer, EmbeddedSource
 from recbole_intent.enrich.openai_source import OpenAISource
-from recbole_intent.enrich.options import IntentOptions
+from recbole_intent.enrich.options import EnrichOptions
 from recbole_intent.enrich.ray_asker import RayAsker
 from recbole_intent.enrich.sources import Source
 from recbole_intent.errors import UserError
@@ -17,7 +17,7 @@ from recbole_intent.errors import UserError
 MakeSource = Callable[[], Source]
 
 
-def make_sources(options: IntentOptions) -> tuple[list[tuple[MakeSource, Source]], str]:
+def make_sources(options: EnrichOptions) -> tuple[list[tuple[MakeSource, Source]], str]:
     """The source of answers and, where one is needed, that of likelihoods.
 
     Returns:
@@ -26,14 +26,14 @@ def make_sources(options: IntentOptions) -> tuple[list[tuple[MakeSource, Source]
     Raises:
         UserError: options that do not go together, or something that is not installed.
     """
-    llm, is_likelihood = options.llm, options.validate_by == "likelihood"
+    llm = options.llm
     if llm.source == "embedded":
         shared = EmbeddedModel(llm.dtype)
         makers: list[MakeSource] = [partial(EmbeddedSource, shared)]
-        if is_likelihood:
+        if options.needs_likelihood:
             makers.append(partial(EmbeddedScorer, shared))
         return [(make, make()) for make in makers], shared.name
-    if is_likelihood:
+    if options.needs_likelihood:
         raise UserError(
             "validate: likelihood needs llm.source: embedded; endpoints of the OpenAI protocol do "
             "not tell the likelihood of a given text"
@@ -41,14 +41,14 @@ def make_sources(options: IntentOptions) -> tuple[list[tuple[MakeSource, Source]
     if not llm.model:
         raise UserError(
             "--llm.model=… is missing: the model's name at the endpoint (or give "
-            "--llm.source=embedded, or --intents=metadata)"
+            f"--llm.source=embedded, or {options.without_model})"
         )
     make = partial(OpenAISource, llm.model, llm.base_url, llm.api_key_env)
     return [(make, make())], llm.model
 
 
 def make_asker(
-    options: IntentOptions,
+    options: EnrichOptions,
     make: MakeSource,
     source: Source,
     cache: AnswerCache,

@@ -15,9 +15,11 @@ class Asker(Protocol):
 
     Attributes:
         progress: counters of what was asked.
+        at_once: requests of a step to hand over together, where they are more.
     """
 
     progress: Progress
+    at_once: int
 
     def ask_all(self, requests: Sequence[ChatRequest]) -> list[Answer | RequestFailed]:
         """An answer for each request, or why it has none.
@@ -40,6 +42,8 @@ class LocalAsker:
         cache: stays open.
         concurrency: requests under way at once.
     """
+
+    at_once = 256
 
     def __init__(self, source: Source, cache: AnswerCache, concurrency: int) -> None:
         self._loop = asyncio.Runner()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
@@ -56,6 +57,8 @@ class BatchExporter:
         cache: stays open.
         path: of the file.
     """
+
+    at_once = sys.maxsize  # a file is to hold all that can be asked now
 
     def __init__(self, source: BodySource, cache: AnswerCache, path: Path) -> None:
         self._source, self._cache, self._path = source, cache, path

@@ -1,34 +1,77 @@
 """The words of `enrich` on the command line, made into one call."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_intent.config import parse_value
 from recbole_intent.errors import UserError
+
+if TYPE_CHECKING:
+    from recbole_intent.enrich.options import EnrichOptions
+    from recbole_intent.enrich.workplace import Enriched
 
 USAGE = """\
 usage: run_recbole_intent.py enrich --for=VELI4SBR --dataset=DATASET --llm.model=MODEL
            [--llm.base_url=http://127.0.0.1:8000/v1] [--KEY=VALUE …]
        run_recbole_intent.py enrich --for=VELI4SBR --dataset=DATASET --llm.source=embedded
        run_recbole_intent.py enrich --for=VELI4SBR --dataset=DATASET --intents=metadata
+       run_recbole_intent.py enrich --for=ISRF --dataset=DATASET --llm.model=MODEL [--KEY=VALUE …]
+       run_recbole_intent.py enrich --for=ISRF --dataset=DATASET --semantics=metadata
 
-Find intents for the training sessions of a session dataset (prepare --sessions=…), once, before
-training. Every answer is kept as it comes: the same command again continues where one was cut off,
-and asks nothing twice. Sessions of validation and test are never shown to a model.
+What a language model says, once, before training. VELI4SBR: intents of the training sessions of a
+session dataset (prepare --sessions=…). ISRF: texts of items and users, and their vectors. Every
+answer is kept as it comes: the same command again continues where one was cut off, and asks nothing
+twice. Nothing of validation and test is ever shown to a model.
 
-  --for=VELI4SBR        what the files are for
-  --dataset=DATASET     a session dataset with texts of items
+  --for=VELI4SBR|ISRF   what the files are for
+  --dataset=DATASET     a dataset with texts of items; of sessions for VELI4SBR
   --output=DIR          of the files; the dataset's own folder if not given
   --data_path=DIR       parent folder of datasets (dataset)
   --config_files=A,B    YAML files with options; later ones win
   --export_batch=FILE   ask nothing: write the next requests for OpenAI's batch service
   --import_batch=FILE   take its results in, then go on as far as they reach
-  --KEY=VALUE           any option of properties/enrich/VELI4SBR.yaml, such as --concurrency=8,
-                        --sample=0.25, --limit=100, --window=32, --validate=likelihood,
-                        --min_coverage=0.5 (a smaller share of sessions with intents: exit code 1),
-                        --runner=ray, --llm.api_key_env=NAME
+  --KEY=VALUE           any option of properties/enrich/VELI4SBR.yaml or ISRF.yaml, such as
+                        --concurrency=8, --sample=0.25, --limit=100, --runner=ray,
+                        --llm.api_key_env=NAME, --min_coverage=0.5 (a smaller share of usable
+                        answers: exit code 1); VELI4SBR: --window=32, --validate=likelihood;
+                        ISRF: --steps=vectors (texts are there already), --steps=texts,
+                        --encoder=FOLDER, --texts=[fused,positive,negative], --users_sample=20
 """
+
+
+@dataclass(frozen=True)
+class _Purpose:
+    """What files may be for.
+
+    Attributes:
+        options: their class.
+        enrich: makes the files.
+        covered: what `min_coverage` is a share of.
+        first: suffix of the first file.
+    """
+
+    options: type[EnrichOptions]
+    enrich: Callable[..., Enriched]
+    covered: str
+    first: str
+
+
+def _purposes() -> dict[str, _Purpose]:
+    from recbole_intent.enrich import intent_files, profile_files
+    from recbole_intent.enrich.options import IntentOptions, ProfileOptions
+    from recbole_intent.enrich.pipeline import enrich
+    from recbole_intent.enrich.profile_pipeline import enrich_profiles
+
+    sessions, asked = "the sessions have intents", "the items and users have texts of the model"
+    intents = _Purpose(IntentOptions, enrich, sessions, intent_files.INTENT)
+    item_profile = profile_files.PROFILES["item"]
+    profiles = _Purpose(ProfileOptions, enrich_profiles, asked, item_profile)
+    return {p.options.purpose: p for p in (intents, profiles)}
 
 
 def run_command(options: dict[str, str], flags: set[str]) -> int:
@@ -39,7 +82,7 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
         flags: none is known.
 
     Returns:
-        The exit code: 1 where too few sessions have intents.
+        The exit code: 1 where too few answers are usable.
 
     Raises:
         UserError: an option that is missing, or a value that cannot be.
@@ -47,22 +90,24 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
     options = dict(options)
     if flags:
         raise UserError(f"--{min(flags)}: not an option of enrich; answers are never asked twice")
-    purpose, dataset = options.pop("for", ""), options.pop("dataset", "")
-    if purpose != "VELI4SBR":
-        raise UserError(f"--for={purpose}: what the files are for: VELI4SBR")
+    name, dataset = options.pop("for", ""), options.pop("dataset", "")
+    purposes = _purposes()
+    if name not in purposes:
+        raise UserError(f"--for={name}: what the files are for: {' or '.join(purposes)}")
     if not dataset:
         raise UserError("--dataset=… is missing; enrich --help shows how")
     from recbole_intent.enrich.batch_files import BatchPending
     from recbole_intent.enrich.options import read_options
-    from recbole_intent.enrich.pipeline import enrich
 
+    purpose = purposes[name]
     files = [path.strip() for path in options.pop("config_files", "").split(",") if path.strip()]
     where: dict[str, Any] = {"data_path": options.pop("data_path", "dataset")}
     where["output"] = options.pop("output", None)
     exported, imported = options.pop("export_batch", None), options.pop("import_batch", None)
-    chosen = read_options(files, {key: parse_value(text) for key, text in options.items()})
+    given = {key: parse_value(text) for key, text in options.items()}
+    chosen = read_options(files, given, purpose.options)
     try:
-        done = enrich(
+        done = purpose.enrich(
             dataset,
             chosen,
             **where,
@@ -74,10 +119,10 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
         return 0
     print(done.report)
     print(f"asked now: {done.asked:,}; answers that were there before: {done.cached:,}")
-    print(f"files: {done.folder}/{dataset}.intent …")
+    print(f"files: {done.folder}/{dataset}{purpose.first} …")
     if done.share < chosen.min_coverage:
         print(
-            f"error: {done.share:.1%} of the sessions have intents, fewer than "
+            f"error: {done.share:.1%} of {purpose.covered}, fewer than "
             f"--min_coverage={chosen.min_coverage:g}; the files are written all the same",
             file=sys.stderr,
         )

@@ -114,8 +114,8 @@ class EmbeddedModel:
         most = model.config.max_position_embeddings
         if len(ids) > most:
             raise RequestFailed(
-                f"the prompt has {len(ids)} tokens, the model reads {most}; lower --session_shown "
-                "or --pool_shown",
+                f"the prompt has {len(ids)} tokens, the model reads {most}; lower --session_shown, "
+                "--pool_shown or --users_sample",
                 "prompt too long",
             )
         return ids

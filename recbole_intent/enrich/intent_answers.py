@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from recbole_intent.enrich.schemas import StrictAnswer, closed_object
 
 
 def _as_id(value: Any) -> Any:
@@ -12,23 +14,19 @@ def _as_id(value: Any) -> Any:
     return str(value) if is_number else value
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-
-class Features(_Answer):
+class Features(StrictAnswer):
     """Answer to `item_features`."""
 
     features: list[str] = Field(min_length=1)
 
 
-class Intents(_Answer):
+class Intents(StrictAnswer):
     """Answer to `intent_pool` and `infer_intents`."""
 
     intents: list[str] = Field(min_length=1)
 
 
-class Prediction(_Answer):
+class Prediction(StrictAnswer):
     """Answer to `predict_and_correct`."""
 
     intents: list[str] = Field(min_length=1)
@@ -38,7 +36,7 @@ class Prediction(_Answer):
 
 def features_schema(most: int) -> dict[str, Any]:
     """JSON schema of `Features`."""
-    return _object(features=_strings(most))
+    return closed_object(features=_strings(most))
 
 
 def intents_schema(most: int, pool: Sequence[str] | None = None) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def intents_schema(most: int, pool: Sequence[str] | None = None) -> dict[str, An
         most: intents in the answer.
         pool: the only ones that may be answered; None for any.
     """
-    return _object(intents=_strings(most, pool))
+    return closed_object(intents=_strings(most, pool))
 
 
 def prediction_schema(
@@ -73,28 +71,7 @@ def prediction_schema(
     properties = {"intents": _strings(most, pool), "next_item": item}
     if reason:
         properties["reason"] = {"type": "string"}
-    return _object(**properties)
-
-
-def form_of(schema: dict[str, Any]) -> str:
-    """A schema of this module in words for a prompt.
-
-    In words, since small models copy an example instead of following it.
-    """
-    parts = [
-        f'"{name}" ({"a list of texts" if part["type"] == "array" else "a text"})'
-        for name, part in schema["properties"].items()
-    ]
-    return f"an object with {' and '.join(parts)}"
-
-
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return closed_object(**properties)
 
 
 def _strings(most: int, choice: Sequence[str] | None = None) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.report import StepCounts
 
-_CHUNK = 256  # items asked for at once; the source's concurrency decides how many at a time
 _T = TypeVar("_T")
 
 
@@ -47,7 +46,7 @@ def refine_features(
         (code, features), in the order of `codes`.
     """
     first, schema = prompt("item_features"), features_schema(most)
-    for chunk in in_chunks(codes, _CHUNK):
+    for chunk in in_chunks(codes, asker.at_once):
         talks = [
             Conversation(
                 first, schema, manner, domain=domain, most=most, fields=_lines(texts, code)

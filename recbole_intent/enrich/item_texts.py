@@ -16,19 +16,21 @@ class ItemTexts:
 
     Args:
         path: the .item file.
-        item_ids: (V,) items to keep, in the order of their codes.
+        item_ids: (V,) items to keep, in the order of their codes; None keeps all of the file.
+
+    Attributes:
+        ids: (V,) id of each code.
+        columns: text column -> it is a sequence.
 
     Raises:
         UserError: absent, of another form, or without a text column.
     """
 
-    def __init__(self, path: Path, item_ids: Sequence[str]) -> None:
+    def __init__(self, path: Path, item_ids: Sequence[str] | None = None) -> None:
         try:
             frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
         except FileNotFoundError as error:
-            raise UserError(
-                f"{path}: no such file; intents are found by the texts of items"
-            ) from error
+            raise UserError(f"{path}: no such file; it has to hold the texts of items") from error
         except ValueError as error:
             raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
         is_seq = {c.partition(":")[0]: c.endswith(":token_seq") for c in frame}
@@ -43,7 +45,8 @@ class ItemTexts:
         frame = frame.drop_duplicates("item_id").set_index("item_id")[texts]
         self.path = path
         self.columns = {name: is_seq[name] for name in texts}
-        self._frame = frame.reindex(list(item_ids), fill_value="")
+        self.ids = list(frame.index if item_ids is None else item_ids)
+        self._frame = frame.reindex(self.ids, fill_value="")
         self._title = title_like(texts)
 
     def fields(self, code: int) -> dict[str, str]:

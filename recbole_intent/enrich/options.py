@@ -1,4 +1,4 @@
-"""What can be chosen for the intents of VELI4SBR: properties/enrich/VELI4SBR.yaml has the defaults.
+"""What can be chosen for `enrich`: properties/enrich/<purpose>.yaml has the defaults.
 
 A later source wins: the file of defaults, files of the user, the command line.
 """
@@ -6,9 +6,9 @@ A later source wins: the file of defaults, files of the user, the command line.
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recbole_intent.config import read_yaml
 from recbole_intent.errors import UserError
@@ -28,59 +28,137 @@ class LLMOptions(_Strict):
     api_key_env: str | None
     temperature: float = Field(ge=0)
     max_tokens: int = Field(ge=1)
-    name_candidates: bool | None
     reason: bool | None
     dtype: Literal["float32", "bfloat16"]
 
+    @property
+    def asks_reason(self) -> bool:
+        """Answers give reasons; those of the embedded model only where that is wanted."""
+        return self.source != "embedded" if self.reason is None else self.reason
 
-class IntentOptions(_Strict):
-    """All options; see the comments in the file of defaults."""
 
-    intents: Literal["llm", "metadata"]
+class EnrichOptions(_Strict):
+    """What all purposes have in common; see the comments in the files of defaults.
+
+    Attributes:
+        purpose: what the files are for, and the name of the file of defaults.
+        without_model: the option that does without a language model.
+        is_llm: a language model is asked.
+        needs_likelihood: it is asked how likely a text is, too.
+    """
+
+    purpose: ClassVar[str]
+    without_model: ClassVar[str]
+
     llm: LLMOptions
-    validate_by: Literal["generate", "likelihood"] = Field(alias="validate")
-    min_margin: float = Field(ge=0)
-    first_pool: Literal["llm", "metadata"]
-    new_intents: bool
     attempts: int = Field(ge=1, le=20)
-    negatives: int = Field(ge=1, le=100)
-    refine_features: bool
-    predict_and_correct: bool
-    window: int = Field(ge=1)
     concurrency: int = Field(ge=1)
     seed: int = Field(ge=0)
     sample: float = Field(gt=0, le=1)
     limit: int | None = Field(ge=1)
     min_coverage: float = Field(ge=0, le=1)
     domain: str | None
+    runner: Literal["local", "ray"]
+    workers: int = Field(ge=1)
+
+    @property
+    def is_llm(self) -> bool:
+        raise NotImplementedError
+
+    @property
+    def needs_likelihood(self) -> bool:
+        return False
+
+
+class IntentLLMOptions(LLMOptions):
+    """What is asked of a language model that finds intents."""
+
+    name_candidates: bool | None
+
+
+class IntentOptions(EnrichOptions):
+    """For the intents of VELI4SBR."""
+
+    purpose: ClassVar[str] = "VELI4SBR"
+    without_model: ClassVar[str] = "--intents=metadata"
+
+    intents: Literal["llm", "metadata"]
+    llm: IntentLLMOptions
+    validate_by: Literal["generate", "likelihood"] = Field(alias="validate")
+    min_margin: float = Field(ge=0)
+    first_pool: Literal["llm", "metadata"]
+    new_intents: bool
+    negatives: int = Field(ge=1, le=100)
+    refine_features: bool
+    predict_and_correct: bool
+    window: int = Field(ge=1)
+    rest: Literal["none", "metadata"]
+    encoder: str | None = Field(min_length=1)
     session_shown: int = Field(ge=1)
     features_shown: int = Field(ge=1)
     pool_shown: int = Field(ge=1)
     pool_size: int = Field(ge=1)
     intents_per_session: int = Field(ge=1)
-    runner: Literal["local", "ray"]
-    workers: int = Field(ge=1)
+
+    @property
+    def is_llm(self) -> bool:
+        return self.intents == "llm"
+
+    @property
+    def needs_likelihood(self) -> bool:
+        return self.validate_by == "likelihood"
+
+
+class ProfileOptions(EnrichOptions):
+    """For the texts of ISRF, and their vectors."""
+
+    purpose: ClassVar[str] = "ISRF"
+    without_model: ClassVar[str] = "--semantics=metadata"
+
+    semantics: Literal["llm", "metadata"]
+    steps: Literal["all", "texts", "vectors"]
+    users_sample: int = Field(ge=1, le=20)
+    items_shown: Literal["fused", "metadata"]
+    texts: Annotated[
+        tuple[Literal["fused", "positive", "negative"], ...],
+        Field(min_length=1),
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    ]
+    encoder: str = Field(min_length=1)
+    encoder_dtype: Literal["float32", "bfloat16"]
+    encoder_batch: int = Field(ge=1)
+    encoder_chunk: int = Field(ge=1)
+
+    @property
+    def is_llm(self) -> bool:
+        return self.semantics == "llm"
+
+
+_Options = TypeVar("_Options", bound=EnrichOptions)
 
 
 def read_options(
-    files: Sequence[str | Path] = (), given: Mapping[str, Any] | None = None
-) -> IntentOptions:
+    files: Sequence[str | Path] = (),
+    given: Mapping[str, Any] | None = None,
+    kind: type[_Options] = IntentOptions,
+) -> _Options:
     """The options of a run.
 
     Args:
         files: YAML files of the user; later ones win.
         given: typed values that win over all files; `llm.model` is a key within `llm`.
+        kind: class of the options.
 
     Raises:
         UserError: an unknown key, or a value that cannot be.
     """
-    default = properties_dir() / "enrich" / "VELI4SBR.yaml"
+    default = properties_dir() / "enrich" / f"{kind.purpose}.yaml"
     values: dict[str, Any] = {}
     for path in (default, *files):
         _merge(values, read_yaml(path), f"{path}: ", known=path != default)
     _merge(values, given or {}, "--", known=True)
     try:
-        return IntentOptions.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))

@@ -7,21 +7,18 @@ Every answer is kept as it comes; the files are written whole, at the end.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from recbole_intent import __version__
-from recbole_intent.enrich import batch_files
-from recbole_intent.enrich.askers import make_asker, make_sources
+from recbole_intent.data.text_vectors import vector_path
 from recbole_intent.enrich.asking import Asker
-from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
+from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.intent_answers import Intents, intents_schema
 from recbole_intent.enrich.intent_files import (
     FEATURE,
@@ -38,47 +35,34 @@ from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.likelihood import LikelihoodJudge
 from recbole_intent.enrich.metadata import frequent_categories, item_categories, metadata_intents
 from recbole_intent.enrich.options import IntentOptions
+from recbole_intent.enrich.plain_texts import PlainTexts
 from recbole_intent.enrich.pool import IntentPool
 from recbole_intent.enrich.predict_correct import LoopOptions, Task, find_intents
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.report import Coverage, StepCounts, summary
+from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.enrich.training_sessions import (
     TrainingSessions,
     choose,
     draw_candidates,
     read_training_sessions,
 )
+from recbole_intent.enrich.workplace import (
+    NOT_IN_MANIFEST,
+    Batches,
+    Enriched,
+    bar,
+    count_requests,
+    open_askers,
+    own_folder,
+)
 from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256, folder_lock, write_text
+from recbole_intent.files import file_sha256, write_text
 
 _LOGGER = logging.getLogger("recbole_intent")
-# Options that do not change what the files hold.
-_NOT_IN_MANIFEST = {
-    "concurrency": True,
-    "runner": True,
-    "workers": True,
-    "min_coverage": True,
-    "llm": {"base_url", "api_key_env"},
-}
+_NOT_IN_MANIFEST = NOT_IN_MANIFEST | {"encoder": True}  # vectors tell in their own file
+_CHUNK = 512  # texts between two savings of their vectors
 REPORT = ".intent.report.md"
-
-
-@dataclass(frozen=True)
-class Enriched:
-    """What a run of `enrich` left.
-
-    Attributes:
-        folder: with the files.
-        report: text of the report, which is a file there too.
-        share: of the asked sessions that have intents, in [0, 1].
-        asked, cached: requests that were answered now, and before.
-    """
-
-    folder: Path
-    report: str
-    share: float
-    asked: int
-    cached: int
 
 
 def enrich(
@@ -109,21 +93,20 @@ def enrich(
     source = Path(data_path) / dataset
     folder = Path(output) if output is not None else source
     work = _Work(dataset, source, options)
-    if (export_batch or import_batch) and (not work.is_llm or options.llm.source != "openai"):
-        raise UserError("--export_batch, --import_batch: go with --llm.source=openai")
-    with folder_lock(folder):
-        for suffix in (INTENT, POOL, FEATURE, MANIFEST, REPORT):
-            for half_written in folder.glob(f".{dataset}{suffix}.*.tmp"):  # by one that was killed
-                half_written.unlink()
-        with ExitStack() as stack:
-            if work.is_llm:
-                path = folder / f"{dataset}.answers.sqlite"
-                work.open(path, export_batch, import_batch, stack)
-            work.write(folder)
-            report = work.report()
-            write_text(folder / f"{dataset}{REPORT}", report)
-            asked = sum(asker.progress.asked for asker in work.askers)
-            cached = sum(asker.progress.cached for asker in work.askers)
+    encoder = TextEncoder(options.encoder) if options.encoder else None
+    batches = Batches(export_batch, import_batch)
+    batches.check(options)
+    suffixes = (INTENT, POOL, FEATURE, MANIFEST, REPORT)
+    with own_folder(folder, dataset, suffixes), ExitStack() as stack:
+        if work.is_llm:
+            cache = folder / f"{dataset}.answers.sqlite"
+            work.askers, work.model = open_askers(options, cache, batches, stack)
+        work.write(folder)
+        report = work.report()
+        write_text(folder / f"{dataset}{REPORT}", report)
+        if encoder:
+            work.encode(encoder, folder)
+        asked, cached = count_requests(work.askers)
     return Enriched(folder, report, work.coverage.share, asked, cached)
 
 
@@ -136,7 +119,7 @@ class _Work:
         self.texts = ItemTexts(source / f"{dataset}.item", self.sessions.item_ids)
         self.chosen = choose(self.sessions, options.sample, options.limit, options.seed)
         self.domain = options.domain or dataset.replace("-", " ").replace("_", " ")
-        self.is_llm = options.intents == "llm"
+        self.is_llm = options.is_llm
         is_validated = self.is_llm and options.predict_and_correct
         attempts = options.attempts if is_validated or self.is_llm else 1
         self.coverage = Coverage(options.negatives, attempts, is_validated)
@@ -145,26 +128,18 @@ class _Work:
         self.model = ""
         self.pool = IntentPool()
         self.column = ""
+        self.names: list[tuple[str, ...]] = []  # of the categories of each item, where wanted
+        self.n_rest = 0  # sessions that were not asked and have intents of metadata
+        if not self.is_llm and options.rest != "none":
+            raise UserError("rest: metadata goes with intents: llm")
+        if not self.is_llm or "metadata" in (options.first_pool, options.rest):
+            self.column, self.names = item_categories(self.texts)
         if is_validated:
             _check_catalogue(self.sessions, self.chosen, options.negatives)
         self.inputs = {
             f"{dataset}{suffix}": file_sha256(source / f"{dataset}{suffix}")
             for suffix in (".inter", ".split", ".item")
         }
-
-    def open(
-        self, cache: Path, export_batch: Path | None, import_batch: Path | None, stack: ExitStack
-    ) -> None:
-        """Make what asks; it is closed with the stack."""
-        pairs, self.model = make_sources(self.options)  # a mistake leaves no cache behind
-        answers = stack.enter_context(AnswerCache(cache))
-        if import_batch:
-            taken, failed = batch_files.import_batch(import_batch, answers)
-            _LOGGER.info("%s: %d answers, %d failed requests", import_batch, taken, failed)
-        for make, source in pairs:
-            asker = make_asker(self.options, make, source, answers, export_batch)
-            stack.callback(asker.close)
-            self.askers.append(asker)
 
     def write(self, folder: Path) -> None:
         """Find everything and write the four files."""
@@ -182,13 +157,15 @@ class _Work:
         )
 
     def _with_metadata(self, features: dict[int, tuple[str, ...]]) -> Iterator[SessionIntents]:
-        self.column, names = item_categories(self.texts)
-        features.update(enumerate(names))
-        most = self.options.intents_per_session
-        for line in metadata_intents(self.sessions, self.chosen, names, self.pool, most):
+        features.update(enumerate(self.names))
+        for line in self._by_metadata(self.chosen):
             ends = () if line.passed else ("no item with a category",)
             self.coverage.add(ends, line.passed, (0, 0))
             yield line
+
+    def _by_metadata(self, chosen: np.ndarray) -> Iterator[SessionIntents]:
+        most = self.options.intents_per_session
+        return metadata_intents(self.sessions, chosen, self.names, self.pool, most)
 
     def _with_llm(self, features: dict[int, tuple[str, ...]]) -> Iterator[SessionIntents]:
         options, llm = self.options, self.options.llm
@@ -206,11 +183,12 @@ class _Work:
             window=options.window,
             name_candidates=is_embedded if llm.name_candidates is None else llm.name_candidates,
             new_intents=options.new_intents,
-            reason=not is_embedded if llm.reason is None else llm.reason,
+            reason=llm.asks_reason,
             min_margin=options.min_margin,
         )
-        is_likelihood = options.validate_by == "likelihood"
-        judge = LikelihoodJudge(self.askers[1], self.domain) if is_likelihood else None
+        judge = None
+        if options.needs_likelihood:
+            judge = LikelihoodJudge(self.askers[1], self.domain)
         found = find_intents(
             self._tasks(features),
             self.pool,
@@ -219,11 +197,16 @@ class _Work:
             judge,
             accepts_all=not options.predict_and_correct,
         )
-        with _bar(self.chosen, "sessions") as bar:
+        with bar("intents", "sessions", len(self.chosen)) as shown:
             for line, outcome in found:
                 self.coverage.add(outcome.ends, outcome.passed, outcome.tokens)
-                bar.set_postfix_str(self._so_far(), refresh=False)
-                bar.update()
+                shown.set_postfix_str(self._so_far(), refresh=False)
+                shown.update()
+                yield line
+        if options.rest == "metadata":
+            unasked = np.setdiff1d(np.arange(len(self.sessions)), self.chosen)
+            for line in self._by_metadata(unasked):
+                self.n_rest += line.passed
                 yield line
 
     def _so_far(self) -> str:
@@ -233,8 +216,7 @@ class _Work:
     def _begin_pool(self, manner: Manner) -> None:
         most = self.options.pool_size
         if self.options.first_pool == "metadata":
-            self.column, names = item_categories(self.texts)
-            self.pool.enter(frequent_categories(names, most))
+            self.pool.enter(frequent_categories(self.names, most))
             return
         schema = intents_schema(most)
         talk = Conversation(prompt("intent_pool"), schema, manner, domain=self.domain, most=most)
@@ -258,7 +240,7 @@ class _Work:
             attempts=self.options.attempts,
             counts=self.feature_counts,
         )
-        yield from _bar(codes, "items", found)
+        yield from bar("intents", "items", len(codes), found)
 
     def _is_shown(self) -> np.ndarray:
         """(V,) items that some prompt of a session shows."""
@@ -311,6 +293,9 @@ class _Work:
             source = {"source": self.options.llm.source, "model": self.model}
             if self.options.first_pool == "metadata":
                 source["first_pool_column"] = self.column
+            if self.options.rest == "metadata":
+                rest = {"source": "metadata", "column": self.column, "sessions": self.n_rest}
+                source["rest"] = rest
         return {
             "for": "VELI4SBR",
             "dataset": self.dataset,
@@ -318,7 +303,9 @@ class _Work:
             **source,
             "prompts": {n: prompt(n).version for n in self._prompts()} if self.is_llm else {},
             "parameters": self.options.model_dump(
-                mode="json", by_alias=True, exclude=_NOT_IN_MANIFEST
+                mode="json",
+                by_alias=True,
+                exclude=_NOT_IN_MANIFEST,
             ),
             "domain": self.domain,
             "inputs": self.inputs,
@@ -331,6 +318,13 @@ class _Work:
             },
             "version": __version__,
         }
+
+    def encode(self, encoder: TextEncoder, folder: Path) -> None:
+        """Write the vectors of the items' texts, unless they are there."""
+        path = vector_path(folder, self.dataset, "item", "metadata", "fused")
+        texts = dict(zip(map(str, self.texts.ids), PlainTexts(self.texts).item, strict=True))
+        is_new = encode_texts(texts, encoder, path, semantics="metadata", chunk=_CHUNK)
+        _LOGGER.info("%s: %d items%s", path, len(texts), "" if is_new else ", as before")
 
     def report(self) -> str:
         """The report's text."""
@@ -346,18 +340,13 @@ class _Work:
             self.coverage,
             self.pool.counts(),
             {"item features": self.feature_counts, "first pool": self.pool_counts},
+            rest=(self.n_rest, f"metadata ({self.column} of the items)"),
         )
 
 
 def _lazily(make: Callable[[], dict]) -> Iterator[tuple]:
     """The pairs that there are when the first one is asked for."""
     yield from make().items()
-
-
-def _bar(values: Sequence[Any], what: str, rest: Iterator | None = None) -> tqdm:
-    """A bar with rate and estimate; on a terminal alone."""
-    unit = f" {what}"
-    return tqdm(rest, desc=f"intents: {what}", total=len(values), unit=unit, disable=None, delay=2)
 
 
 def _check_catalogue(sessions: TrainingSessions, chosen: np.ndarray, negatives: int) -> None:

@@ -36,6 +36,8 @@ class RayAsker:
         UserError: Ray Data is not installed.
     """
 
+    at_once = 4096  # each time, Ray starts its workers anew
+
     def __init__(
         self,
         source: Source,

@@ -211,6 +211,7 @@ def summary(
     coverage: Coverage,
     pool: dict[str, int],
     steps: dict[str, StepCounts],
+    rest: tuple[int, str] = (0, ""),
 ) -> str:
     """The whole report as text.
 
@@ -221,6 +222,7 @@ def summary(
         coverage: of those that were asked.
         pool: intent -> sessions.
         steps: name of a further step -> its counts; those without any are left out.
+        rest: how many sessions that were not asked have intents all the same, and where from.
     """
     share = f"{coverage.total_passed:,} of {coverage.sessions:,} sessions ({coverage.share:.1%})"
     lines = [
@@ -228,6 +230,11 @@ def summary(
         "",
         f"{share} have intents; training has {training_sessions:,} sessions.",
     ]
+    if rest[0]:
+        lines.append(
+            f"{rest[0]:,} further sessions were not asked: their intents are of {rest[1]}, not of "
+            "the language model, and count only in the pool below."
+        )
     used = sorted((i for i in pool if pool[i]), key=lambda i: -pool[i])
     lines.append(f"Pool: {len(pool):,} intents, {len(used):,} of them with sessions.")
     if used:

@@ -1,5 +1,6 @@
 """The training sessions of a session dataset, and nothing of the others."""
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def read_training_sessions(folder: Path, dataset: str) -> TrainingSessions:
     """
     path = folder / f"{dataset}.inter"
     part_of = read_split(folder / f"{dataset}.split", "\t")
-    frame = _read(path)
+    frame = read_interactions(path)
     part = part_of.reindex(frame["user_id:token"].cat.categories)
     if part.isna().any():
         lacking = part.index[part.isna()][0]
@@ -69,7 +70,13 @@ def read_training_sessions(folder: Path, dataset: str) -> TrainingSessions:
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_interactions(path: Path) -> pd.DataFrame:
+    """The rows of an .inter file in their order: `user_id:token`, `item_id:token`,
+    `timestamp:float`; ids as categories.
+
+    Raises:
+        UserError: absent or of another form.
+    """
     try:
         return pd.read_csv(
             path,
@@ -80,16 +87,16 @@ def _read(path: Path) -> pd.DataFrame:
             encoding="utf-8",
         )
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; `prepare --sessions=…` writes it") from error
+        raise UserError(f"{path}: no such file; `prepare` writes it") from error
     except ValueError as error:  # a missing column, a time that is no number, not UTF-8
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def choose(sessions: TrainingSessions, sample: float, limit: int | None, seed: int) -> np.ndarray:
-    """Which sessions to ask for, in their order.
+def choose(sessions: Sized, sample: float, limit: int | None, seed: int) -> np.ndarray:
+    """Which sessions, or other things, to ask about, in their order.
 
     Args:
-        sessions: all of training.
+        sessions: all that there are.
         sample: share in (0, 1]; a smaller sample of the same seed is a part of a larger one.
         limit: the first so many of the sample.
         seed: of the sample.
@@ -119,7 +126,7 @@ def draw_candidates(
     Returns:
         (M + 1,) item codes.
     """
-    rng = np.random.default_rng(int(fingerprint([seed, session])[:16], 16))
+    rng = seeded(seed, session)
     inside, others = set(items.tolist()), []
     while len(others) < negatives:
         code = int(rng.integers(n_items))
@@ -127,3 +134,8 @@ def draw_candidates(
             inside.add(code)
             others.append(code)
     return rng.permutation([int(items[-1]), *others])
+
+
+def seeded(seed: int, name: str) -> np.random.Generator:
+    """Random numbers of one session or user, whoever else is asked about."""
+    return np.random.default_rng(int(fingerprint([seed, name])[:16], 16))

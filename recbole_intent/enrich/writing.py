@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch.nn.functional import log_softmax, pad
 
-_LONGEST_STRING = 24  # tokens
+_LONGEST_ENTRY = 24  # tokens of a text in a list
+_CIRCLE = 8  # tokens that come again in a text are where a small model goes round in circles
 _AT_ONCE = 8  # texts scored side by side: each needs a copy of what the prompt left in memory
 
 
@@ -104,7 +105,7 @@ class Writer:
         if kind == "array" and schema["items"].get("type") == "string":
             return self._list(schema["items"], schema.get("minItems", 0), schema.get("maxItems", 8))
         if kind == "string":
-            return self._string(schema)
+            return self._string(schema, self._max_tokens)
         raise ValueError(f"a schema of type {kind!r} cannot be written")
 
     def _list(self, schema: dict[str, Any], least: int, most: int) -> str:
@@ -113,7 +114,7 @@ class Writer:
         most = min(most, len(left)) if left else most
         while len(items) < most and (len(items) < least or not self.is_full):
             self._feed_text(", " if items else "[")
-            item = self._string({"enum": left} if left else {})
+            item = self._string({"enum": left} if left else {}, _LONGEST_ENTRY)
             left = [option for option in left if json.dumps(option) != item] if left else None
             if item in items:  # small models go round in circles
                 break
@@ -126,7 +127,7 @@ class Writer:
     def _prefers(self, one: str, other: str) -> bool:
         return bool(self._logits[self._ids(one)[0]] > self._logits[self._ids(other)[0]])
 
-    def _string(self, schema: dict[str, Any]) -> str:
+    def _string(self, schema: dict[str, Any], longest: int) -> str:
         self._feed_text('"')
         if options := schema.get("enum"):
             texts = [f'{json.dumps(option)[1:-1]}"' for option in options]
@@ -135,8 +136,8 @@ class Writer:
             chosen = json.dumps(options[best])
             self._feed_text(chosen[1:])
             return chosen
-        text = ""
-        for _ in range(_LONGEST_STRING):
+        text, written, seen = "", [], set()
+        for _ in range(longest):
             token = self._next()
             piece = self._tokenizer.decode([token])
             if '"' in piece or "\n" in piece or token == self._tokenizer.eos_token_id:
@@ -145,8 +146,12 @@ class Writer:
             self.written += 1
             text += piece
             self._feed([token])
-            if self.is_full:
+            written.append(token)
+            last = tuple(written[-_CIRCLE:])
+            if self.is_full or last in seen:
                 break
+            if len(last) == _CIRCLE:
+                seen.add(last)
         self._feed_text('"')
         return json.dumps(text.replace("\ufffd", "").strip(" \\"), ensure_ascii=False)
 

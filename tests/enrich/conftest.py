@@ -262,3 +262,43 @@ def ask_of(tmp_path: Path) -> Iterator[Callable[[str], "LocalAsker"]]:  # noqa: 
             return asker
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`data_path` of the dataset `market`: 12 users' histories of 3 to 31 of 41 items.
+
+    Item 39 has no text in the .item file, and item 40 no line there.
+    """
+    rng = np.random.default_rng(11)
+    folder = tmp_path_factory.mktemp("dataset") / "market"
+    folder.mkdir()
+    inter = ["user_id:token\titem_id:token\ttimestamp:float", "u1\ti40\t999"]
+    for user, length in enumerate([3, 30, *rng.integers(4, 9, size=10)]):
+        for place, item in enumerate(rng.permutation(40)[:length]):
+            inter.append(f"u{user}\ti{item}\t{1000 * user + place}")
+    items = ["item_id:token\ttitle:token_seq\tbrand:token\tcategories:token_seq"]
+    items += [
+        f"i{n}\t{KINDS[n % 4]} number {n}\t{'AB'[n % 2]}\tShop > {KINDS[n % 4].capitalize()}s"
+        for n in range(39)
+    ]
+    (folder / "market.inter").write_text("\n".join(inter) + "\n")
+    (folder / "market.item").write_text("\n".join([*items, "i39\t\t\t"]) + "\n")
+    return folder.parent
+
+
+ASKED_FOR = ("key features", "core interests", "dislike", "like")
+
+
+def market_crier(body: dict) -> dict:
+    """A model that tells what it was shown and asked, in a few words."""
+    system, asked = (message["content"] for message in body["messages"][:2])
+    about = asked.splitlines()[0 if "of one item" in system else 1].split(".")[0]
+    question = next(w for w in ASKED_FOR if w in system)
+    return {"reasoning": "so it is", "description": f"{question}: {about.removeprefix('- ')}"}
+
+
+@pytest.fixture(scope="session")
+def market_model() -> Callable[[dict, int], Reply]:
+    """Script for `serve`: the market's model."""
+    return lambda body, _: Reply(json.dumps(market_crier(body)))

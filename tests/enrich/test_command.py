@@ -70,6 +70,12 @@ def test_help_needs_nothing(capsys):
         (WORDS[1:], "--llm.model=… is missing"),
         (["--for=VELI4SBR", "--dataset=nothing"], "dataset/nothing/nothing.split: no such file"),
         ([*WORDS[1:], "--llm.model=m", "--llm.api_key_env=NO_SUCH_KEY_HERE"], "NO_SUCH_KEY_HERE"),
+        (
+            ["--for=ISRF", "--dataset=mine", "--semantics=metadata"],
+            "mine.split: shares out sessions",
+        ),
+        (["--for=ISRF", "--dataset=mine", "--users_smaple=3"], "did you mean users_sample?"),
+        (["--for=ISRF", "--dataset=nothing"], "dataset/nothing/nothing.inter: no such file"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(mine, capsys, words, message):
@@ -80,3 +86,21 @@ def test_mistakes_are_one_line_and_leave_nothing(mine, capsys, words, message):
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
     assert sorted(mine.iterdir()) == before
+
+
+def test_texts_for_isrf(mine, capsys):
+    (mine / "mine.split").unlink()
+    words = ["enrich", "--for=ISRF", "--dataset=mine", "--semantics=metadata", "--steps=texts"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "# Texts of mine by metadata" in out
+    assert "Users: 12, all by metadata." in out
+    assert "files: dataset/mine/mine.item_profile" in out
+    assert {path.name for path in mine.iterdir()} == {
+        "mine.inter",
+        "mine.item",
+        "mine.item_profile",
+        "mine.user_profile",
+        "mine.profile.manifest.json",
+        "mine.profile.report.md",
+    }

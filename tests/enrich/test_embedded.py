@@ -9,10 +9,16 @@ import pytest
 from recbole_intent.enrich.client import ChatRequest
 from recbole_intent.enrich.embedded import EmbeddedModel, EmbeddedScorer, EmbeddedSource
 from recbole_intent.enrich.intent_answers import intents_schema, prediction_schema
-from recbole_intent.enrich.intent_files import read_intents, read_manifest
+from recbole_intent.enrich.intent_files import read_intents
 from recbole_intent.enrich.likelihood import best, scores_schema
-from recbole_intent.enrich.options import read_options
+from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.pipeline import enrich
+from recbole_intent.enrich.profile_answers import description_schema
+from recbole_intent.enrich.profile_files import profile_path, read_profiles
+from recbole_intent.enrich.profile_pipeline import enrich_profiles
+from recbole_intent.enrich.prompts import prompt
+from recbole_intent.enrich.record_files import read_manifest
+from recbole_intent.enrich.schemas import form_of
 from recbole_intent.enrich.sources import RequestFailed
 
 ASKED = ({"role": "user", "content": "Why do people buy lamps? Answer in JSON."},)
@@ -45,6 +51,17 @@ def test_plain_text_ends_where_it_should(model):
     done = model.complete(ChatRequest(ASKED, max_tokens=5))
     assert 0 < done.completion_tokens <= 5
     assert done.text
+
+
+def test_a_text_that_goes_round_in_circles_ends(model):
+    schema = description_schema(reason=False)
+    shown = "GoldenEye. release year: 1995. class: Action Adventure Thriller"
+    asked = prompt("item_forward").messages(domain="films", form=form_of(schema), shown=shown)
+    done = model.complete(ChatRequest(asked, schema, max_tokens=150))
+    words = json.loads(done.text)["description"].split()
+    assert 0 < done.completion_tokens < 150
+    runs = [tuple(words[start : start + 12]) for start in range(len(words) - 11)]
+    assert len(set(runs)) == len(runs)
 
 
 def test_sampling_follows_the_seed(model):
@@ -129,3 +146,17 @@ def test_five_sessions_with_and_without_likelihood(shop, tmp_path, model, monkey
     manifest = read_manifest(tmp_path / "likelihood" / "shop.intent.manifest.json")
     assert manifest["source"] == "embedded"
     assert "score_item" in manifest["prompts"]
+
+
+def test_texts_of_an_item_and_a_user(market, tmp_path, model, monkeypatch):
+    monkeypatch.setattr("recbole_intent.enrich.askers.EmbeddedModel", lambda dtype: model)
+    small = {"llm.source": "embedded", "llm.max_tokens": 12, "limit": 1, "users_sample": 2}
+    options = read_options(given={**small, "steps": "texts"}, kind=ProfileOptions)
+    done = enrich_profiles("market", options, market, tmp_path)
+    assert (done.asked, done.share) == (6, 1)
+    for kind in ("item", "user"):
+        first, *rest = read_profiles(profile_path(tmp_path, "market", kind))
+        assert first.source == "llm"
+        assert all((first.positive, first.negative, first.fused))
+        assert {profile.source for profile in rest} == {"metadata"}
+    assert enrich_profiles("market", options, market, tmp_path).asked == 0

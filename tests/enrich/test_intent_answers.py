@@ -11,10 +11,10 @@ from recbole_intent.enrich.intent_answers import (
     Intents,
     Prediction,
     features_schema,
-    form_of,
     intents_schema,
     prediction_schema,
 )
+from recbole_intent.enrich.schemas import form_of
 
 GOOD = {"intents": ["a gift"], "next_item": "17", "reason": "it fits"}
 

@@ -8,10 +8,10 @@ from recbole_intent.enrich.intent_files import (
     SessionIntents,
     read_features,
     read_intents,
-    read_manifest,
     read_pool,
     write_intent_files,
 )
+from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.errors import UserError
 
 SESSIONS = [

@@ -19,6 +19,9 @@ def test_fields_titles_and_gaps(tmp_path):
     assert len(texts.fields(3)["title"]) <= 602
     assert texts.fields(3)["title"].endswith("word …")
     assert texts.column("brand") == ["Ikea", "", "", "B"]
+    whole = ItemTexts(path)
+    assert whole.ids == ["a", "b", "c"]
+    assert [whole.title(code) for code in (0, 1)] == ["a lamp", "Ikea"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_intent.enrich.options import read_options
+from recbole_intent.enrich.options import IntentOptions, ProfileOptions, read_options
 from recbole_intent.errors import UserError
 
 
@@ -46,3 +46,40 @@ def test_mistakes_in_a_file_name_it(tmp_path):
     (tmp_path / "a.yaml").write_text("windw: 4\n")
     with pytest.raises(UserError, match=r"a\.yaml: windw: unknown option"):
         read_options([tmp_path / "a.yaml"])
+
+
+def test_each_purpose_has_options_of_its_own():
+    options = read_options(given={"texts": ["fused", "negative"]}, kind=ProfileOptions)
+    assert (options.semantics, options.users_sample, options.encoder) == ("llm", 20, "embedded")
+    assert options.texts == ("fused", "negative")
+    assert read_options(given={"texts": "positive"}, kind=ProfileOptions).texts == ("positive",)
+    assert options.is_llm
+    assert not options.needs_likelihood
+    assert read_options(given={"validate": "likelihood"}, kind=IntentOptions).needs_likelihood
+    with pytest.raises(UserError, match="--negatives: unknown option"):
+        read_options(given={"negatives": 3}, kind=ProfileOptions)
+    with pytest.raises(UserError, match="--users_sample: unknown option"):
+        read_options(given={"users_sample": 3})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"users_sample": 21}, "users_sample: 21: "),
+        ({"texts": []}, "texts: "),
+        ({"texts": ["best"]}, "texts.0: 'best': "),
+        ({"semantics": "random"}, "semantics: 'random': "),
+        ({"llm.name_candidates": True}, "--llm.name_candidates: unknown option"),
+    ],
+)
+def test_mistakes_about_profiles_name_the_key(given, message):
+    with pytest.raises(UserError, match=message):
+        read_options(given=given, kind=ProfileOptions)
+
+
+@pytest.mark.parametrize(
+    ("given", "asks"),
+    [({}, True), ({"llm.source": "embedded"}, False), ({"llm.reason": False}, False)],
+)
+def test_small_models_give_no_reasons_unless_asked(given, asks):
+    assert read_options(given=given, kind=ProfileOptions).llm.asks_reason is asks

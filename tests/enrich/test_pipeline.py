@@ -8,16 +8,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from recbole_intent.data.text_vectors import read_text_vectors
 from recbole_intent.enrich.intent_files import (
     read_features,
     read_intents,
-    read_manifest,
     read_pool,
 )
 from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
+from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.training_sessions import read_training_sessions
 from recbole_intent.errors import UserError
 
@@ -251,10 +253,50 @@ def test_the_first_pool_may_be_of_metadata(run, serve, shop_model):
     assert "first pool from metadata (categories)" in done.report
 
 
+def test_the_rest_may_have_intents_of_metadata_which_are_told_apart(run, serve, shop, shop_model):
+    server = serve(shop_model)
+    few = {"first_pool": "metadata", "refine_features": False, "limit": 3}
+    asked = run(server, "few", **few)
+    done = run(server, "all", **few, rest="metadata")
+    lines = list(read_intents(done.folder / "shop.intent"))
+    by_model = list(read_intents(asked.folder / "shop.intent"))
+    assert lines[:3] == by_model
+    everyone = {str(i) for i in read_training_sessions(shop / "shop", "shop").ids}
+    assert {line.session for line in lines} == everyone
+    assert len(lines) == 24
+    of_metadata = {
+        line.session: line.intents
+        for line in read_intents(run(None, "m", intents="metadata").folder / "shop.intent")
+    }
+    for line in lines[3:]:
+        assert line.attempts == 0
+        assert set(line.intents) == set(of_metadata[line.session])
+    assert done.share == asked.share  # of those that were asked
+    assert "21 further sessions were not asked: their intents are of metadata" in done.report
+    assert "further sessions" not in asked.report
+    manifest = read_manifest(done.folder / "shop.intent.manifest.json")
+    assert manifest["rest"] == {"source": "metadata", "column": "categories", "sessions": 21}
+    assert manifest["counts"]["sessions"] == 3
+
+
+def test_vectors_of_texts_are_an_option(run, shop):
+    """Those that `llm_embedding` reads; the files of intents are the same without them."""
+    done = run(None, "out", intents="metadata")
+    before = files_of(done.folder)
+    run(None, "out", intents="metadata", encoder="embedded")
+    assert files_of(done.folder) == before
+    found = read_text_vectors(done.folder / "shop.item_text.metadata.fused.npz")
+    items = read_training_sessions(shop / "shop", "shop").item_ids
+    assert set(found.ids) == set(map(str, items))
+    assert found.vectors.shape == (len(items), 384)
+    assert len(np.unique(found.vectors, axis=0)) == len(items)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({}, "--llm.model=… is missing"),
+        ({"intents": "metadata", "rest": "metadata"}, "rest: metadata goes with intents: llm"),
         ({"llm.model": "m", "validate": "likelihood"}, "needs llm.source: embedded"),
         ({"llm.model": "m", "negatives": 60}, "give at most --negatives="),
     ],

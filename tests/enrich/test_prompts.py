@@ -12,7 +12,10 @@ FOLDER = Path(prompts.__file__).parent / "prompts"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.md"))
 GAPS = {
     name: "{" + name + "}"
-    for name in "domain most fields form session pool candidates item intents problem".split()
+    for name in (
+        "domain most fields form session pool candidates item intents problem "
+        "shown positive negative"
+    ).split()
 }
 
 

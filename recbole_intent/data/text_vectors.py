@@ -1,0 +1,145 @@
+"""Vectors of the texts of items or users: a file beside the atomic files, and their PCA."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from zipfile import BadZipFile
+
+import numpy as np
+
+from recbole_intent.errors import UserError
+from recbole_intent.files import atomic_write
+
+PADDING = "[PAD]"  # RecBole's name of index 0
+Kind = Literal["item", "user"]
+Semantics = Literal["llm", "metadata"]
+Text = Literal["fused", "positive", "negative"]
+
+
+@dataclass(frozen=True)
+class TextVectors:
+    """What a text encoder made of the texts of items or users.
+
+    Attributes:
+        ids: (N,) raw ids, strings, each once.
+        vectors: (N, D) float32, L2-normalised.
+        semantics: `llm` or `metadata`: where the texts are from.
+        encoder: name of the model that encoded them.
+        fingerprint: SHA-256 of the texts and the encoder, as hexadecimal digits.
+    """
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    semantics: str
+    encoder: str
+    fingerprint: str
+
+
+def vector_path(
+    data_path: str | Path, dataset: str, kind: Kind, semantics: Semantics, text: Text
+) -> Path:
+    """Where vectors lie: `data_path/<dataset>.<kind>_text.<semantics>.<text>.npz`.
+
+    Args:
+        data_path: folder of the dataset's atomic files.
+        dataset: its name.
+        kind: whose texts.
+        semantics: where the texts are from.
+        text: which of a profile's texts; metadata has `fused` alone.
+    """
+    return Path(data_path) / f"{dataset}.{kind}_text.{semantics}.{text}.npz"
+
+
+def write_text_vectors(path: str | Path, vectors: TextVectors) -> None:
+    """Write vectors as an .npz, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            ids=np.asarray(vectors.ids, dtype=np.str_),
+            vectors=np.asarray(vectors.vectors, dtype=np.float32),
+            semantics=vectors.semantics,
+            encoder=vectors.encoder,
+            fingerprint=vectors.fingerprint,
+        )
+
+
+def read_text_vectors(path: str | Path) -> TextVectors:
+    """Read what `write_text_vectors` wrote.
+
+    Raises:
+        UserError: absent, or no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of text vectors; `enrich --for=ISRF` writes it")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = (str(file[name]) for name in ("semantics", "encoder", "fingerprint"))
+            found = TextVectors(file["ids"], file["vectors"], *about)
+    except (ValueError, KeyError, OSError, BadZipFile, EOFError) as error:
+        raise UserError(f"{path}: no file of text vectors ({error}); run `enrich` again") from error
+    shape = found.vectors.shape
+    if len(shape) != 2 or found.ids.shape != shape[:1] or found.vectors.dtype != np.float32:
+        raise UserError(f"{path}: needs N ids and (N, D) float32, has {found.ids.shape}, {shape}")
+    return found
+
+
+def vectors_for(vectors: TextVectors, tokens: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Vectors in the order of a dataset's ids.
+
+    Args:
+        vectors: of at least these ids.
+        tokens: raw ids, as RecBole's `field2id_token`; `[PAD]` is among them or not.
+
+    Returns:
+        (len(tokens), D) float32; the row of `[PAD]` is zero.
+
+    Raises:
+        UserError: ids without a vector, which it counts.
+    """
+    row_of = {name: row for row, name in enumerate(vectors.ids.tolist())}
+    rows = np.array([row_of.get(str(token), -1) for token in tokens], dtype=np.int64)
+    is_padding = np.array([str(token) == PADDING for token in tokens], dtype=bool)
+    missing = np.flatnonzero((rows < 0) & ~is_padding)
+    if len(missing):
+        raise UserError(
+            f"{len(missing)} of {len(tokens) - is_padding.sum()} ids have no text vector, such as "
+            f"{str(tokens[missing[0]])!r}; run `enrich --for=ISRF` on this dataset again"
+        )
+    found = np.zeros((len(tokens), vectors.vectors.shape[1]), dtype=np.float32)
+    found[~is_padding] = vectors.vectors[rows[~is_padding]]
+    return found
+
+
+def pca(vectors: np.ndarray, size: int) -> np.ndarray:
+    """The first principal components, centred: x_v of ISRF, eq. (2).
+
+    The same vectors give the same numbers: each component's sign makes its loading of the largest
+    absolute value positive.
+
+    Args:
+        vectors: (N, D); rows of padding do not belong here.
+        size: d', in [1, min(N, D)].
+
+    Returns:
+        (N, size) float32.
+
+    Raises:
+        UserError: `size` is out of its range.
+    """
+    n, width = vectors.shape
+    if not 1 <= size <= min(n, width):
+        raise UserError(
+            f"PCA to {size}: {n} vectors of {width} numbers have 1 to {min(n, width)} components"
+        )
+    centred = vectors - vectors.mean(axis=0, dtype=np.float64)
+    # Of the (D, D) scatter matrix, which is small; its eigenvalues rise.
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :size]
+    largest = np.abs(axes).argmax(axis=0)
+    axes = axes * np.sign(axes[largest, np.arange(size)])
+    return (centred @ axes).astype(np.float32)

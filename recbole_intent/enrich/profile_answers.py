@@ -1,0 +1,26 @@
+"""What answers about items and users must look like: a JSON schema to ask, a model to check."""
+
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from recbole_intent.enrich.schemas import StrictAnswer, closed_object
+
+
+class Description(StrictAnswer):
+    """Answer to each of the questions about an item or a user."""
+
+    description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    reasoning: str = ""
+
+
+def description_schema(*, reason: bool) -> dict[str, Any]:
+    """JSON schema of `Description`.
+
+    Args:
+        reason: ask for the reasoning first, that the description may follow from it.
+    """
+    text = {"type": "string"}
+    if reason:
+        return closed_object(reasoning=text, description=text)
+    return closed_object(description=text)

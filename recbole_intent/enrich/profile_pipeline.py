@@ -1,0 +1,239 @@
+"""`enrich --for=ISRF`: texts of items and users, and their vectors, beside the dataset.
+
+Items are asked about first, then users by a sample of their training items. Every answer is kept
+as it comes; the files of texts are written whole, at the end, then the vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_intent import __version__
+from recbole_intent.data.text_vectors import Kind
+from recbole_intent.enrich.asking import Asker
+from recbole_intent.enrich.conversation import Manner
+from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.enrich.options import ProfileOptions
+from recbole_intent.enrich.plain_texts import PlainTexts
+from recbole_intent.enrich.profile_files import (
+    LLM,
+    MANIFEST,
+    METADATA,
+    PROFILES,
+    REPORT,
+    Profile,
+    plain_profile,
+    profile_path,
+)
+from recbole_intent.enrich.profile_report import ProfileCounts, profile_summary, share_answered
+from recbole_intent.enrich.profile_vectors import check_texts, encode_profiles, input_hashes
+from recbole_intent.enrich.profiles import QUESTIONS, AskOptions, ask_profiles
+from recbole_intent.enrich.prompts import prompt
+from recbole_intent.enrich.record_files import write_records
+from recbole_intent.enrich.text_encoder import TextEncoder
+from recbole_intent.enrich.training_histories import read_training_histories, sample_places
+from recbole_intent.enrich.training_sessions import choose
+from recbole_intent.enrich.workplace import (
+    NOT_IN_MANIFEST,
+    Batches,
+    Enriched,
+    bar,
+    count_requests,
+    open_askers,
+    own_folder,
+)
+from recbole_intent.errors import UserError
+from recbole_intent.files import write_text
+
+# Vectors tell in their own files where they are from.
+_OF_VECTORS = ("texts", "encoder", "encoder_dtype", "encoder_batch", "encoder_chunk")
+_NOT_IN_MANIFEST = NOT_IN_MANIFEST | dict.fromkeys(("steps", *_OF_VECTORS), True)
+
+
+def enrich_profiles(
+    dataset: str,
+    options: ProfileOptions,
+    data_path: str | Path = "dataset",
+    output: str | Path | None = None,
+    *,
+    export_batch: Path | None = None,
+    import_batch: Path | None = None,
+) -> Enriched:
+    """Write texts of all items and users of a dataset, and their vectors.
+
+    The same call again continues one that was cut off, without asking or encoding anything twice.
+
+    Args:
+        dataset: a dataset of users' histories; their last two items are not looked at.
+        options: of the texts and vectors.
+        data_path: parent folder of datasets.
+        output: folder of the files and of the cache of answers; the dataset's own when None.
+        export_batch: ask nothing; where answers are missing, write their requests to this file.
+        import_batch: results of a batch to take in first.
+
+    Raises:
+        UserError: bad data or options, or no request can be answered; old files are as they were.
+        BatchPending: requests were exported, and nothing can go on without their answers.
+    """
+    source = Path(data_path) / dataset
+    folder = Path(output) if output is not None else source
+    batches = Batches(export_batch, import_batch)
+    batches.check(options)
+    if options.semantics == METADATA and set(options.texts) != {"fused"}:
+        raise UserError("texts: metadata has one text of each item and user; give --texts=[fused]")
+    # What is not installed is told before anything is asked.
+    encoder = _encoder(options) if options.steps != "texts" else None
+    inputs = input_hashes(source, dataset)
+    suffixes = (*PROFILES.values(), MANIFEST, REPORT)
+    with own_folder(folder, dataset, suffixes), ExitStack() as stack:
+        if options.steps == "vectors":
+            about, counts, askers = check_texts(folder, dataset, options, inputs), {}, []
+        else:
+            work = _Work(dataset, source, options, inputs)
+            if options.is_llm:
+                cache = folder / f"{dataset}.answers.sqlite"
+                work.askers, work.model = open_askers(options, cache, batches, stack)
+            work.write(folder)
+            about, counts, askers = work.about, work.counts, work.askers
+        vectors = encode_profiles(folder, dataset, options, encoder) if encoder else []
+        report = profile_summary(
+            dataset, about, {f"{k}s": n for k, n in counts.items()}, options.is_llm, vectors
+        )
+        if counts:
+            write_text(folder / f"{dataset}{REPORT}", report)
+        asked, cached = count_requests(askers)
+    return Enriched(folder, report, share_answered(list(counts.values())), asked, cached)
+
+
+def _encoder(options: ProfileOptions) -> TextEncoder:
+    return TextEncoder(options.encoder, options.encoder_batch, options.encoder_dtype)
+
+
+class _Work:
+    """The texts of one run: what was read, what is asked with, and the counts so far."""
+
+    def __init__(
+        self,
+        dataset: str,
+        source: Path,
+        options: ProfileOptions,
+        inputs: dict[str, str],
+    ) -> None:
+        self.dataset, self.options, self.inputs = dataset, options, inputs
+        self.histories = read_training_histories(source, dataset)
+        # All items of the file, whoever chose them: which ones are asked about tells nothing.
+        catalogue = ItemTexts(source / f"{dataset}.item")
+        known = set(catalogue.ids)
+        others = [item for item in self.histories.item_ids if item not in known]
+        self.texts = PlainTexts(catalogue, others)
+        code_of = {item: code for code, item in enumerate(self.texts.ids)}
+        # Of the codes of the .inter file to those of the catalogue.
+        self.codes = np.array([code_of[item] for item in self.histories.item_ids])
+        self.counts = {
+            "item": ProfileCounts(total=len(self.texts.ids)),
+            "user": ProfileCounts(total=len(self.histories)),
+        }
+        self.askers: list[Asker] = []
+        self.model = ""
+        domain = options.domain or dataset.replace("-", " ").replace("_", " ")
+        self.asking = AskOptions(
+            manner=Manner(options.llm.temperature, options.llm.max_tokens, options.seed),
+            domain=domain,
+            attempts=options.attempts,
+            reason=options.llm.asks_reason,
+        )
+
+    @property
+    def about(self) -> str:
+        """Where the texts are from."""
+        if self.options.is_llm:
+            return f"{self.model} ({self.options.llm.source})"
+        return "metadata (the .item file; no language model)"
+
+    def write(self, folder: Path) -> None:
+        """Find all texts and write the three files."""
+        items: list[Profile] = []
+        write_records(
+            {
+                profile_path(folder, self.dataset, "item"): self._items(items),
+                profile_path(folder, self.dataset, "user"): self._users(items),
+            },
+            folder / f"{self.dataset}{MANIFEST}",
+            self._manifest,
+        )
+
+    def _items(self, found: list[Profile]) -> Iterator[Profile]:
+        plain = self.texts.item
+        askable = [code for code in range(len(plain)) if self.texts.has_text[code]]
+        for profile in self._profiles("item", self.texts.ids, plain, askable, plain):
+            found.append(profile)
+            yield profile
+
+    def _users(self, items: list[Profile]) -> Iterator[Profile]:
+        ids = [str(user) for user in self.histories.ids]
+        samples = [self._sample(index, user) for index, user in enumerate(ids)]
+        plain = [self.texts.user(codes) for codes in samples]
+        lines = [self._shown(profile, code) for code, profile in enumerate(items)]
+        shown = ["\n".join(f"- {lines[code]}" for code in codes) for codes in samples]
+        yield from self._profiles("user", ids, plain, range(len(ids)), shown)
+
+    def _sample(self, index: int, user: str) -> list[int]:
+        items = self.codes[self.histories.of(index)]
+        places = sample_places(user, len(items), self.options.users_sample, self.options.seed)
+        return items[places].tolist()
+
+    def _shown(self, profile: Profile, code: int) -> str:
+        is_told = profile.source == LLM and self.options.items_shown == "fused"
+        return f"{self.texts.brief[code]}. {profile.fused}" if is_told else self.texts.brief[code]
+
+    def _profiles(
+        self,
+        kind: Kind,
+        ids: Sequence[str],
+        plain: Sequence[str],
+        askable: Sequence[int],
+        shown: Sequence[str],
+    ) -> Iterator[Profile]:
+        """A profile of each id: of the model where it was asked and answered."""
+        if not self.options.is_llm:
+            yield from map(plain_profile, ids, plain)
+            return
+        sample, limit, seed = self.options.sample, self.options.limit, self.options.seed
+        chosen = [askable[i] for i in choose(askable, sample, limit, seed)] if askable else []
+        counts = self.counts[kind]
+        told = ask_profiles(self.askers[0], kind, [shown[i] for i in chosen], self.asking, counts)
+        with bar("texts", f"{kind}s", len(chosen)) as progress:
+            is_chosen = set(chosen)
+            for i, name in enumerate(ids):
+                texts = None
+                if i in is_chosen:
+                    texts = next(told)
+                    progress.set_postfix_str(f"{counts.failed:,} failed", refresh=False)
+                    progress.update()
+                yield Profile(name, *texts, LLM) if texts else plain_profile(name, plain[i])
+
+    def _manifest(self) -> dict[str, Any]:
+        names = [name for kind in QUESTIONS.values() for name in kind]
+        source = {"source": METADATA}
+        if self.options.is_llm:
+            source = {"source": self.options.llm.source, "model": self.model}
+        return {
+            "for": self.options.purpose,
+            "dataset": self.dataset,
+            "semantics": self.options.semantics,
+            "about": self.about,
+            **source,
+            "prompts": {n: prompt(n).version for n in ("malformed", *names)}
+            if self.options.is_llm
+            else {},
+            "parameters": self.options.model_dump(mode="json", exclude=_NOT_IN_MANIFEST),
+            "domain": self.asking.domain,
+            "inputs": self.inputs,
+            "counts": {f"{kind}s": counts.as_dict() for kind, counts in self.counts.items()},
+            "version": __version__,
+        }

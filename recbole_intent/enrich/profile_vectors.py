@@ -1,0 +1,72 @@
+"""From the files of texts to the files of their vectors."""
+
+from pathlib import Path
+
+from recbole_intent.data.text_vectors import read_text_vectors, vector_path
+from recbole_intent.enrich.encoding import encode_texts
+from recbole_intent.enrich.options import ProfileOptions
+from recbole_intent.enrich.profile_files import MANIFEST, PROFILES, profile_path, read_profiles
+from recbole_intent.enrich.record_files import read_manifest
+from recbole_intent.enrich.text_encoder import TextEncoder
+from recbole_intent.errors import UserError
+from recbole_intent.files import file_sha256
+
+
+def input_hashes(source: Path, dataset: str) -> dict[str, str]:
+    """SHA-256 of the atomic files that texts are made from, by name.
+
+    Raises:
+        UserError: one is absent.
+    """
+    paths = [source / f"{dataset}{suffix}" for suffix in (".inter", ".item")]
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; `prepare` writes it")
+    return {path.name: file_sha256(path) for path in paths}
+
+
+def check_texts(folder: Path, dataset: str, options: ProfileOptions, inputs: dict[str, str]) -> str:
+    """Where the texts that are there come from.
+
+    Raises:
+        UserError: they are absent, of other semantics, or of other data.
+    """
+    path = folder / f"{dataset}{MANIFEST}"
+    manifest = read_manifest(path)
+    if manifest["semantics"] != options.semantics:
+        raise UserError(
+            f"{path}: its texts are of semantics: {manifest['semantics']}; give that, or write "
+            "others by --steps=all"
+        )
+    if manifest["inputs"] != inputs:
+        raise UserError(f"{path}: its texts are of other data; write them anew by --steps=all")
+    return manifest["about"]
+
+
+def encode_profiles(
+    folder: Path, dataset: str, options: ProfileOptions, encoder: TextEncoder
+) -> list[str]:
+    """Write the vectors of items and users that are not there yet.
+
+    Returns:
+        A line about each file, for the report.
+
+    Raises:
+        UserError: a file cannot be written, or the encoder not be read.
+    """
+    lines = []
+    for kind in PROFILES:
+        profiles = list(read_profiles(profile_path(folder, dataset, kind)))
+        for which in dict.fromkeys(options.texts):
+            path = vector_path(folder, dataset, kind, options.semantics, which)
+            is_new = encode_texts(
+                {profile.id: profile.text(which) for profile in profiles},
+                encoder,
+                path,
+                semantics=options.semantics,
+                chunk=options.encoder_chunk,
+            )
+            n, width = read_text_vectors(path).vectors.shape
+            state = "" if is_new else ", as before"
+            lines.append(f"{path.name}: {n:,} x {width} by {encoder.name}{state}")
+    return lines

@@ -1,5 +1,7 @@
 # Each target does its own set-up in .venv; python3 >= 3.11 and make are all that must be there.
 #   make demo    IGR-SR beside SASRec on ml-100k, a few minutes
+#   make demo-veli  VELI4SBR beside its backbone and a control, on sessions of ml-100k, some minutes
+#   make demo-isrf  ISRF beside LightGCN and SASRec, both its tasks on ml-100k, some minutes
 #   make test    the tests        make lint    ruff
 #   make bench   speed and memory, side by side with RecBole
 #   make install the set-up alone
@@ -13,13 +15,19 @@ INSTALLED := $(VENV)/installed.stamp
 # Every worker has its own process: more threads in each would only fight for the cores.
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: install demo test lint bench
+.PHONY: install demo demo-veli demo-isrf test lint bench
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(PY) run_recbole_intent.py demo
+
+demo-veli: $(INSTALLED)
+	$(PY) run_recbole_intent.py demo --model=VELI4SBR
+
+demo-isrf: $(INSTALLED)
+	$(PY) run_recbole_intent.py demo --model=ISRF
 
 test: $(INSTALLED)
 	$(PY) -m pytest -n $(JOBS) $(PYTEST_ARGS)

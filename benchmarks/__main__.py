@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("sequences", "losses", "prepare", "recommend", "enrich", "label_refresh")
+BENCHMARKS = (
+    "sequences",
+    "losses",
+    "prepare",
+    "recommend",
+    "enrich",
+    "label_refresh",
+    "lightgcn",
+    "trie_decoding",
+    "text_vectors",
+)
 
 
 def main() -> int:

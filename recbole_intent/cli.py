@@ -14,11 +14,12 @@ _USAGE = """\
 usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]
        run_recbole_intent.py prepare --dataset=DATASET [--source=PATH] [--help]
        run_recbole_intent.py evaluate --run=FOLDER [--noise='{ratio: 0.2}'] [--mask_history=True]
+                                      [--task=direct]
        run_recbole_intent.py compare --models=A,B,… --dataset=DATASET [--seeds=…] [compare --help]
-       run_recbole_intent.py enrich --for=VELI4SBR --dataset=DATASET [enrich --help]
+       run_recbole_intent.py enrich --for=VELI4SBR|ISRF --dataset=DATASET [enrich --help]
        run_recbole_intent.py recommend --run=FOLDER (--users=all | --histories=FILE) [--help]
        run_recbole_intent.py tune --model=MODEL --dataset=DATASET --trials=32 [tune --help]
-       run_recbole_intent.py demo [--fresh]
+       run_recbole_intent.py demo [--model=IGRSR|VELI4SBR|ISRF] [--fresh]
 
 Train a model, choose its epoch on validation, test it once. The same command again continues a
 run that was cut off and reports one that is finished.
@@ -26,6 +27,7 @@ run that was cut off and reports one that is finished.
   --model=MODEL         IGRSR, SASRec, GRU4Rec, BERT4Rec, LightGCN …, or package.module:Class
   --dataset=DATASET     a prepared dataset; ml-100k comes with RecBole
   --config_files=A,B    YAML files with further keys; later ones win
+  --task=direct         rank each target among 99 drawn items instead of all (next-item)
   --output=DIR          folder of the run; saved/<model>-<dataset>-<seed>-<fingerprint> if not given
   --fresh               start anew in that folder
   --allow-unknown       accept keys that no default file knows
@@ -239,12 +241,14 @@ def _evaluate(argv: list[str]) -> int:
         raise UserError("--run=FOLDER is missing: the folder of a finished run")
     from recbole_intent.config import parse_value
     from recbole_intent.evaluate import evaluate_run
-    from recbole_intent.evaluation.report import text_table
+    from recbole_intent.evaluation.report import among_candidates, text_table
 
     folder = options.pop("run")
     done = evaluate_run(folder, {key: parse_value(value) for key, value in options.items()})
     rows = [[name, f"{value:.4f}"] for name, value in done.test.items()]
     print(text_table(["metric", "test"], rows))
+    if done.candidates:
+        print(among_candidates(done.candidates))
     print(f"results: {done.path}")
     return 0
 
@@ -368,9 +372,10 @@ def _tune_parser() -> argparse.ArgumentParser:
 
 
 def _demo(argv: list[str]) -> int:
-    for word in argv:
-        if word != "--fresh":
-            raise UserError(f"demo: takes no arguments but --fresh, got {word}")
+    options, flags = parse_arguments(argv)
+    model = options.pop("model", "IGRSR")
+    for word in (*options, *flags - {"fresh"}):
+        raise UserError(f"demo: takes --model=… and --fresh alone, got --{word}")
     from recbole_intent.demo import demo
 
-    return demo(fresh=bool(argv))
+    return demo(model, fresh="fresh" in flags)

@@ -166,7 +166,7 @@ def _tables(
         ("significance-reference", against_reference, reference),
     ):
         if tests:
-            title = f"Differences from {opponent}"
+            title = comparison.titled(f"Differences from {opponent}")
             tables[name] = comparison_tables.significance_table(tests, title)
             if len(comparison.seeds) > 1:
                 tables[f"{name}-seeds"] = comparison_tables.seed_table(
@@ -192,12 +192,13 @@ def _write(
 
     for name, table in tables.items():
         table.write(output / "tables", name)
-    write_text(output / "report.md", report(request, tables))
+    title = comparison.titled(f"Comparison on {comparison.dataset}")
+    write_text(output / "report.md", report(request, tables, title))
     page.write(comparison, output, {table.title: table.markdown() for table in tables.values()})
 
 
-def report(request: Request, tables: Mapping[str, Table]) -> str:
+def report(request: Request, tables: Mapping[str, Table], title: str) -> str:
     """All tables in one Markdown text, with the command that makes them."""
-    words = " ".join(["python run_recbole_intent.py compare", shlex.join(request.command)])
+    words = " ".join(["python run_recbole_intent.py", shlex.join(request.command)])
     sections = [f"## {table.title}\n\n{table.markdown()}" for table in tables.values()]
-    return "\n".join([f"# Comparison on {request.dataset}\n", f"```\n{words}\n```\n", *sections])
+    return "\n".join([f"# {title}\n", f"```\n{words}\n```\n", *sections])

@@ -137,6 +137,8 @@ class Config(RecBoleConfig):
         given = self.external_config_dict.get("eval_args", {})
         if isinstance(given, Mapping):
             final["eval_args"] = {**self.internal_config_dict["eval_args"], **given}
+        if final["task"] == "sequential":  # ISRF's word for it
+            final["task"] = "next-item"
         if "load_col" not in self.external_config_dict:
             final["load_col"] = _columns_to_load(final)
         if (

@@ -26,11 +26,16 @@ def _is_number(value: Any) -> bool:
 _VALUES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "epochs train_batch_size eval_batch_size eval_step MAX_ITEM_LIST_LENGTH hidden_size "
-        "embedding_size inner_size n_layers num_layers n_heads distiller_size n_intents",
+        "embedding_size inner_size n_layers num_layers n_heads distiller_size n_intents "
+        "n_candidates",
         lambda value: _is_whole(value, 1),
         "a whole number from 1",
     ),
-    ("stopping_step n_prefix", lambda value: _is_whole(value, 0), "a whole number from 0"),
+    (
+        "stopping_step n_prefix candidates_seed",
+        lambda value: _is_whole(value, 0),
+        "a whole number from 0",
+    ),
     (
         "seed",
         lambda value: _is_whole(value, 0) and value < 2**32,
@@ -61,6 +66,11 @@ _VALUES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "clip_grad_norm",
         lambda value: value is None or (isinstance(value, Mapping) and "max_norm" in value),
         "a mapping such as {max_norm: 1.0}",
+    ),
+    (
+        "task",
+        lambda value: value in ("next-item", "sequential", "direct"),
+        "one of next-item, sequential, direct",
     ),
     (
         "hidden_act",

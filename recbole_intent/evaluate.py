@@ -1,4 +1,4 @@
-"""A finished run once more: under other conditions (noise, history mask), or against the clock."""
+"""A finished run once more: under other conditions (noise, mask, task), or against the clock."""
 
 import json
 import time
@@ -16,7 +16,10 @@ from recbole_intent.files import fingerprint, write_json
 from recbole_intent.trainer.base import BEST
 
 # What may change without training again.
-CONDITIONS = frozenset("device eval_batch_size mask_history metrics noise threads topk".split())
+CONDITIONS = frozenset(
+    "candidates_seed device eval_batch_size mask_history metrics n_candidates noise task threads "
+    "topk".split()
+)
 
 # Those of them that change its speed and not its ranks.
 MACHINE = frozenset("device eval_batch_size threads".split())
@@ -30,11 +33,13 @@ class Evaluation:
         path: the JSON file that keeps them, in the run's `evaluations/`.
         test: metric name -> value.
         ranks: of every test target.
+        candidates: of the direct task, as in `result.json`; None where all items were ranked.
     """
 
     path: Path
     test: dict[str, float]
     ranks: Ranks
+    candidates: dict[str, Any] | None = None
 
 
 def _valid_metric(folder: Path, conditions: Mapping[str, Any]) -> str:
@@ -56,18 +61,31 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
 
     Raises:
         UserError: not a finished run, a key that would need another training, or atomic files
-            that have changed since.
+            that have changed since; other candidates than the run's, drawn by the same seed.
     """
     folder = Path(folder)
     config = _checked_config(folder, conditions)
     trainer, data = build(config)
+    _refuse_other_candidates(folder, data.candidates)
     trainer.load_weights(folder / BEST)
     ranks = trainer.rank(data.test)
     test = trainer.metrics(ranks)
     path = _evaluation_path(folder, config, conditions)
     ranks.save(path.with_suffix(".npz"))
-    write_json(path, {"conditions": dict(conditions), "test": test})
-    return Evaluation(path, test, ranks)
+    told = {"conditions": dict(conditions), "candidates": data.candidates, "test": test}
+    write_json(path, told)
+    return Evaluation(path, test, ranks, data.candidates)
+
+
+def _refuse_other_candidates(folder: Path, candidates: Mapping[str, Any] | None) -> None:
+    theirs = json.loads((folder / "result.json").read_text("utf-8")).get("candidates")
+    if not theirs or not candidates or theirs == candidates:
+        return
+    if all(theirs[key] == candidates[key] for key in ("negatives", "seed")):
+        raise UserError(
+            f"{folder}: its targets were ranked among other candidates than those in "
+            "<checkpoint_dir>/candidates now (the hash in result.json differs)"
+        )
 
 
 def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluation | None:
@@ -80,8 +98,8 @@ def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evalua
     path = _evaluation_path(folder, _checked_config(folder, conditions), conditions)
     if not path.is_file():
         return None
-    test = json.loads(path.read_text("utf-8"))["test"]
-    return Evaluation(path, test, Ranks.load(path.with_suffix(".npz")))
+    told, ranks = json.loads(path.read_text("utf-8")), Ranks.load(path.with_suffix(".npz"))
+    return Evaluation(path, told["test"], ranks, told.get("candidates"))
 
 
 def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
@@ -136,7 +154,7 @@ def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
     found = {
         "seconds_per_1000_users": round(min(seconds) / users * 1000, 4),
         "users": users,
-        "candidates": data.dataset.item_num - 1,
+        "candidates": data.test.n_ranked,
         "machine": _machine_settings(config, machine),
     }
     write_json(folder / "inference.json", found)

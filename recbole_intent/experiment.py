@@ -32,6 +32,8 @@ _NOT_IN_FINGERPRINT = frozenset(
     "nproc save_dataloaders save_dataset show_progress single_spec state tensorboard threads "
     "use_gpu wandb_project worker".split()
 )
+# Keys of the direct task, which say nothing of a ranking of all items.
+_OF_DIRECT = frozenset("task n_candidates candidates_seed".split())
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,13 @@ class Run:
 
 def comparable(config: Config) -> dict[str, Any]:
     """The configuration without the keys that do not change what is computed."""
-    return {k: v for k, v in config.plain().items() if k not in _NOT_IN_FINGERPRINT}
+    return _comparable(config.plain())
+
+
+def _comparable(values: Mapping[str, Any]) -> dict[str, Any]:
+    is_direct = values.get("task") == "direct"
+    unused = _NOT_IN_FINGERPRINT if is_direct else _NOT_IN_FINGERPRINT | _OF_DIRECT
+    return {key: value for key, value in values.items() if key not in unused}
 
 
 def run_folder(config: Config) -> Path:
@@ -200,6 +208,8 @@ def _train_and_test(
         "peak_memory_mib": round(trainer.peak_memory_mib, 1),
         "processes": distributed.count(),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "task": config["task"],
+        "candidates": data.candidates,
         "mask_history": bool(config["mask_history"]),
         "approximations": trainer.approximations(data.train),
         "noise": config["noise"] or None,
@@ -257,8 +267,7 @@ def _read_claim(folder: Path) -> dict[str, Any] | None:
         return None
     if not (folder / "data.json").is_file():  # a run's own is always there first
         raise UserError(f"{path}: is not that of a run; choose another --output")
-    values = read_yaml(path)
-    return {k: v for k, v in values.items() if k not in _NOT_IN_FINGERPRINT}
+    return _comparable(read_yaml(path))
 
 
 def _claim(folder: Path, config: Config, data_digest: str) -> None:

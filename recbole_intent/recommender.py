@@ -85,8 +85,10 @@ class Recommender:
         folder = Path(folder)
         if not (folder / "result.json").is_file():
             raise UserError(f"{folder}: no finished run (no result.json)")
-        # Noise is a condition of experiments; nobody is recommended items by a noisy history.
-        config = Config.of_run(folder, {"noise": None, "compile": False, **conditions})
+        # Noise is a condition of experiments; nobody is recommended items by a noisy history. And
+        # whatever the run was tested on, all items may be recommended.
+        usual = {"noise": None, "task": "next-item", "compile": False}
+        config = Config.of_run(folder, {**usual, **conditions})
         refuse_other_data(folder, inputs_fingerprint(config))
         trainer, data = build(config)
         trainer.load_weights(folder / BEST)

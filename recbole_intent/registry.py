@@ -48,6 +48,7 @@ def _import(path: str) -> type:
 
 _OURS = "recbole_intent.model.sequential_recommender"
 _SEQUENTIAL = "recbole.model.sequential_recommender"
+_GENERAL = "recbole.model.general_recommender"
 
 _TABLE: dict[str, ModelSpec] = {
     spec.name: spec
@@ -65,6 +66,12 @@ _TABLE: dict[str, ModelSpec] = {
             trainer="recbole_intent.trainer.veli4sbr:VELI4SBRTrainer",
             trim=True,
             splits=True,
+        ),
+        ModelSpec(
+            "ISRF",
+            f"{_OURS}.isrf:ISRF",
+            trainer="recbole_intent.trainer.isrf:ISRFTrainer",
+            trim=True,
         ),
         ModelSpec(
             "SASRec",
@@ -86,6 +93,12 @@ _TABLE: dict[str, ModelSpec] = {
             trim=True,
             reference=f"{_SEQUENTIAL}.bert4rec:BERT4Rec",
         ),
+        ModelSpec(
+            "LightGCN",
+            "recbole_intent.model.general_recommender.lightgcn:LightGCN",
+            reference=f"{_GENERAL}.lightgcn:LightGCN",
+        ),
+        ModelSpec("NCL", f"{_GENERAL}.ncl:NCL", trainer="recbole_intent.trainer.ncl:NCLTrainer"),
     )
 }
 
@@ -96,8 +109,8 @@ _RECBOLE = {
         "Caser CORE FDSA FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NARM NextItNet NPE "
         "RepeatNet SASRecF SHAN SINE SRGNN STAMP TransRec"
     ),
-    "recbole.model.general_recommender": (
-        "BPR ConvNCF DGCF DMF EASE FISM GCMC ItemKNN LINE LightGCN MultiDAE MultiVAE NAIS NGCF "
+    _GENERAL: (
+        "BPR ConvNCF DGCF DMF EASE FISM GCMC ItemKNN LINE MultiDAE MultiVAE NAIS NGCF "
         "NNCF NeuMF Pop Random SGL SLIMElastic SimpleX SpectralCF"
     ),
 }

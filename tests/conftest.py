@@ -105,7 +105,22 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     items = [f"i{item}\tc{item % 3} c{item % 5}" for item in range(40)]
     (folder / "tiny.item").write_text("\n".join(["item_id:token\tclass:token_seq", *items]) + "\n")
     _write_tiny_intents(folder)
+    _write_tiny_vectors(folder)
     return folder.parent
+
+
+def _write_tiny_vectors(folder: Path) -> None:
+    """Texts' vectors that lie along the ring, an item's by its place, a user's by its number."""
+    from recbole_intent.data.text_vectors import TextVectors, vector_path, write_text_vectors
+
+    for kind, n in (("item", 40), ("user", 60)):
+        angle = 2 * np.pi * np.arange(n) / n
+        waves = [wave(angle * k) for k in range(1, 9) for wave in (np.sin, np.cos)]
+        vectors = (np.stack(waves, axis=1) / np.sqrt(8)).astype(np.float32)
+        ids = np.array([f"{kind[0]}{number}" for number in range(n)])
+        for semantics in ("llm", "metadata"):
+            path = vector_path(folder, "tiny", kind, semantics, "fused")
+            write_text_vectors(path, TextVectors(ids, vectors, semantics, "waves", "0" * 64))
 
 
 def _write_tiny_intents(folder: Path) -> None:
@@ -137,6 +152,9 @@ def tiny(config, tiny_path: Path) -> Callable[..., "Config"]:  # noqa: F821
         given = {"data_path": str(tiny_path), "MAX_ITEM_LIST_LENGTH": 8, "train_batch_size": 64}
         if model == "IGRSR":  # its distiller is to be no wider than the small models of tests
             given["distiller_size"] = 8
+        if model == "ISRF":
+            given |= {"hidden_size": 16, "inner_size": 32, "semantic_size": 8, "n_negatives": 9}
+            given |= {"n_layers": 1, "n_heads": 2, "n_similar_users": 5, "align_every": 1}
         return config(model, "tiny", **{**given, "valid_metric": "NDCG@10", **options})
 
     return make

@@ -118,7 +118,9 @@ def test_options_come_from_files_then_from_the_command(atomic, here, capsys):
         (["--model=SASRec", "--dataset=ml-100k", "--metrics=[Recal]"], "no metric named 'Recal'"),
         (["--model=SASRec", "--dataset=ml-100k", "--config_files=no.yaml"], "no.yaml: no such"),
         (["--model=SASRec", "--dataset=ml-100k", "--fresh=True"], "--fresh takes no value"),
-        (["demo", "now"], "demo: takes no arguments but --fresh, got now"),
+        (["demo", "now"], "now: not of the form --key=value"),
+        (["demo", "--epochs=1"], "demo: takes --model=… and --fresh alone, got --epochs"),
+        (["demo", "--model=SASRec"], "demo: --model=SASRec is none of IGRSR, VELI4SBR"),
         (["prepare"], "--dataset=… is missing"),
         (["prepare", "--datset=mine"], "did you mean --dataset?"),
         (

@@ -9,14 +9,14 @@ import pytest
 
 from recbole_intent.compare import Outcome, compare
 from recbole_intent.comparing.entries import Entry
-from recbole_intent.comparing.gather import check_aligned, training_counts
+from recbole_intent.comparing.gather import check_aligned, check_candidates, training_counts
 from recbole_intent.comparing.request import Request
 from recbole_intent.data.split import load_data
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
 from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import run
+from recbole_intent.experiment import Run, run
 
 BROKEN = """
 from recbole.model.sequential_recommender import SASRec as Base
@@ -79,7 +79,7 @@ def done(request_of, tmp_path_factory) -> Outcome:
                 reference="SASRec",
                 noise=[("delete", 0.5)],
                 workers=2,
-                command=["--models=…"],
+                command=["compare", "--models=…"],
             )
         )
 
@@ -217,6 +217,40 @@ def test_mistakes_are_named_before_anything_is_trained(
     with pytest.raises(UserError, match=message):
         compare(request_of(entries, overrides=overrides, **changes))
     assert not list(saved.glob("*-tiny-1-*"))
+
+
+def test_the_direct_task_ranks_the_same_candidates_with_every_model(request_of, shared, tmp_path):
+    direct = {"task": "direct", "n_candidates": 20, "checkpoint_dir": str(tmp_path)}
+    given = {**shared, **direct, "epochs": 1, "seed": 1, "show_progress": False}
+    for entry in ENTRIES[:2]:
+        done = run(entry.model, "tiny", overrides={**given, **entry.values})
+        time_inference(done.folder, {"device": "cpu"})
+    found = compare(request_of(ENTRIES[:2], seeds=[1], overrides={**direct, "epochs": 1}))
+    assert not found.comparison.failures
+    assert len(list((tmp_path / "candidates").iterdir())) == 1
+    assert found.comparison.ranked == "1 + 20 candidates"
+    assert all((ranks.rank <= 21).all() for ranks in found.comparison.ranks.values())
+    drawn = found.comparison.results["BPR", 1]["candidates"]
+    assert found.tables["test"].title == "Test metrics on tiny, 1 + 20 candidates"
+    for name in ("report.md", "page.html"):
+        text = (found.folder / name).read_text()
+        assert "Comparison on tiny, 1 + 20 candidates" in text
+        assert drawn["hash"][:10] in text
+    kept = json.loads((done.folder / "inference.json").read_text())
+    assert kept["candidates"] == 21
+
+
+def test_runs_among_other_candidates_are_not_compared():
+    runs = {
+        (label, 1): Run(Path(label), {"candidates": drawn and {"hash": drawn * 16}}, True)
+        for label, drawn in (("A", "abcd"), ("B", "abcd"), ("C", "ffff"), ("D", None))
+    }
+    check_candidates({key: runs[key] for key in [("A", 1), ("B", 1)]})
+    check_candidates({("old", 1): Run(Path("old"), {}, True), ("D", 1): runs["D", 1]})
+    for label, told in (("C", "abcdabcdab and ffffffffff"), ("D", "abcdabcdab and all items")):
+        message = rf"A, seed 1, and {label}, seed 1, were ranked among different.*{told}"
+        with pytest.raises(UserError, match=message):
+            check_candidates({key: runs[key] for key in [("A", 1), (label, 1)]})
 
 
 def test_runs_on_other_targets_are_not_compared(tiny):

@@ -144,6 +144,9 @@ def test_device():
         ({"epoch": 3}, "--epoch: unknown key; did you mean epochs?"),
         ({"n_prefix": 3}, "--n_prefix: unknown key"),  # of IGRSR, and SASRec has none
         ({"learning_rate": "1e-3x"}, "--learning_rate: '1e-3x' is not a number"),
+        ({"task": "direkt"}, "--task: 'direkt' is not one of next-item, sequential, direct"),
+        ({"n_candidates": 0}, "--n_candidates: 0 is not a whole number from 1"),
+        ({"candidates_seed": -1}, "--candidates_seed: -1 is not a whole number from 0"),
         ({"mask_history": "Flase"}, "--mask_history: 'Flase' is neither True nor False"),
         ({"tensorboard": 1}, "--tensorboard: 1 is neither"),
         ({"learning_rate": None}, "--learning_rate: None is not a number"),

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from recbole_intent.config import Config
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import (
     evaluate_run,
@@ -12,6 +14,7 @@ from recbole_intent.evaluate import (
     find_inference,
     time_inference,
 )
+from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import Run, run
 
 
@@ -41,6 +44,41 @@ def test_conditions_change_the_metrics_and_leave_the_run_alone(done):
         assert json.loads(found.path.read_text())["conditions"] == condition
         assert found.path.with_suffix(".npz").is_file()
     assert (done.folder / "result.json").read_bytes() == before
+
+
+def test_a_run_that_ranked_all_items_is_asked_directly(done, tiny_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where candidates are kept
+    condition = {"task": "direct", "n_candidates": 20}
+    found = evaluate_run(done.folder, condition)
+    assert found.candidates["negatives"] == 20
+    assert json.loads(found.path.read_text())["candidates"] == found.candidates
+    assert (found.ranks.rank <= 21).all()
+    assert found.ranks.rank.mean() < done_ranks(done).mean()
+    again = find_evaluation(done.folder, condition)
+    assert (again.test, again.candidates) == (found.test, found.candidates)
+    assert find_evaluation(done.folder, {**condition, "candidates_seed": 1}) is None
+
+
+def done_ranks(done: Run):
+    return Ranks.load(done.folder / "ranks.npz").rank
+
+
+def test_other_candidates_than_the_runs_are_refused(tiny_path, tmp_path, done):
+    """Drawn by the same seed, but not the same: by another version of numpy, say."""
+    config = Config.of_run(done.folder, {"task": "direct", "n_candidates": 20}).plain()
+    given = {**config, "checkpoint_dir": str(tmp_path / "saved")}
+    model, dataset = given.pop("model"), given.pop("dataset")
+    direct = run(model, dataset, overrides=given, output=tmp_path / "run", allow_unknown=True)
+    assert direct.result["task"] == "direct"
+    assert evaluate_run(direct.folder, {}).test == pytest.approx(direct.result["test"])
+    (path,) = (tmp_path / "saved/candidates").glob("*.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["test"] = arrays["test"][:, ::-1]
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match="among other candidates"):
+        evaluate_run(direct.folder, {})
+    evaluate_run(direct.folder, {"n_candidates": 10})  # others by intent
 
 
 @pytest.mark.parametrize("condition", [{"topk": [7]}, {"topk": 7}, {"metrics": ["Hit"]}], ids=str)

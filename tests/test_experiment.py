@@ -18,7 +18,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import inputs_fingerprint, run
+from recbole_intent.experiment import inputs_fingerprint, run, run_folder
 from recbole_intent.files import folder_lock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -242,6 +242,29 @@ def test_a_run_leaves_what_it_promises(small):
     assert list((folder / "tensorboard").iterdir())
     for name in ("best.pt", "last.pt"):
         torch.load(folder / name, weights_only=True)
+
+
+def test_keys_of_the_direct_task_tell_runs_apart_only_there(small, tiny):
+    names = {run_folder(tiny(task="next-item", n_candidates=n)).name for n in (5, 99)}
+    assert names == {run_folder(tiny()).name}
+    names |= {run_folder(tiny(task="direct", n_candidates=n)).name for n in (5, 99)}
+    assert len(names) == 3
+    done = small()
+    assert (done.result["task"], done.result["candidates"]) == ("next-item", None)
+    path = done.folder / "config.yaml"
+    before = yaml.safe_load(path.read_text())
+    for key in ("task", "n_candidates", "candidates_seed"):
+        del before[key]  # as a run of before there were candidates
+    path.write_text(yaml.safe_dump(before))
+    assert small().reported
+
+
+def test_a_direct_run_is_claimed_for_its_candidates(small):
+    done = small(task="direct", n_candidates=20)
+    assert done.result["task"] == "direct"
+    assert done.result["candidates"]["negatives"] == 20
+    with pytest.raises(UserError, match=r"n_candidates \(20, now 21\)"):
+        small(task="direct", n_candidates=21, output=done.folder)
 
 
 def test_the_same_command_reports_and_fresh_begins_anew(small):

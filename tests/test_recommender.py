@@ -1,6 +1,7 @@
 """Lists of a finished run: equal to sorting all scores, whatever the batches and the model."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,16 @@ def test_noise_and_evaluations_of_the_run_do_not_matter(runs, tiny_path, tmp_pat
         recommender.dataset.sequences.fields["item_id_list"],
         clean.dataset.sequences.fields["item_id_list"],
     )
+
+
+def test_a_run_of_the_direct_task_recommends_from_all_items(runs, tiny_path, tmp_path):
+    """And its candidates are not asked for: a folder that was moved may lack them."""
+    options = {**SMALL, **SEQUENCE, "data_path": str(tiny_path), "checkpoint_dir": str(tmp_path)}
+    done = run("SASRec", "tiny", overrides={**options, "task": "direct", "n_candidates": 20})
+    shutil.rmtree(tmp_path / "candidates")
+    found = Recommender.load(done.folder).recommend_users(None, 25, include_history=True)
+    assert all(len(items) == 25 for items in lists(found))
+    assert not (tmp_path / "candidates").exists()
 
 
 # --- the index --------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ Runs that are finished are read again, and a comparison that was cut off goes on
   --workers=N           trainings side by side (1)
   --output=DIR          of tables and pictures; saved/compare-<dataset>-<digest> if not given
   --reproduce=NAME      a table of a paper, ours beside the printed; --datasets=A,B restricts it
-  --task=next-item      ranking of all items, the only one
+  --task=next-item      all items are ranked; direct: each user's target among 1 + 99 candidates,
+                        the same for all models (n_candidates, candidates_seed)
   --fresh               train anew
   --config_files=A,B    YAML files with keys for all models
   --KEY=VALUE           any key for all models; those of the protocol (eval_args, metrics, epochs …)
@@ -48,9 +49,6 @@ def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) 
         UserError: an option that is missing, or a value that cannot be.
     """
     options = dict(options)
-    task = options.pop("task", "next-item")
-    if task not in ("next-item", "sequential"):
-        raise UserError(f"--task={task}: only next-item (ranking of all items) is there")
     shared: dict[str, Any] = {
         "seeds": _numbers("seeds", options.pop("seeds", "2020"), int),
         "workers": _numbers("workers", options.pop("workers", "1"), int)[0],
@@ -59,15 +57,15 @@ def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) 
         "output": options.pop("output", None),
         "fresh": "fresh" in flags,
         "allow_unknown": "allow-unknown" in flags,
-        "command": list(words),
+        "command": ["compare", *words],
     }
     if "reproduce" in options:
         name, datasets = options.pop("reproduce"), _words(options.pop("datasets", ""))
-        for key in ("models", "params", "reference", "dataset"):
+        for key in ("models", "params", "reference", "dataset", "task"):
             if key in options:
                 hint = "; --datasets=… restricts it" if key == "dataset" else ""
                 raise UserError(f"--{key}: the paper's table says it{hint}")
-        if shared["noise"]:
+        if shared.pop("noise"):
             raise UserError("--noise: the paper's table says it")
         reproduced = reproduce(name, datasets, {**shared, "overrides": _values(options)})
         print(reproduced.table.text())

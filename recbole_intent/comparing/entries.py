@@ -13,7 +13,7 @@ PROTOCOL = frozenset(
     "dataset data_path benchmark_filename USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD "
     "user_inter_num_interval item_inter_num_interval val_interval filter_inter_by_user_or_item "
     "rm_dup_inter eval_args mask_history noise metrics topk valid_metric epochs eval_step "
-    "session_split stopping_step seed checkpoint_dir".split()
+    "session_split stopping_step seed checkpoint_dir task n_candidates candidates_seed".split()
 )
 
 

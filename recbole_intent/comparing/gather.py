@@ -44,6 +44,7 @@ def gather(
     if not runs:
         (label, seed), reason = next(iter(failures.items()))
         raise UserError(f"no run succeeded; {label}, seed {seed}: {reason}")
+    check_candidates(runs)
     inference = _time_inference(request, folders, runs, failures, output)
     noise, notes = _evaluate_noise(request, configs, folders, runs, output)
     ranks = {key: Ranks.load(folders[key] / "ranks.npz") for key in runs}
@@ -147,6 +148,22 @@ def _evaluate_noise(
     return found, notes
 
 
+def check_candidates(runs: Mapping[Key, Run]) -> None:
+    """Raise UserError unless all runs of the direct task ranked among the same candidates."""
+    hashes = {key: (done.result.get("candidates") or {}).get("hash") for key, done in runs.items()}
+    (first, usual), *others = hashes.items()
+    for key, found in others:
+        if found != usual:
+            raise UserError(
+                f"{first[0]}, seed {first[1]}, and {key[0]}, seed {key[1]}, were ranked among "
+                f"different candidates ({_short(usual)} and {_short(found)}); --fresh trains anew"
+            )
+
+
+def _short(digest: str | None) -> str:
+    return digest[:10] if digest else "all items"
+
+
 def check_aligned(ranks: Mapping[Key, Ranks], configs: Mapping[Key, Config]) -> None:
     """Raise UserError unless all runs ranked the same targets of the same users."""
     (first, reference), *others = ranks.items()
@@ -173,7 +190,7 @@ def training_counts(config: Config, ranks: Ranks) -> tuple[np.ndarray, np.ndarra
 
     A session that is tested has none in training: its own items before the target count.
     """
-    data = load_data(config)
+    data = load_data(config, shares_passes=True)  # nothing is trained: no word about passes
     train = data.train._dataset.inter_matrix(form="csr")
     known = data.test.dataset.history_matrix() if config["session_split"] else train
     of_user, of_item = np.asarray(known.sum(axis=1)).ravel(), np.asarray(train.sum(axis=0)).ravel()

@@ -10,6 +10,7 @@ A YAML file in `properties/reproduce/` says all of it, so that another table nee
       - {name: Recall@10, metric: recall@10}
       - {name: noisy, metric: recall@10, noise: {kind: replace, ratio: 0.2}}
       - {name: change, change: [Recall@10, noisy]}
+      - {name: "time, s", time: inference}  # to rank all test targets
     rows:
       - label: IGR-SR
         model: IGRSR                      # one that the registry lacks is said to be missing
@@ -24,6 +25,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from recbole_intent.compare import Outcome, compare
 from recbole_intent.comparing.entries import Entry, refuse_protocol
@@ -167,7 +170,7 @@ def paper_table(
                 for row, values in zip(paper["rows"], measured, strict=True)
             ]
             means = [statistics.fmean(values[i]) if values[i] else None for values in measured]
-            pairs.append(marked_best(means, texts))
+            pairs.append(marked_best(means, texts, bigger="time" not in column))
             printed = [_printed(row, dataset, i) for row in paper["rows"]]
             pairs.append(
                 [NOTHING if number is None else _text(column, [number]) for number in printed]
@@ -208,6 +211,11 @@ def _measured(paper: Mapping[str, Any], label: str, outcome: Outcome | None) -> 
             pairs = zip(before, after, strict=False)
             found[column["name"]] = [new / old - 1 for old, new in pairs if old]
             continue
+        if "time" in column:
+            seconds = comparison.inference_seconds.get(label)
+            n_users = len(np.unique(next(iter(comparison.ranks.values())).user))
+            found[column["name"]] = [] if seconds is None else [seconds * n_users / 1000]
+            continue
         tests = [comparison.results[label, seed]["test"] for seed in done]
         if "noise" in column:
             noise = (column["noise"]["kind"], column["noise"]["ratio"])
@@ -222,6 +230,8 @@ def _measured(paper: Mapping[str, Any], label: str, outcome: Outcome | None) -> 
 def _text(column: Mapping[str, Any], values: Sequence[float]) -> str:
     if "change" in column:
         return signed_percent(statistics.fmean(values))
+    if "time" in column:
+        return f"{statistics.fmean(values):,.2f}"
     return mean_sd(values)
 
 

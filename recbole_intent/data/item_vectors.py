@@ -2,22 +2,37 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
+from recbole_intent.data.text_vectors import vector_path
 from recbole_intent.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
+
+
+def item_vectors_file(config: Any) -> Path | None:
+    """The file that `item_vectors` names; None without `llm_embedding`.
+
+    `auto` is that of the items' texts as they are, beside the atomic files.
+    """
+    if not config["llm_embedding"]:
+        return None
+    if config["item_vectors"] == "auto":
+        return vector_path(config["data_path"], config["dataset"], "item", "metadata", "fused")
+    return Path(config["item_vectors"])
 
 
 def read_item_vectors(path: str | Path, item_ids: np.ndarray) -> np.ndarray:
     """Vectors in the order of a dataset's items.
 
     Args:
-        path: an `.npz` with `item` (N,) ids and `vector` (N, D) numbers, or an atomic file with
-            the columns `item_id:token` and `vector:float_seq` (numbers apart by spaces).
+        path: an `.npz` with `item` (N,) ids and `vector` (N, D) numbers, or with `ids` and
+            `vectors` as `enrich` writes it, or an atomic file with the columns
+            `item_id:token` and `vector:float_seq` (numbers apart by spaces).
         item_ids: (V,) raw ids; the first one is padding's.
 
     Returns:
@@ -29,7 +44,10 @@ def read_item_vectors(path: str | Path, item_ids: np.ndarray) -> np.ndarray:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file of item vectors")
+        raise UserError(
+            f"{path}: no such file of item vectors; `recbole_intent enrich --for=VELI4SBR "
+            "--encoder=embedded …` makes them of the items' texts"
+        )
     ids, vectors = _read_npz(path) if path.suffix == ".npz" else _read_table(path)
     if vectors.ndim != 2 or ids.shape != (len(vectors),) or vectors.size == 0:
         raise UserError(
@@ -56,7 +74,9 @@ def read_item_vectors(path: str | Path, item_ids: np.ndarray) -> np.ndarray:
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return file["item"].astype(str), file["vector"].astype(np.float32)
+            names = ("ids", "vectors") if "ids" in file else ("item", "vector")
+            ids, vectors = (file[name] for name in names)
+            return ids.astype(str), vectors.astype(np.float32)
     except (ValueError, KeyError, OSError, BadZipFile, EOFError) as error:
         raise UserError(
             f"{path}: not an .npz with `item` (N,) and `vector` (N, D): {error}"

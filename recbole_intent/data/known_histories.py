@@ -1,6 +1,7 @@
 """Histories one behind the other: what each user of a dataset has chosen, or new ones."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from recbole_intent.config import Config
 from recbole_intent.data.sequences import FlatSequences, IndexedSequentialDataset
-from recbole_intent.data.split import SplitData
 from recbole_intent.errors import UserError
+
+if TYPE_CHECKING:
+    from recbole_intent.data.split import SplitData
 
 PARTS = ("train", "valid", "all")
 
@@ -32,7 +35,7 @@ class KnownHistories:
     sequences: FlatSequences | None
 
     @classmethod
-    def of(cls, config: Config, data: SplitData, part: str = "all") -> "KnownHistories":
+    def of(cls, config: Config, data: "SplitData", part: str = "all") -> "KnownHistories":
         """Take the histories from a loaded dataset.
 
         Args:

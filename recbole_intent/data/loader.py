@@ -1,4 +1,4 @@
-"""Batches for training and for full ranking."""
+"""Batches for training and for ranking."""
 
 import logging
 from collections.abc import Iterator
@@ -52,26 +52,43 @@ class SequenceTrainLoader(TrainDataLoader):
         self.trim = trim
         self.epoch = 0
         self.passes = self._passes(config, shares)
-        self._chosen = self._targets(config["train_targets"])  # (N,) samples to train on
-        self.sample_size = len(self._chosen)
-        samples = dataset.inter_feat[torch.from_numpy(self._chosen)]
+        self.is_strided = config["windows"] == "strided" and self.passes is not None
+        if self.is_strided and dataset.is_noisy:
+            raise UserError("windows: strided cannot be combined with noise in training")
+        self._take(self._targets(config["train_targets"]))
+
+    def _take(self, chosen: np.ndarray) -> None:
+        """Train on these samples (N,)."""
+        dataset = self._dataset
+        self._chosen = chosen
+        self.sample_size = len(chosen)
+        samples = dataset.inter_feat[torch.from_numpy(chosen)]
         self._start = samples[START_FIELD].numpy()
         self._length = samples[dataset.item_list_length_field].numpy()
-        self.is_strided = config["windows"] == "strided" and self.passes is not None
         if self.is_strided:
             target = samples[TARGET_FIELD].numpy()
-            if dataset.is_noisy:
-                raise UserError("windows: strided cannot be combined with noise in training")
             user_start = dataset.sequences.user_start.numpy()[target]
             self._start = strided_starts(self._start, target, user_start, dataset.max_item_list_len)
             self._length = target - self._start
 
-    def _targets(self, which: str | None) -> np.ndarray:
-        if which not in (None, "all", "last"):
-            raise UserError(f"train_targets: {which!r} is neither `all` nor `last`")
+    def _targets(self, which: str | int | None) -> np.ndarray:
+        """Sample numbers of an epoch's targets; of an int, so many random ones of each user."""
         if which == "last":
             return self._dataset.last_samples()
-        return np.arange(len(self._dataset.inter_feat))
+        if which in (None, "all"):
+            return np.arange(len(self._dataset.inter_feat))
+        if not isinstance(which, int) or isinstance(which, bool) or which < 1:
+            raise UserError(
+                f"train_targets: {which!r} is neither `all` nor `last`, nor a number from 1"
+            )
+        rng = np.random.default_rng([self.config["seed"], self.epoch, 1])
+        users = self._dataset.inter_feat[self._dataset.uid_field].numpy()
+        order = rng.permutation(len(users))
+        order = order[np.argsort(users[order], kind="stable")]  # user by user, each in disorder
+        users = users[order]
+        first = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
+        within = np.arange(len(users)) - np.repeat(first, np.diff(np.r_[first, len(users)]))
+        return np.sort(order[within < which])
 
     def _passes(self, config, shares: bool) -> int | None:
         passes = config["passes"]
@@ -93,8 +110,10 @@ class SequenceTrainLoader(TrainDataLoader):
         return None
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next iteration."""
+        """Choose the order, and the targets if they are random, of the next iteration."""
         self.epoch = epoch
+        if isinstance(self.config["train_targets"], int):
+            self._take(self._targets(self.config["train_targets"]))
 
     def __len__(self) -> int:
         return -(-self.sample_size // self.step)
@@ -145,23 +164,28 @@ class SequenceTrainLoader(TrainDataLoader):
 
 @dataclass(frozen=True)
 class RankingBatch:
-    """Rows to be ranked against all items.
+    """Rows to be ranked against all items, or among their candidates.
 
     Attributes:
         interaction: what the model reads, B rows.
         user: (B,) user of each row.
         target: (B,) the item whose rank is asked.
         excluded: (row, item) index pairs that leave the ranking, or None.
+        candidates: (B, C) the items that are ranked, the target among them; None: all items.
     """
 
     interaction: Interaction
     user: Tensor
     target: Tensor
     excluded: tuple[Tensor, Tensor] | None
+    candidates: Tensor | None = None
 
 
 class RankingLoader:
     """Every (user, target) pair of a split, for a ranking over all items.
+
+    Its attribute `candidates`, (N, C) int32 in the order of the split, restricts each row's
+    ranking to these items (the direct task, see `data/candidates.py`).
 
     Args:
         dataset: the split: an `IndexedSequentialDataset` or any RecBole dataset.
@@ -177,6 +201,7 @@ class RankingLoader:
         self.batch_size = max(1, min(batch_size, MAX_SCORES // dataset.item_num))
         self.indexed = isinstance(dataset, IndexedSequentialDataset)
         self._history = history
+        self.candidates: Tensor | None = None
         # Rows of like length side by side; the order does not matter to ranks.
         self._order = torch.arange(len(dataset.inter_feat))
         if self.indexed:
@@ -199,7 +224,18 @@ class RankingLoader:
                 interaction = dataset[index]
             user = dataset.inter_feat[dataset.uid_field][index]
             target = dataset.inter_feat[dataset.iid_field][index]
+            if self.candidates is not None:
+                candidates = self.candidates[index].long()
+                yield RankingBatch(interaction, user, target, None, candidates)
+                continue
             yield RankingBatch(interaction, user, target, self._excluded(user))
+
+    @property
+    def n_ranked(self) -> int:
+        """Items of each row's ranking, history mask aside."""
+        if self.candidates is not None:
+            return self.candidates.shape[1]
+        return self.dataset.item_num - 1
 
     def _excluded(self, user: Tensor) -> tuple[Tensor, Tensor] | None:
         if self._history is None:

@@ -11,6 +11,7 @@ from recbole.data.utils import create_samplers, get_dataloader
 from recbole.utils import ModelType
 
 from recbole_intent.config import Config
+from recbole_intent.data.candidates import with_candidates
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.data.sequences import IndexedSequentialDataset
@@ -31,6 +32,8 @@ class SplitData:
         valid: (user, target) rows to choose the epoch and the hyper-parameters by.
         test: rows to report, touched once.
         fingerprint: SHA-256 of the atomic files that were read.
+        candidates: what is to be known of the direct task's candidates (negatives, seed, hash);
+            None where all items are ranked.
     """
 
     dataset: Dataset
@@ -38,6 +41,7 @@ class SplitData:
     valid: RankingLoader
     test: RankingLoader
     fingerprint: str
+    candidates: dict[str, Any] | None = None
 
 
 def load_data(config: Config, shares_passes: bool = False) -> SplitData:
@@ -101,13 +105,14 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         )
         for name, split, earlier in (("valid", valid, [train]), ("test", test, [train, valid]))
     }
-    return SplitData(
+    data = SplitData(
         dataset=dataset,
         train=loader,
         valid=ranking["valid"],
         test=ranking["test"],
         fingerprint=_fingerprint(files),
     )
+    return with_candidates(config, data) if config["task"] == "direct" else data
 
 
 def _dataset_class(config: Config, is_sequential: bool, indexed: bool) -> type[Dataset]:
@@ -151,7 +156,9 @@ def _check_protocol(config: Config, is_sequential: bool) -> None:
     """What RecBole knows and this package does not must not be passed over."""
     args = config["eval_args"]
     if set(args["mode"].values()) != {"full"}:
-        raise UserError(f"eval_args: mode: {args['mode']}; only full, a ranking of all items")
+        raise UserError(
+            f"eval_args: mode: {args['mode']}; only full, a ranking of all items, or --task=direct"
+        )
     if is_sequential and args["order"] != "TO":
         raise UserError(f"eval_args: order: {args['order']!r}; a sequential model needs TO (time)")
     if config["session_split"] not in (None, True, False):

@@ -40,3 +40,19 @@ class Comparison:
     noise: dict[tuple[str, int], dict[tuple[str, float], dict[str, float]]]
     inference_seconds: dict[str, float]
     reference: str | None
+
+    @property
+    def candidates(self) -> dict[str, Any] | None:
+        """Of the direct task: negatives, seed and hash; None where all items were ranked."""
+        first = next(iter(self.results.values()), {})
+        return first.get("candidates")
+
+    @property
+    def ranked(self) -> str:
+        """What each target was ranked among, in words."""
+        drawn = self.candidates
+        return f"1 + {drawn['negatives']} candidates" if drawn else "all items"
+
+    def titled(self, title: str) -> str:
+        """A title that says so if not all items were ranked."""
+        return f"{title}, {self.ranked}" if self.candidates else title

@@ -95,6 +95,13 @@ def metric_table(
             record[f"{metric} gain"] = means[label][metric] / base - 1 if base else None
         records.append(record)
     notes = [_spread_note(comparison)]
+    if comparison.candidates:
+        drawn = comparison.candidates
+        notes.append(
+            f"Direct task: each user's target is ranked among itself and {drawn['negatives']} "
+            f"items outside the user's full history, the same for every model (drawn by seed "
+            f"{drawn['seed']}, hash {drawn['hash'][:10]})."
+        )
     if tests:
         notes.append(
             f"Stars: better than the best baseline of the column ({_STARS}; paired t-test over "
@@ -107,7 +114,7 @@ def metric_table(
     }
     notes += [f"{label}, approximation: {note}." for label, note in sorted(approximations)]
     return Table(
-        f"Test metrics on {comparison.dataset}",
+        comparison.titled(f"Test metrics on {comparison.dataset}"),
         ["model", "seeds", *comparison.metrics],
         list(zip(comparison.labels, n_runs, *columns, strict=True)),
         records,
@@ -129,7 +136,7 @@ def gain_table(comparison: Comparison, best: Mapping[str, str]) -> Table:
     if best:
         rows.append(["best baseline", *(best[metric] for metric in comparison.metrics)])
     return Table(
-        "Gain over the best baseline",
+        comparison.titled("Gain over the best baseline"),
         ["model", *comparison.metrics],
         rows,
         records,
@@ -255,7 +262,7 @@ def wins_table(comparison: Comparison, values: Mapping[str, np.ndarray], referen
             )
         rows.append(row)
     return Table(
-        f"Users for whom {reference} wins / ties / loses",
+        comparison.titled(f"Users for whom {reference} wins / ties / loses"),
         ["against", *comparison.metrics],
         rows,
         records,
@@ -353,7 +360,8 @@ def cost_table(comparison: Comparison) -> Table:
         records,
         [
             "minutes: all epochs with their validation, without the pre-training, which runs of a "
-            "seed may share. s / 1,000 users: ranking of all items, measured alone after training."
+            "seed may share. s / 1,000 users: ranking of "
+            f"{comparison.ranked}, measured alone after training."
         ],
     )
 

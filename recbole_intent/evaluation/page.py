@@ -59,23 +59,25 @@ def _draw(
     """Write the PNG files; returns name -> title and the plotly figure of the same numbers."""
     metric = series.main_metric(comparison)
     labels = series.done_labels(comparison)
+    # A picture travels without its page: it says itself what was measured.
+    among = comparison.titled(comparison.dataset) if comparison.candidates else ""
     drawn = {}
 
     bars = series.estimates(comparison, comparison.metrics)
-    plots.metric_bars(bars, look, folder / "metrics.png")
+    plots.metric_bars(bars, look, folder / "metrics.png", among)
     drawn["metrics"] = ("Test metrics", charts.metric_bars(bars, look))
 
     runs = {
         label: [comparison.results[label, seed] for seed in series.seeds_of(comparison, label)]
         for label in labels
     }
-    plots.learning_curves(runs, metric, folder / "curves.png", look)
+    plots.learning_curves(runs, metric, folder / "curves.png", look, among)
     curves = {key: series.curve(run, metric) for key, run in comparison.results.items()}
     drawn["curves"] = ("Learning curves", charts.learning_curves(curves, metric, look))
 
     minutes = {label: series.minutes(comparison, label) for label in labels}
     values = {label: bars[metric][label].mean for label in labels}
-    plots.cost(minutes, values, metric, look, folder / "cost.png")
+    plots.cost(minutes, values, metric, look, folder / "cost.png", among)
     notes = {label: _notes(comparison, label) for label in labels}
     figure = charts.cost(minutes, bars[metric], notes, metric, look)
     drawn["cost"] = (f"{metric_name(metric)} and the cost of training", figure)
@@ -85,16 +87,16 @@ def _draw(
         ("item_popularity", comparison.item_popularity, "training interactions of the target"),
     ):
         found = series.grouped(comparison, metric, numbers, title)
-        plots.by_group(found, metric, look, folder / f"{name}.png")
+        plots.by_group(found, metric, look, folder / f"{name}.png", among)
         heading = f"{metric_name(metric)} by {name.replace('_', ' ')}"
         drawn[name] = (heading, charts.by_group(found, metric, look))
 
     told = series.noisy(comparison, metric)
     if told.values and told.ratios:
-        plots.noise(told, metric, look, folder / "noise.png")
+        plots.noise(told, metric, look, folder / "noise.png", among)
         heading = f"{metric_name(metric)} under noise in the test histories"
         drawn["noise"] = (heading, charts.noise(told, metric, look))
-    return drawn
+    return {name: (comparison.titled(title), figure) for name, (title, figure) in drawn.items()}
 
 
 def _notes(comparison: Comparison, label: str) -> str:
@@ -131,7 +133,7 @@ def _page(
         from plotly.offline import get_plotlyjs
 
         script = f"<script>{get_plotlyjs()}</script>\n<script>{_SCRIPT}</script>"
-    title = html.escape(f"Comparison on {comparison.dataset}")
+    title = html.escape(comparison.titled(f"Comparison on {comparison.dataset}"))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -172,8 +174,16 @@ def _header(comparison: Comparison) -> str:
         users = len(set(ranks.user.tolist()))
         run = next(iter(comparison.results.values()))
         mask = "masked" if run["mask_history"] else "not masked"
+        among = f"all items ranked, items of the history {mask}"
+        if comparison.candidates:
+            drawn = comparison.candidates
+            among = (
+                f"each target ranked among {comparison.ranked}, items outside the user's full "
+                f"history, the same for every model (seed {drawn['seed']}, hash "
+                f"{drawn['hash'][:10]})"
+            )
         lines["Protocol"] = (
-            f"all items ranked, items of the history {mask}; epoch chosen on validation, "
+            f"{among}; epoch chosen on validation, "
             f"{len(ranks):,} test targets of {users:,} users ranked once"
         )
         lines["Intervals"] = "95 %, bootstrap over users, whose values are means over seeds"

@@ -23,7 +23,10 @@ _DODGE = 0.72  # share of a group's place that its models take
 
 
 def metric_bars(
-    bars: Mapping[str, Mapping[str, Estimate]], look: Mapping[str, Look], path: str | Path
+    bars: Mapping[str, Mapping[str, Estimate]],
+    look: Mapping[str, Look],
+    path: str | Path,
+    title: str = "",
 ) -> None:
     """Test metrics with their intervals over users, a panel a metric, and a dot for each seed.
 
@@ -31,6 +34,7 @@ def metric_bars(
         bars: metric -> label -> estimate.
         look: label -> its look.
         path: PNG file to write.
+        title: above all panels.
     """
     labels = list(next(iter(bars.values())))
     names = [wrapped(label) for label in labels]
@@ -40,7 +44,7 @@ def metric_bars(
     margin = INCHES_A_LETTER * max(len(line) for name in names for line in name.split("\n"))
     width = max(margin + 1.9 * columns + 0.3, 5.2)  # the line below needs so much
     size = (width, rows * (0.2 * lines + 0.12 * len(names) + 0.7))
-    with picture(path, size, rows, columns, sharey=True) as (figure, panels):
+    with picture(path, size, rows, columns, title=title, sharey=True) as (figure, panels):
         for axes, (metric, by_label) in zip(panels.flat, bars.items(), strict=False):
             for place, label in enumerate(labels):
                 found = by_label[label]
@@ -78,6 +82,7 @@ def learning_curves(
     metric: str,
     path: str | Path,
     look: Mapping[str, Look] | None = None,
+    title: str = "",
 ) -> None:
     """Validation metric by epoch and by training time, a line a run, the best epoch marked.
 
@@ -86,11 +91,12 @@ def learning_curves(
         metric: such as `ndcg@10`.
         path: PNG file to write.
         look: label -> its look; by place when None.
+        title: above both panels.
     """
     look = look or looks(list(runs))
     names = [wrapped(label, 44) for label in runs]
     size = (_WIDTH, 3.2 + legend_height(names, _WIDTH))
-    with picture(path, size, 1, 2, sharey=True) as (figure, panels):
+    with picture(path, size, 1, 2, title=title, sharey=True) as (figure, panels):
         by_epoch, by_time = panels[0]
         handles = []
         for label, results in runs.items():
@@ -122,6 +128,7 @@ def cost(
     metric: str,
     look: Mapping[str, Look],
     path: str | Path,
+    title: str = "",
 ) -> None:
     """A test metric against the minutes of training, a labelled point a model.
 
@@ -131,8 +138,9 @@ def cost(
         metric: its name, such as `ndcg@10`.
         look: label -> its look.
         path: PNG file to write.
+        title: above the axes.
     """
-    with picture(path, (_WIDTH, 4.6)) as (figure, panels):
+    with picture(path, (_WIDTH, 4.6), title=title) as (figure, panels):
         axes = panels[0, 0]
         for label, x in minutes.items():
             style = {"color": look[label].colour, "marker": look[label].marker}
@@ -152,7 +160,9 @@ def wants_log(values: Iterable[float], spread: float = 20.0) -> bool:
     return max(values) >= spread * min(values)
 
 
-def by_group(found: Grouped, metric: str, look: Mapping[str, Look], path: str | Path) -> None:
+def by_group(
+    found: Grouped, metric: str, look: Mapping[str, Look], path: str | Path, title: str = ""
+) -> None:
     """A test metric in groups of users or targets, with intervals and the size of each group.
 
     Args:
@@ -160,10 +170,11 @@ def by_group(found: Grouped, metric: str, look: Mapping[str, Look], path: str | 
         metric: its name, such as `ndcg@10`.
         look: label -> its look.
         path: PNG file to write.
+        title: above the axes.
     """
     names = [wrapped(label, 44) for label in found.estimates]
     size = (_WIDTH, 3.6 + legend_height(names, _WIDTH))
-    with picture(path, size) as (figure, panels):
+    with picture(path, size, title=title) as (figure, panels):
         axes, handles = panels[0, 0], []
         for shift, (label, estimates) in zip(
             dodge(len(names)), found.estimates.items(), strict=True
@@ -191,7 +202,9 @@ def dodge(n: int) -> list[float]:
     return [_DODGE * ((i + 0.5) / n - 0.5) for i in range(n)]
 
 
-def noise(found: Noisy, metric: str, look: Mapping[str, Look], path: str | Path) -> None:
+def noise(
+    found: Noisy, metric: str, look: Mapping[str, Look], path: str | Path, title: str = ""
+) -> None:
     """A test metric under noise: lines over its ratio by kind, or bars where there is one ratio.
 
     Args:
@@ -199,12 +212,13 @@ def noise(found: Noisy, metric: str, look: Mapping[str, Look], path: str | Path)
         metric: its name, such as `ndcg@10`.
         look: label -> its look.
         path: PNG file to write.
+        title: above all panels.
     """
     labels = list(dict.fromkeys(label for label, _ in found.values))
     names = [wrapped(label, 44) for label in labels]
     below = legend_height(names, _WIDTH)
     if len(found.ratios) == 1:
-        with picture(path, (_WIDTH, 3.2 + below)) as (figure, panels):
+        with picture(path, (_WIDTH, 3.2 + below), title=title) as (figure, panels):
             handles = _noise_bars(panels[0, 0], found, labels, look)
             panels[0, 0].set_ylabel(f"test {metric_name(metric)}")
             legend_below(figure, handles, names)
@@ -212,7 +226,7 @@ def noise(found: Noisy, metric: str, look: Mapping[str, Look], path: str | Path)
     columns = min(len(found.kinds), 4)
     rows = -(-len(found.kinds) // columns)
     size = (_WIDTH, 2.6 * rows + 0.4 + below)
-    with picture(path, size, rows, columns, sharey=True) as (figure, panels):
+    with picture(path, size, rows, columns, title=title, sharey=True) as (figure, panels):
         for axes, kind in zip(panels.flat, found.kinds, strict=False):
             handles = _noise_lines(axes, found, kind, labels, look)
             axes.set_title(kind)

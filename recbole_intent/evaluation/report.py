@@ -39,6 +39,13 @@ def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
         for result in results:
             row += [value(result), ""]
         rows.append(row)
-    notes = sorted({note for result in results for note in result["approximations"]})
-    table = text_table(header, rows)
-    return table + "".join(f"\napproximation: {note}" for note in notes)
+    notes = sorted({f"approximation: {n}" for r in results for n in r["approximations"]})
+    among = sorted({among_candidates(result.get("candidates")) for result in results} - {""})
+    return "\n".join([text_table(header, rows), *among, *notes])
+
+
+def among_candidates(drawn: Mapping[str, Any] | None) -> str:
+    """What the targets of the direct task were ranked among, in words; "" for all items."""
+    if not drawn:
+        return ""
+    return f"ranked among 1 + {drawn['negatives']} candidates (hash {drawn['hash'][:10]})"

@@ -88,7 +88,12 @@ def wrapped(label: str, letters: int = 30) -> str:
 
 @contextmanager
 def picture(
-    path: str | Path, size: tuple[float, float], rows: int = 1, columns: int = 1, **subplots: Any
+    path: str | Path,
+    size: tuple[float, float],
+    rows: int = 1,
+    columns: int = 1,
+    title: str = "",
+    **subplots: Any,
 ) -> Iterator[tuple[Any, Any]]:
     """A figure and its (rows, columns) array of axes; on leaving, a PNG, whole or not at all.
 
@@ -99,6 +104,7 @@ def picture(
         size: width and height in inches; 120 dots an inch.
         rows: of axes.
         columns: of axes.
+        title: above all axes.
         subplots: further options of `Figure.subplots`, such as `sharey`.
 
     Raises:
@@ -109,7 +115,9 @@ def picture(
     from PIL import Image
 
     with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=(size[0], size[1] + 0.25 * bool(title)), layout="constrained")
+        if title:
+            figure.suptitle(title, fontsize=9)
         yield figure, figure.subplots(rows, columns, squeeze=False, **subplots)
         pixels = io.BytesIO()
         figure.savefig(pixels, format="png")

@@ -9,6 +9,7 @@ import torch
 
 from recbole_intent.enrich.intent_files import INTENT, POOL, intent_path, read_intents, read_pool
 from recbole_intent.errors import UserError
+from recbole_intent.model.intent_controls import keep_share, shuffled
 from recbole_intent.nn.session_labels import SessionLabels
 
 _LOGGER = logging.getLogger("recbole_intent")
@@ -42,7 +43,7 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
     Sessions that the file does not name have none; lines of other sessions are passed over.
 
     Args:
-        config: with `intents` and `hard_negatives`.
+        config: with `intents`, `intent_share`, `shuffle_intents`, `hard_negatives` and `seed`.
         dataset: the training split, with user and item ids.
 
     Returns:
@@ -67,12 +68,13 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
     item_of = {name: i for i, name in enumerate(dataset.field2id_token[iid])}
     intents: list[tuple[int, ...]] = [()] * len(user)
     hard: list[tuple[int, ...]] = [()] * len(user)
-    n_found = 0
+    n_found = n_metadata = 0
     for line, entry in enumerate(read_intents(path), start=1):
         row = row_of.get(entry.session)
         if row is None:
             continue
         n_found += 1
+        n_metadata += bool(entry.intents) and not entry.attempts  # nobody was asked
         try:
             intents[row] = tuple(number[intent] for intent in entry.intents)
             if config["hard_negatives"]:
@@ -87,11 +89,19 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
             f"{path}: names no training session of {config['dataset']}; run `enrich` again"
         )
     _LOGGER.info(
-        "intents: %d in the pool; %d of %d training sessions have some, %d have hard negatives",
+        "intents: %d in the pool; %d of %d training sessions have some (%d of them by metadata), "
+        "%d have hard negatives",
         len(pool),
         sum(map(bool, intents)),
         len(user),
+        n_metadata,
         sum(map(bool, hard)),
     )
+    if config["intent_share"] < 1:
+        intents = keep_share(intents, config["intent_share"], config["seed"])
+        _LOGGER.info("intent_share: %d sessions keep theirs", sum(map(bool, intents)))
+    if config["shuffle_intents"]:
+        intents = shuffled(intents, config["seed"])
+        _LOGGER.info("shuffle_intents: a control; every session has the intents of another one")
     n_users = len(names)
     return pool, SessionLabels(user, n_users, intents, len(pool), hard)

@@ -205,3 +205,30 @@ def info_nce(
     if symmetric:
         loss = (loss + F.cross_entropy(similarity.t(), positive)) / 2
     return loss
+
+
+def soft_target_alignment(view_1: Tensor, view_2: Tensor) -> Tensor:
+    """Cross-entropy between inner products of two views and targets softened by the views' own.
+
+    Args:
+        view_1: X (B, d), B >= 1.
+        view_2: Y (B, d), the same rows.
+
+    Returns:
+        Scalar: with logits X Yᵀ and targets softmax(½ (X Xᵀ + Y Yᵀ)), the mean over the rows and
+        the columns of the logits.
+
+    Raises:
+        ValueError: shapes that do not fit, or no rows.
+
+    Source: ISRF's released code, in the place of its equations (8) and (9).
+    """
+    if view_1.dim() != 2 or view_1.shape != view_2.shape or len(view_1) == 0:
+        raise ValueError(f"views must be two (B, d), B >= 1: {view_1.shape}, {view_2.shape}")
+    dtype = _at_least_float32(view_1, view_2)
+    with torch.autocast(view_1.device.type, enabled=False):
+        x, y = view_1.to(dtype), view_2.to(dtype)
+        logits = x @ y.t()  # (B, B)
+        # Symmetric but for rounding, and so are the targets before the softmax.
+        target = ((x @ x.t() + y @ y.t()) / 2).softmax(dim=1).detach()
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.t(), target)) / 2

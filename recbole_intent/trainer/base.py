@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from recbole.utils import ModelType, init_seed
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from recbole_intent.config import Config
@@ -172,6 +172,11 @@ class Trainer(Ranker):
     def before_epoch(self, epoch: int, train_data) -> None:
         """A place for models that prepare something before each epoch."""
 
+    def losses(self, interaction) -> tuple[Tensor, ...]:
+        """The parts of a batch's loss."""
+        parts = self.model.calculate_loss(interaction)
+        return parts if isinstance(parts, tuple) else (parts,)
+
     def seed_epoch(self, epoch: int, train_data) -> None:
         """Seed all generators for one epoch, so that no state of theirs needs to be kept."""
         seed = self.config["seed"] * 1_000_003 + epoch
@@ -203,8 +208,7 @@ class Trainer(Ranker):
             self.optimizer.zero_grad(set_to_none=True)
             own_rows = self.split.take(interaction).to(self.device)
             with self.autocast():
-                parts = self.model.calculate_loss(own_rows)
-            parts = parts if isinstance(parts, tuple) else (parts,)
+                parts = self.losses(own_rows)
             parts = self.split.weigh(parts, self._loss_terms(own_rows))
             sum(parts).backward()
             self.split.sum_gradients(self.model)

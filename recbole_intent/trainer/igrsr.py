@@ -134,7 +134,7 @@ class IGRSRTrainer(Trainer):
                 dataset.item_num,
                 fingerprint(dataset.clean_items.tolist()),
                 fingerprint(dataset.inter_feat[dataset.iid_field].tolist()),
-                *(["last"] if config["train_targets"] == "last" else []),
+                *([which] if (which := config["train_targets"]) not in (None, "all") else []),
             ]
         )
         name = f"{config['dataset']}-{config['hidden_size']}-{config['seed']}-{digest[:10]}"

@@ -1,19 +1,21 @@
-"""Ranking with a model: every target of a split among all items, and the metrics of the ranks."""
+"""Ranking with a model: every target of a split among its rivals, and the metrics of the ranks."""
 
 from contextlib import nullcontext
 from itertools import chain
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from recbole_intent.config import Config
-from recbole_intent.data.loader import RankingLoader
+from recbole_intent.data.loader import RankingBatch, RankingLoader
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
+from recbole_intent.model.candidates import candidate_scores, pair_scores
 from recbole_intent.trainer import distributed
 
 
@@ -40,7 +42,7 @@ class Ranker:
 
     @torch.no_grad()
     def rank(self, data: RankingLoader) -> Ranks:
-        """Rank of every target of a split among all items, ties counted half.
+        """Rank of every target of a split among all items or its candidates, ties counted half.
 
         Several processes share out the batches, and all of them get all ranks.
 
@@ -60,15 +62,35 @@ class Ranker:
             delay=2,  # seconds: of no use where it is quick
         )
         for batch in bar:
-            scores = self.scores(batch.interaction, data.dataset.item_num)
-            excluded = batch.excluded
-            if excluded is not None:
-                excluded = tuple(index.to(self.device) for index in excluded)
-            rank = rank_of_targets(scores, batch.target.to(self.device), excluded=excluded)
+            rank = self._ranks(batch, data.dataset.item_num)
             for kept, values in zip(own, (batch.user, batch.target, rank.cpu()), strict=True):
                 kept.append(values.numpy())
         of_all = zip(*distributed.gather(own), strict=True)  # users, targets, ranks by process
         return Ranks(*(np.concatenate([*chain.from_iterable(lists)]) for lists in of_all))
+
+    def _ranks(self, batch: RankingBatch, n_items: int) -> Tensor:
+        if batch.candidates is not None:
+            scores = self.scores_of(batch.interaction, batch.candidates, n_items)
+            # As a ranking of C items behind a padding item, the target being one of them.
+            place = (batch.candidates == batch.target[:, None]).int().argmax(dim=1) + 1
+            return rank_of_targets(F.pad(scores, (1, 0)), place.to(self.device))
+        scores, excluded = self.scores(batch.interaction, n_items), batch.excluded
+        if excluded is not None:
+            excluded = tuple(index.to(self.device) for index in excluded)
+        return rank_of_targets(scores, batch.target.to(self.device), excluded=excluded)
+
+    @torch.no_grad()
+    def scores_of(self, interaction: Interaction, candidates: Tensor, n_items: int) -> Tensor:
+        """Scores (B, C) float32 of candidates (B, C) for B rows; V = `n_items` as in `scores`."""
+        with self.autocast():
+            scores = candidate_scores(
+                self.model,
+                interaction.to(self.device),
+                candidates.to(self.device),
+                n_items,
+                self.config["ITEM_ID_FIELD"],
+            )
+        return scores.to(self.device, torch.float32)
 
     @torch.no_grad()
     def scores(self, interaction: Interaction, n_items: int) -> Tensor:
@@ -95,14 +117,5 @@ class Ranker:
         try:
             return self.model.full_sort_predict(interaction).view(-1, n_items)
         except NotImplementedError:
-            return self._scores_by_pairs(interaction, n_items)
-
-    def _scores_by_pairs(self, interaction: Interaction, n_items: int) -> Tensor:
-        # Some RecBole models score only given pairs: ask for each row with every item.
-        items = torch.arange(n_items, device=self.device)
-        rows = []
-        for i in range(len(interaction)):
-            pairs = interaction[i : i + 1].repeat(n_items)
-            pairs.update(Interaction({self.config["ITEM_ID_FIELD"]: items}))
-            rows.append(self.model.predict(pairs))
-        return torch.stack(rows)
+            items = torch.arange(n_items, device=self.device).expand(len(interaction), -1)
+            return pair_scores(self.model, interaction, items, self.config["ITEM_ID_FIELD"])

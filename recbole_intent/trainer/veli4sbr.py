@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_intent.config import Config
+from recbole_intent.data.item_vectors import item_vectors_file
 from recbole_intent.data.sequences import TARGET_FIELD
 from recbole_intent.errors import UserError
 from recbole_intent.model.session_intents import intent_files
@@ -39,9 +40,9 @@ class VELI4SBRTrainer(Trainer):
     def input_files(cls, config: Config) -> list[Path]:
         """Intents and their pool, and the vectors of items, where the run reads them."""
         files = list(intent_files(config) or ())
-        path = config["item_vectors"]
-        if config["llm_embedding"] and path and Path(path).is_file():
-            files.append(Path(path))
+        path = item_vectors_file(config)
+        if path is not None and path.is_file():  # where it is not, the model says so
+            files.append(path)
         return files
 
     def before_epoch(self, epoch: int, train_data) -> None:

@@ -52,6 +52,10 @@ def test_a_request(asked):
     assert "--seeds=1,2" in request.command
 
 
+def test_the_task_is_a_key_of_all_models(asked):
+    assert asked(*WORDS, "--task=direct").overrides == {"task": "direct"}
+
+
 def test_defaults(asked):
     request = asked(*WORDS)
     assert (request.seeds, request.workers, request.noise) == ([2020], 1, [])
@@ -69,7 +73,6 @@ def test_a_mapping_of_noise_is_a_key_of_all_models(asked):
     [
         (["--dataset=tiny"], "--models=A,B,… is missing"),
         (["--models=SASRec"], "--dataset=… is missing"),
-        ([*WORDS, "--task=direct"], "--task=direct: only next-item"),
         ([*WORDS, "--seeds=one"], "--seeds=one: expected numbers"),
         ([*WORDS, "--seeds=2,2"], "--seeds: give each seed once"),
         ([*WORDS, "--workers=,"], "--workers=,: expected numbers"),

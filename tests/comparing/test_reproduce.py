@@ -22,6 +22,7 @@ MINI = {
         {"name": "Recall@10", "metric": "recall@10"},
         {"name": "noisy", "metric": "recall@10", "noise": {"kind": "delete", "ratio": 0.5}},
         {"name": "change", "change": ["Recall@10", "noisy"]},
+        {"name": "time, s", "time": "inference"},
     ],
     "rows": [
         {
@@ -29,9 +30,9 @@ MINI = {
             "model": "SASRec",
             "params": {"hidden_size": 8, "MAX_ITEM_LIST_LENGTH": 8},
             "at": {"hidden_size": 8},
-            "printed": {"tiny": [0.4, 0.3, -0.25]},
+            "printed": {"tiny": [0.4, 0.3, -0.25, 3210]},
         },
-        {"label": "missing", "model": "NotHere", "printed": {"tiny": [0.1, None, None]}},
+        {"label": "missing", "model": "NotHere", "printed": {"tiny": [0.1, None, None, None]}},
     ],
     "notes": ["A note."],
 }
@@ -52,7 +53,9 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_shipped_tables_are_whole():
     """Every row's keys are keys of its model, and every printed number has its column."""
+    of_veli4sbr = {f"veli4sbr-{n}" for n in "table2 table3 table4 table6 figure3 figure5".split()}
     assert {"igrsr-table2", "igrsr-table3", "igrsr-figure2", "igrsr-figure3"} <= set(table_names())
+    assert of_veli4sbr <= set(table_names())
     for name in table_names():
         paper = read_paper_table(name)
         labels = [row["label"] for row in paper["rows"]]
@@ -78,6 +81,22 @@ def test_printed_numbers_of_table_2():
         assert all(n[1] > n[0] and n[3] > n[2] and n[0] > n[2] for n in numbers.values())
 
 
+def test_printed_numbers_of_veli4sbr():
+    """VELI4SBR, with texts or without, is the best of each column, as the text says."""
+    for name in ("veli4sbr-table2", "veli4sbr-table6"):
+        paper = read_paper_table(name)
+        for dataset in paper["datasets"]:
+            for backbone in ("SASRec", "BERT4Rec") if "2" in name else ("",):
+                rows = [row for row in paper["rows"] if backbone in row["label"]]
+                numbers = {row["label"]: row["printed"][dataset] for row in rows}
+                assert len(numbers) in (10, 11)
+                for hit, ndcg in ((0, 1), (2, 3), (4, 5)):
+                    assert all(n[hit] > n[ndcg] for n in numbers.values())
+                for column in zip(*numbers.values(), strict=True):
+                    best = list(numbers)[column.index(max(column))]
+                    assert best.startswith("VELI4SBR")
+
+
 def test_printed_changes_of_table_3_follow_from_its_numbers():
     for row in read_paper_table("igrsr-table3")["rows"]:
         for clean, noisy, change, *_ in row["printed"].values():
@@ -97,7 +116,7 @@ def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path):
     given = {**shared, **MINI["rows"][0]["params"], "seed": 1, "show_progress": False}
     folder = run("SASRec", "tiny", overrides=given).folder
     evaluate_run(folder, {"noise": {"kind": "delete", "ratio": 0.5}})
-    time_inference(folder, {"device": "cpu"})
+    timed = time_inference(folder, {"device": "cpu"})
     done = reproduce("mini", [], {"seeds": [1], "overrides": shared})
     assert done.folder == tmp_path / "saved/reproduce-mini"
     cells = [[getattr(cell, "text", cell) for cell in row] for row in done.table.rows]
@@ -107,13 +126,14 @@ def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path):
         ["tiny2 (Tiny 2)", "small"],
         ["tiny2 (Tiny 2)", "missing"],
     ]
-    assert cells[0][3::2] == ["0.4000", "0.3000", "−25.0 %"]
-    ours = [record["ours"] for record in done.table.records if record["model"] == "small"][:3]
+    assert cells[0][3::2] == ["0.4000", "0.3000", "−25.0 %", "3,210.00"]
+    ours = [record["ours"] for record in done.table.records if record["model"] == "small"][:4]
     assert cells[0][2] == f"{ours[0]:.4f}"
     assert ours[2] == pytest.approx(ours[1] / ours[0] - 1)
-    assert cells[1][2::2] == ["no such model here"] * 3
-    assert cells[1][3::2] == ["0.1000", "–", "–"]
-    assert cells[2][2:] == ["not prepared", "–"] * 3
+    assert ours[3] == pytest.approx(timed["seconds_per_1000_users"] * timed["users"] / 1000)
+    assert cells[1][2::2] == ["no such model here"] * 4
+    assert cells[1][3::2] == ["0.1000", "–", "–", "–"]
+    assert cells[2][2:] == ["not prepared", "–"] * 4
     assert "A note." in done.table.notes
     assert any("'tiny2' is not prepared" in note for note in done.table.notes)
     assert (done.folder / "mini.csv").is_file()
@@ -127,7 +147,7 @@ def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path):
     [
         (
             {"rows": [{**MINI["rows"][0], "printed": {"tiny": [1]}}]},
-            "expected a dataset.*3 numbers",
+            "expected a dataset.*4 numbers",
         ),
         ({"rows": [{**MINI["rows"][0], "params": {"topk": 5}}]}, "topk is a part of the protocol"),
     ],

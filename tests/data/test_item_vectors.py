@@ -1,19 +1,28 @@
-"""Vectors of items from both kinds of file, and files that are none."""
+"""Vectors of items from all kinds of file, and files that are none."""
 
 import numpy as np
 import pytest
 
 from recbole_intent.data.item_vectors import read_item_vectors
+from recbole_intent.data.text_vectors import TextVectors, write_text_vectors
 from recbole_intent.errors import UserError
 
 IDS = np.array(["[PAD]", "b", "a", "7"], dtype=object)
 TABLE = "item_id:token\tvector:float_seq\na\t1 2.5\n7\t-3 4e-1\nb\t0 1\nother\t9 9\n"
 
 
-def test_both_kinds_of_file_give_the_datasets_order(write, tmp_path):
+def test_all_kinds_of_file_give_the_datasets_order(write, tmp_path):
     np.savez(tmp_path / "v.npz", item=["a", "7", "b"], vector=[[1, 2.5], [-3, 0.4], [0, 1]])
+    of_texts = TextVectors(
+        np.array(["a", "7", "b"]),
+        np.array([[1, 2.5], [-3, 0.4], [0, 1]]),
+        semantics="metadata",
+        encoder="",
+        fingerprint="",
+    )
+    write_text_vectors(tmp_path / "t.npz", of_texts)
     expected = np.array([[0, 0], [0, 1], [1, 2.5], [-3, 0.4]], dtype=np.float32)
-    for path in (tmp_path / "v.npz", write("v.item_vector", TABLE)):
+    for path in (tmp_path / "v.npz", tmp_path / "t.npz", write("v.item_vector", TABLE)):
         found = read_item_vectors(path, IDS)
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, expected)

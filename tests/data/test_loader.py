@@ -266,3 +266,32 @@ def test_samplers_of_general_models_never_draw_a_known_item(tiny):
     known = data.train._dataset.inter_matrix(form="csr").toarray()
     for batch in data.train:
         assert not known[batch["user_id"], batch["neg_item_id"]].any()
+
+
+@pytest.mark.parametrize("passes", ["all", 1])
+def test_so_many_random_targets_of_each_user_others_in_each_epoch(tiny, passes):
+    every = load_data(tiny(train_targets="all"), shares_passes=True).train
+    data = load_data(tiny(train_targets=3, passes=passes), shares_passes=True).train
+    known = every._dataset.inter_feat["user_id"]
+    epochs = []
+    for epoch in (0, 1, 0):
+        data.set_epoch(epoch)
+        pairs = []
+        for batch in data:
+            lengths, items = batch["item_length"], batch["item_id"]
+            users = batch["user_id"].reshape(-1, *[1] * (items.dim() - 1)).expand_as(items)
+            real = items > 0
+            columns = (users[real].tolist(), lengths[real].tolist(), items[real].tolist())
+            pairs += zip(*columns, strict=True)
+        assert len(pairs) == len(set(pairs)) == data.sample_size
+        users = torch.tensor([user for user, _, _ in pairs])
+        counts, left = (torch.bincount(u, minlength=61)[1:] for u in (users, known))
+        assert torch.equal(counts, left.clamp_max(3))
+        epochs.append(sorted(pairs))
+    assert epochs[0] == epochs[2] != epochs[1]
+
+
+@pytest.mark.parametrize("which", [0, -1, True, "some"])
+def test_other_train_targets_are_named(tiny, which):
+    with pytest.raises(UserError, match=r"train_targets: .* is neither `all` nor `last`, nor"):
+        load_data(tiny(train_targets=which))

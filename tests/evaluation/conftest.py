@@ -22,6 +22,7 @@ def make_comparison() -> Callable[..., Comparison]:
     """Make a comparison: `make_comparison(["A", "B"], seeds=(1, 2), ratios=(0.2,))`."""
 
     def make(labels, seeds=(2020, 2021), metrics=METRICS, ratios=(), n=300, **changes):
+        candidates = changes.pop("candidates", None)
         rng = np.random.default_rng(7)
         user, target = np.arange(n), rng.integers(1, 500, n)
         results, ranks, noise = {}, {}, {}
@@ -51,6 +52,7 @@ def make_comparison() -> Callable[..., Comparison]:
                     "pretraining_seconds": 60.0 * (i % 2),
                     "peak_memory_mib": 800.0,
                     "parameters": 10_000,
+                    "candidates": candidates,
                     "mask_history": False,
                     "versions": {"torch": "2"},
                     "approximations": [],

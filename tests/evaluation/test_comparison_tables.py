@@ -24,6 +24,23 @@ from recbole_intent.evaluation.significance import PairedTest, best_baselines, p
 LABELS = ["ours", "A", "B", "never"]
 
 
+def test_tables_of_the_direct_task_say_what_was_ranked(make_comparison):
+    drawn = {"negatives": 99, "seed": 4, "hash": "0123456789abcdef"}
+    found, usual = (
+        make_comparison(["A", "B"], (1,), candidates=candidates) for candidates in (drawn, None)
+    )
+    for result in (*found.results.values(), *usual.results.values()):
+        result["epochs"] = 9
+    table = metric_table(found, {}, [])
+    assert table.title == "Test metrics on amazon-toys, 1 + 99 candidates"
+    assert any("99 items outside the user's full history" in note for note in table.notes)
+    assert any("seed 4, hash 0123456789" in note for note in table.notes)
+    assert gain_table(found, {}).title == "Gain over the best baseline, 1 + 99 candidates"
+    assert "ranking of 1 + 99 candidates" in cost_table(found).notes[0]
+    assert metric_table(usual, {}, []).title == "Test metrics on amazon-toys"
+    assert "ranking of all items" in cost_table(usual).notes[0]
+
+
 @pytest.fixture
 def comparison(make_comparison):
     """Three models with two seeds, one of them with one, and one without any run."""

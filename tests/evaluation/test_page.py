@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import plotly.graph_objects as go
 import pytest
+from PIL import Image
 
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation import page
@@ -126,6 +127,24 @@ def test_the_header_names_data_seeds_and_protocol(whole):
     assert lines["Tested against"] == comparison.labels[0]
     assert "300 test targets of 300 users" in lines["Protocol"]
     assert "items of the history not masked" in lines["Protocol"]
+
+
+def test_a_page_of_the_direct_task_says_what_was_ranked(make_comparison, tmp_path):
+    drawn = {"negatives": 99, "seed": 4, "hash": "0123456789abcdef"}
+    paths = {}
+    for name, candidates in (("direct", drawn), ("all", None)):
+        comparison = make_comparison(["A", "B"], (1,), candidates=candidates)
+        paths[name] = page.write(comparison, tmp_path / name, {})
+    _, reader = read(tmp_path / "direct/page.html")
+    assert reader.text["h1"] == ["Comparison on amazon-toys, 1 + 99 candidates"]
+    assert all(title.endswith(", 1 + 99 candidates") for title in reader.text["h2"])
+    protocol = " ".join(reader.text["dd"])
+    assert "1 + 99 candidates, items outside the user's full history" in protocol
+    assert "seed 4, hash 0123456789)" in protocol
+    assert "all items ranked" not in protocol
+    for direct, usual in zip(paths["direct"][:-1], paths["all"][:-1], strict=True):
+        # A line on top of each picture.
+        assert Image.open(direct).height == Image.open(usual).height + 30
 
 
 def test_tables_keep_bold_and_underline_and_show_other_tags(whole):

@@ -62,6 +62,12 @@ def test_a_picture_has_its_size_and_changes_nothing_else(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == first
 
 
+def test_a_title_makes_room_for_itself(tmp_path):
+    with picture(tmp_path / "a.png", (3, 2), title="among 1 + 99 candidates"):
+        pass
+    assert Image.open(tmp_path / "a.png").size == (360, 270)
+
+
 def draw_and_fail(path):
     with picture(path, (3, 2)):
         raise RuntimeError("half drawn")

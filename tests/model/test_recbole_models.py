@@ -191,10 +191,15 @@ def test_initial_weights_are_recboles(config, ml100k):
 @pytest.mark.parametrize("name", [n for n in model_names() if n != "SLIMElastic"])
 def test_every_model_of_the_table_has_a_loss_on_ml100k(config, name):
     """All but SLIMElastic, which solves a problem an item in its constructor: seconds."""
-    made = config(name, train_batch_size=64, **({"intents": "none"} if name == "VELI4SBR" else {}))
+    options = {"VELI4SBR": {"intents": "none"}, "NCL": {"num_clusters": 20}}
+    no_texts = {"use_alignment_direct": False, "use_alignment_sequential": False}
+    options["ISRF"] = {"semantics": "random", **no_texts}
+    made = config(name, train_batch_size=64, **options.get(name, {}))
     data = load_data(made)
     torch.manual_seed(0)
     model = made.spec.model_class()(made, data.train._dataset)
+    if name == "NCL":  # its trainer does, see tests/trainer/test_ncl.py
+        model.e_step()
     loss = model.train().calculate_loss(next(iter(data.train)))  # SGL samples graphs in `train`
     loss = sum(loss) if isinstance(loss, tuple) else loss
     assert torch.isfinite(loss).all()
@@ -208,7 +213,8 @@ def test_every_model_of_the_table_has_a_loss_on_ml100k(config, name):
 )
 def test_training_keeps_the_best_epoch_and_ranks_with_it(tiny, tmp_path, name):
     """Also when read from the checkpoint, with whatever the model keeps besides weights."""
-    made = tiny(name, epochs=2, train_batch_size=128)
+    options = {"num_clusters": 5} if name == "NCL" else {}
+    made = tiny(name, epochs=2, train_batch_size=128, **options)
     trainer, data = build(made, tmp_path)
     _, valid = trainer.fit(data.train, data.valid)
     assert all(0 <= value <= 1 for value in valid.values())

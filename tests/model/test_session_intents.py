@@ -54,6 +54,36 @@ def test_hard_negatives_can_be_left_out(given):
     assert (labels.hard_count == 0).all()
 
 
+def test_controls_are_properties(given):
+    """Of the intents alone: whose hard negatives are whose does not change."""
+    sessions = [_passed(f"u{u}", *("ab" if u % 2 else "a"), hard=(f"i{u}",)) for u in range(20)]
+    labels = {}
+    for name, options in {
+        "plain": {},
+        "half": {"intent_share": 0.5},
+        "shuffled": {"shuffle_intents": True},
+        "other seed": {"shuffle_intents": True, "seed": 1},
+    }.items():
+        config = given(*sessions, **options)
+        _, labels[name] = read_labels(config, load_data(config).train._dataset)
+    plain = labels["plain"]
+    assert [int((found.origin == LLM).sum()) for found in labels.values()] == [20, 10, 20, 20]
+    for found in labels.values():
+        assert torch.equal(found.hard_items, plain.hard_items)
+    for name in ("shuffled", "other seed"):
+        assert torch.equal(labels[name].values.sum(0), plain.values.sum(0))
+        assert not torch.equal(labels[name].values, plain.values)
+    assert not torch.equal(labels["shuffled"].values, labels["other seed"].values)
+
+
+def test_the_log_tells_intents_of_metadata_from_those_of_a_model(given, caplog):
+    untold = SessionIntents("u4", ("b",), (), 0, True)
+    config = given(_passed("u3", "a"), untold, SessionIntents("u5", (), (), 0, True))
+    with caplog.at_level("INFO", "recbole_intent"):
+        read_labels(config, load_data(config).train._dataset)
+    assert "2 of 60 training sessions have some (1 of them by metadata)" in caplog.text
+
+
 def test_sessions_of_validation_and_test_have_no_labels(given, tiny_path, tmp_path):
     """Even if a file has lines of them."""
     shutil.copytree(tiny_path / "tiny", tmp_path / "data/tiny")

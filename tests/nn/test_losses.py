@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from recbole_intent.nn.losses import info_nce, linear_cross_entropy
+from recbole_intent.nn.losses import info_nce, linear_cross_entropy, soft_target_alignment
 
 
 def make_inputs(n_rows, n_items, width, seed=0, dtype=torch.float32, scale=1.0):
@@ -266,3 +266,20 @@ def test_info_nce_refuses_what_does_not_fit(change, message):
     arguments = {"view_1": torch.ones(3, 4), "view_2": torch.ones(3, 4), "temperature": 1.0}
     with pytest.raises(ValueError, match=message):
         info_nce(**(arguments | change))
+
+
+def test_soft_targets_are_those_of_the_views_and_stand_still():
+    x, y = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    loss = soft_target_alignment(x, y)
+    target = ((x @ x.t() + y @ y.t()) / 2).softmax(1).detach()
+    both = (x @ y.t(), y @ x.t())
+    plain = sum(-(target * logits.log_softmax(1)).sum(1).mean() / 2 for logits in both)
+    torch.testing.assert_close(loss, plain)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, (x, y)), torch.autograd.grad(plain, (x, y))
+    )
+    order = torch.tensor([3, 1, 5, 4, 0, 2])
+    torch.testing.assert_close(soft_target_alignment(x[order], y[order]), loss)
+    for bad in ((x, y[:5]), (x[:0], y[:0]), (x[0], y[0])):
+        with pytest.raises(ValueError, match="views"):
+            soft_target_alignment(*bad)

@@ -19,7 +19,9 @@ def space_file(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("model", ["IGRSR", "SASRec", "GRU4Rec", "BERT4Rec", "LightGCN"])
+@pytest.mark.parametrize(
+    "model", ["IGRSR", "SASRec", "GRU4Rec", "BERT4Rec", "LightGCN", "BPR", "NCL", "SimpleX"]
+)
 def test_the_shipped_spaces_fit_their_models(model, config):
     space, path = read_space(model)
     assert len(space) >= 4

@@ -8,7 +8,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_intent.data.item_vectors import read_item_vectors
+from recbole_intent.data.item_vectors import item_vectors_file, read_item_vectors
 from recbole_intent.errors import UserError
 from recbole_intent.model.backbones import CAUSAL, make_backbone
 from recbole_intent.model.explain import ExplainsIntents, Intent
@@ -60,7 +60,7 @@ class VELI4SBR(NextItemMixin, ExplainsIntents, SequentialRecommender):
         self.text = None
         if use_text:
             item_ids = dataset.field2id_token[config["ITEM_ID_FIELD"]]
-            vectors = read_item_vectors(config["item_vectors"], item_ids)
+            vectors = read_item_vectors(item_vectors_file(config), item_ids)
             self.text = ItemTexts(torch.from_numpy(vectors), d // 2)
         self.intents, self.labels, self.fusion = [], None, None
         found = read_labels(config, dataset)
@@ -213,6 +213,7 @@ def _check(config: Any) -> None:
         ("loss_type", config["loss_type"] in ("BCE2", "CE"), "BCE2 or CE"),
         ("enrich_scope", config["enrich_scope"] in ("all", "failed"), "all or failed"),
         ("intent_threshold", 0 <= config["intent_threshold"] <= 1, "in [0, 1]"),
+        ("intent_share", 0 <= config["intent_share"] <= 1, "in [0, 1]"),
         ("intent_weight", config["intent_weight"] >= 0, "at least 0"),
         ("decouple_weight", config["decouple_weight"] >= 0, "at least 0"),
         ("n_neighbors", whole and config["n_neighbors"] >= 0, "a whole number from 0"),
@@ -225,7 +226,7 @@ def _check(config: Any) -> None:
         (
             "item_vectors",
             not config["llm_embedding"] or isinstance(config["item_vectors"], str),
-            "the PATH of a file of vectors with llm_embedding: True",
+            "auto or the PATH of a file of vectors with llm_embedding: True",
         ),
     ):
         if not is_good:

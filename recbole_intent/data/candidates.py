@@ -1,0 +1,250 @@
+"""The direct task: each user's target among a few drawn items, the same few for every model."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from recbole_intent.config import Config
+from recbole_intent.data.known_histories import KnownHistories
+from recbole_intent.errors import UserError
+from recbole_intent.files import atomic_write, folder_lock
+
+if TYPE_CHECKING:
+    from recbole_intent.data.split import SplitData
+
+PARTS = ("valid", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Who is asked about what, in raw ids, whatever numbers a model's dataset gives them.
+
+    Attributes:
+        users: (U,) str, sorted: all users with an interaction.
+        items: (V,) str, sorted: all items with an interaction.
+        seen: (M,) int64, sorted: u * V + v for each item v of user u's full history.
+        asked: part -> (N,) places in `users`, rising.
+        targets: part -> (N,) places in `items`.
+        n_negatives: items drawn beside each target.
+        seed: of the draw.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    seen: np.ndarray
+    asked: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    n_negatives: int
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config, data: "SplitData") -> Self:
+        """What the loaded data of a run asks.
+
+        Raises:
+            UserError: a user with several targets, or files that do not tell whole histories.
+        """
+        dataset = data.dataset
+        known = KnownHistories.of(config, data)
+        users, items = (x.numpy() for x in known.of_rows(torch.arange(dataset.user_num)))
+        user_ids, user_place = _sorted_ids(dataset.field2id_token[dataset.uid_field], users)
+        item_ids, item_place = _sorted_ids(dataset.field2id_token[dataset.iid_field], items)
+        asked, targets = {}, {}
+        for part, split in zip(PARTS, (data.valid.dataset, data.test.dataset), strict=True):
+            rows = split.inter_feat
+            places = user_place[rows[dataset.uid_field].numpy()]
+            order = np.argsort(places, kind="stable")
+            asked[part] = places[order]
+            targets[part] = item_place[rows[dataset.iid_field].numpy()][order]
+            if len(np.unique(places)) < len(places):
+                raise UserError(
+                    f"task: direct asks for one {part} target a user; leave one out, as by "
+                    "--eval_args='{split: {LS: valid_and_test}}'"
+                )
+        seen = np.unique(user_place[users] * len(item_ids) + item_place[items])
+        negatives, seed = config["n_candidates"], config["candidates_seed"]
+        return cls(user_ids, item_ids, seen, asked, targets, negatives, seed)
+
+    def starts(self) -> np.ndarray:
+        """(U + 1,) where each user's part of `seen` begins, and where the last one ends."""
+        return np.searchsorted(self.seen, np.arange(len(self.users) + 1) * len(self.items))
+
+    def digest(self) -> str:
+        """SHA-256 of all of it."""
+        digest = hashlib.sha256(f"{self.n_negatives} {self.seed}\n".encode())
+        for ids in (self.users, self.items):
+            digest.update("\n".join([*ids, ""]).encode())
+        _update(digest, self.seen, *self.asked.values(), *self.targets.values())
+        return digest.hexdigest()
+
+
+def _sorted_ids(tokens: Sequence[str], present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Raw ids (n,) of the internal ones that are present, sorted; internal id -> place there."""
+    internal = np.unique(present)
+    ids = np.asarray(tokens)[internal].astype(str)
+    order = np.argsort(ids)
+    place = np.full(len(tokens), -1)
+    place[internal[order]] = np.arange(len(internal))
+    return ids[order], place
+
+
+def _update(digest, *arrays: np.ndarray) -> None:
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The lists of a question, drawn.
+
+    Attributes:
+        lists: part -> (N, 1 + n) int32 places in the question's `items`, in random order, the
+            target among them, a row for each user who is asked.
+        hash: SHA-256 of the lists and of the ids that they stand for.
+    """
+
+    lists: dict[str, np.ndarray]
+    hash: str
+
+
+def with_candidates(config: Config, data: "SplitData") -> "SplitData":
+    """The data of a run whose validation and test rank each target among its candidates alone.
+
+    Raises:
+        UserError: a user with several targets, or with too few other items; or a damaged file.
+    """
+    question = Question.of(config, data)
+    folder = Path(config["checkpoint_dir"]) / "candidates"
+    found = kept_candidates(question, folder, config["dataset"])
+    dataset = data.dataset
+    place_of_user = {user: place for place, user in enumerate(question.users.tolist())}
+    tokens = dataset.field2id_token[dataset.uid_field]
+    internal = dataset.token2id(dataset.iid_field, question.items).astype(np.int32)
+    for part, loader in zip(PARTS, (data.valid, data.test), strict=True):
+        users = loader.dataset.inter_feat[dataset.uid_field].tolist()
+        places = np.array([place_of_user[str(tokens[user])] for user in users])
+        rows = np.searchsorted(question.asked[part], places)
+        loader.candidates = torch.from_numpy(internal[found.lists[part][rows]])
+    told = {"negatives": question.n_negatives, "seed": question.seed, "hash": found.hash}
+    return replace(data, candidates=told)
+
+
+def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidates:
+    """The lists of a question: read from their file, which is made where there is none.
+
+    Processes that ask at once make one file. It is kept, since another version of numpy may draw
+    other items from the same seed.
+
+    Raises:
+        UserError: a user has fewer items outside the history than are to be drawn; or the file is
+            damaged, or cannot be written.
+    """
+    digest = question.digest()
+    name = f"{dataset}-{question.n_negatives}-{question.seed}-{digest[:10]}.npz"
+    path = folder / name
+    if not path.is_file():
+        _refuse_too_many(question)  # before a folder is made
+        with folder_lock(folder, wait=True):
+            if not path.is_file():
+                lists = draw(question)
+                with atomic_write(path) as temporary, temporary.open("wb") as file:
+                    np.savez_compressed(file, digest=digest, **lists)
+    lists = _read(path, question, digest)
+    content = hashlib.sha256()
+    for part in PARTS:
+        for ids in (question.users[question.asked[part]], question.items):
+            content.update("\n".join([*ids, ""]).encode())
+        _update(content, lists[part])
+    return Candidates(lists, content.hexdigest())
+
+
+def _read(path: Path, question: Question, digest: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            lists, theirs = {part: file[part] for part in PARTS}, str(file["digest"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(f"{path}: not a file of candidates; remove it to draw anew") from error
+    for part, places in lists.items():
+        target = question.targets[part]
+        if (
+            theirs != digest
+            or places.shape != (len(target), 1 + question.n_negatives)
+            or places.min() < 0
+            or places.max() >= len(question.items)
+            or not ((places == target[:, None]).sum(axis=1) == 1).all()
+        ):
+            raise UserError(f"{path}: holds candidates of other data; remove it to draw anew")
+    return lists
+
+
+def draw(question: Question) -> dict[str, np.ndarray]:
+    """Draw each user's list: the target and n different items outside the user's full history.
+
+    Args:
+        question: who is asked about what.
+
+    Returns:
+        Part -> (N, 1 + n) int32 places in `items`, in random order; parts are drawn apart.
+
+    Raises:
+        ValueError: a user has fewer than n items outside the history.
+    """
+    n, n_items, lists = question.n_negatives, len(question.items), {}
+    for number, part in enumerate(PARTS):
+        rng = np.random.default_rng([question.seed, number])
+        users, targets = question.asked[part], question.targets[part]
+        drawn = np.empty((len(users), 1 + n), dtype=np.int32)
+        drawn[:, 0] = targets
+        for first in range(0, len(users), 4096):
+            rows = slice(first, first + 4096)
+            drawn[rows, 1:] = draw_outside(question.seen, users[rows], n_items, n, rng)
+        # In random order, or a model that reads its candidates could learn where the target is.
+        lists[part] = rng.permuted(drawn, axis=1)
+    return lists
+
+
+def _refuse_too_many(question: Question) -> None:
+    n_left = len(question.items) - np.diff(question.starts())
+    fewest = int(n_left.argmin())
+    if n_left[fewest] < question.n_negatives:
+        raise UserError(
+            f"n_candidates: {question.n_negatives} are to be drawn, but user "
+            f"{str(question.users[fewest])!r} has only {n_left[fewest]} items outside the history; "
+            f"give --n_candidates={n_left[fewest]}"
+        )
+
+
+def draw_outside(
+    seen: np.ndarray, users: np.ndarray, n_items: int, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(B, n) different items outside the histories of `users` (B,), any of them equally likely.
+
+    Args:
+        seen: (M,) int64, sorted: u * V + v for each item v of user u's history.
+        users: (B,).
+        n_items: V; items are 0 .. V - 1, and each history leaves at least n of them.
+        n: items drawn a row.
+        rng: draws.
+    """
+    drawn = rng.integers(n_items, size=(len(users), 2 * n + 16))
+    keys = users[:, None] * n_items + drawn
+    near = np.searchsorted(seen, keys)
+    is_good = seen[np.minimum(near, len(seen) - 1)] != keys
+    order = np.argsort(drawn, axis=1, kind="stable")
+    in_order = np.take_along_axis(drawn, order, axis=1)
+    again = np.zeros_like(is_good)  # the item was drawn before in this row
+    np.put_along_axis(again, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
+    is_good &= ~again
+    first_good = np.argsort(~is_good, axis=1, kind="stable")[:, :n]
+    found = np.take_along_axis(drawn, first_good, axis=1)
+    for row in np.flatnonzero(is_good.sum(axis=1) < n):  # long histories, small catalogues
+        begin, end = np.searchsorted(seen, [users[row] * n_items, (users[row] + 1) * n_items])
+        own = seen[begin:end] - users[row] * n_items
+        found[row] = rng.choice(np.setdiff1d(np.arange(n_items), own), n, replace=False)
+    return found

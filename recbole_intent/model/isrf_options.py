@@ -1,0 +1,51 @@
+"""Which values the properties of ISRF may have."""
+
+from typing import Any
+
+from recbole_intent.errors import UserError
+
+SEQUENTIAL, DIRECT = "sequential", "direct"  # its tasks
+
+
+def check_options(config: Any) -> None:
+    """Look at all properties of ISRF.
+
+    Raises:
+        UserError: the first one that is out of its range.
+    """
+    tasks = config["tasks"]
+    known = isinstance(tasks, list) and tasks and set(tasks) <= {SEQUENTIAL, DIRECT}
+    for key, is_good, wanted in (
+        ("tasks", known and len(set(tasks)) == len(tasks), "a list of sequential and direct"),
+        ("protocol", config["protocol"] in ("clean", "published"), "clean or published"),
+        ("decode", config["decode"] in ("beam", "exact"), "beam or exact"),
+        ("alignment", config["alignment"] in ("infonce", "soft_target"), "infonce or soft_target"),
+        ("refine_every", config["refine_every"] in ("batch", "epoch"), "batch or epoch"),
+        ("stop_on", config["stop_on"] in ("metric", "loss"), "metric or loss"),
+        ("training_prompts", config["training_prompts"] in ("all", "bare"), "all or bare"),
+        (
+            "sequential_whole_word",
+            config["sequential_whole_word"] in ("graph", "position"),
+            "graph or position",
+        ),
+        ("adapter_activation", config["adapter_activation"] in ("none", "gelu"), "none or gelu"),
+        ("hide_targets", config["hide_targets"] in ("auto", True, False), "auto, True or False"),
+    ):
+        if not is_good:
+            raise UserError(f"{key}: {config[key]!r} must be {wanted}")
+    for keys, least in (
+        ("num_beams n_negatives direct_targets n_similar_users semantic_size align_every", 1),
+        ("gcn_layers n_soft_prompts", 0),
+    ):
+        for key in keys.split():
+            if not isinstance(config[key], int) or config[key] < least:
+                raise UserError(f"{key}: {config[key]!r} must be a whole number from {least}")
+    for key in ("align_weight", "alpha_sequential", "alpha_direct", "sigma"):
+        if config[key] < 0:
+            raise UserError(f"{key}: {config[key]!r} must be at least 0")
+    if config["align_temperature"] <= 0:
+        raise UserError(f"align_temperature: {config['align_temperature']!r} must be positive")
+    if SEQUENTIAL not in tasks and config["task"] != "direct":
+        raise UserError(f"tasks: {tasks} lacks sequential, which task: {config['task']} asks for")
+    if config["session_split"]:
+        raise UserError("session_split: ISRF learns its users; a test's sessions are new to it")

@@ -1,0 +1,97 @@
+"""What ISRF can tell of a user: interests in words, and users alike with what they share."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_intent.data.text_vectors import read_text_vectors, vectors_for
+from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.enrich.metadata import COLUMNS, item_categories
+from recbole_intent.enrich.profile_files import profile_path, read_profiles
+from recbole_intent.errors import UserError
+from recbole_intent.model.explain import Intent, nearest_items
+from recbole_intent.model.semantics import user_vector_file
+
+_ALIKE = 3  # users alike who are told
+_SHARED = 3  # categories that are told of each
+
+
+class Reasons:
+    """The texts behind a user's group, read once.
+
+    Args:
+        config: of the run.
+        dataset: the training split: histories are those of training.
+
+    Raises:
+        UserError: the run has no texts of users.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        path = user_vector_file(config)
+        if path is None:
+            raise UserError(
+                "--explain: this ISRF knows no texts of users (use_alignment_direct and "
+                "use_alignment_sequential: False)"
+            )
+        self.users = dataset.field2id_token[dataset.uid_field]
+        self.vectors = torch.from_numpy(vectors_for(read_text_vectors(path), self.users))
+        self.vectors = torch.nn.functional.normalize(self.vectors, dim=1)
+        self.histories = dataset.inter_matrix(form="csr")
+        items = dataset.field2id_token[dataset.iid_field]
+        self.categories = self._categories(config, items)
+        having = Counter(name for names in self.categories for name in names)
+        self._weight = {name: math.log(len(items) / count) for name, count in having.items()}
+        self._words: dict[str, str] = {}
+        profiles = profile_path(config["data_path"], config["dataset"], "user")
+        if profiles.is_file():
+            self._words = {profile.id: profile.fused for profile in read_profiles(profiles)}
+
+    @staticmethod
+    def _categories(config: Any, items: Any) -> list[tuple[str, ...]]:
+        path = Path(config["data_path"]) / f"{config['dataset']}.item"
+        if path.is_file():
+            texts = ItemTexts(path, [str(item) for item in items])
+            if any(name in texts.columns for name in COLUMNS):
+                return item_categories(texts)[1]
+        return [()] * len(items)
+
+    def of(self, user: int, cosine: Tensor, items: Tensor, n_items: int) -> list[Intent]:
+        """A user's own interests first, then the users most alike, the most alike first.
+
+        Args:
+            user: number of the user.
+            cosine: (n,) of the history's items with the user's explicit interest.
+            items: (n,) the history, 0 for padding.
+            n_items: at most so many of them are told.
+
+        Returns:
+            Intents; the weight of the first is 1, that of a user alike the cosine of the texts.
+        """
+        words = self._words.get(str(self.users[user])) or None
+        told = [Intent(1.0, words, nearest_items(cosine, items, n_items))]
+        alike = self.vectors @ self.vectors[user]
+        alike[[0, user]] = -math.inf
+        most = alike.topk(min(_ALIKE, len(alike) - 2))
+        for cosine_of_texts, other in zip(*map(Tensor.tolist, most), strict=True):
+            shared = ", ".join(self.shared(user, other)) or "no category"
+            text = f"like user {self.users[other]}: both have {shared}"
+            told.append(Intent(min(max(cosine_of_texts, 0.0), 1.0), text))
+        return told
+
+    def shared(self, user: int, other: int) -> list[str]:
+        """The most telling categories that the training items of two users share (tf-idf)."""
+        counts = [
+            Counter(name for item in self._items(each) for name in self.categories[item])
+            for each in (user, other)
+        ]
+        both = counts[0] & counts[1]
+        return sorted(both, key=lambda name: (-both[name] * self._weight[name], name))[:_SHARED]
+
+    def _items(self, user: int) -> list[int]:
+        start, end = self.histories.indptr[user : user + 2]
+        return self.histories.indices[start:end].tolist()

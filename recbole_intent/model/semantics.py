@@ -1,0 +1,117 @@
+"""Vectors of the texts of items and users, as ISRF's properties name them."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_intent.data.like_minded import like_minded
+from recbole_intent.data.text_vectors import pca, read_text_vectors, vector_path, vectors_for
+from recbole_intent.errors import UserError
+
+SEMANTICS = ("llm", "metadata", "random")
+TEXTS = ("fused", "positive", "negative")
+_LOGGER = logging.getLogger("recbole_intent")
+
+
+def item_vector_file(config: Any) -> Path | None:
+    """The file of the items' vectors; None with `semantics: random`.
+
+    Raises:
+        UserError: a property that has no such value, or there is no such file.
+    """
+    return _file(config, "item", config["semantics"], config["item_text"])
+
+
+def user_vector_file(config: Any) -> Path | None:
+    """The file of the users' vectors; None where no alignment asks for one.
+
+    Raises:
+        UserError: as `item_vector_file`.
+    """
+    if not (config["use_alignment_direct"] or config["use_alignment_sequential"]):
+        return None
+    semantics = config["user_semantics"]
+    if semantics == "auto":
+        semantics = config["semantics"]
+    path = _file(config, "user", semantics, config["user_text"])
+    if path is None:
+        raise UserError(
+            "user_semantics: there are no texts to find users alike by: give user_semantics: llm "
+            "or metadata, or use_alignment_direct and use_alignment_sequential: False"
+        )
+    return path
+
+
+def vector_files(config: Any) -> list[Path]:
+    """The files of vectors that a run reads."""
+    return [path for path in (item_vector_file(config), user_vector_file(config)) if path]
+
+
+def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
+    if semantics not in SEMANTICS:
+        key = "semantics" if kind == "item" else "user_semantics"
+        raise UserError(f"{key}: {semantics!r} is none of {', '.join(SEMANTICS)}")
+    if text not in TEXTS:
+        raise UserError(f"{kind}_text: {text!r} is none of {', '.join(TEXTS)}")
+    if semantics == "random":
+        return None
+    if semantics == "metadata" and text != "fused":
+        raise UserError(f"{kind}_text: {text}: only an LLM writes it; metadata has fused alone")
+    path = vector_path(config["data_path"], config["dataset"], kind, semantics, text)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; `recbole_intent enrich --for=ISRF "
+            f"--dataset={config['dataset']} --semantics={semantics}` makes it, "
+            "--semantics=random with --use_alignment_direct=False and "
+            "--use_alignment_sequential=False does without texts"
+        )
+    return path
+
+
+def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
+    """z (V, D) of the items' texts, row 0 zero; None with `semantics: random`.
+
+    Raises:
+        UserError: there are none, or not of all items.
+    """
+    path = item_vector_file(config)
+    if path is None:
+        return None
+    ids = dataset.field2id_token[dataset.iid_field]
+    return vectors_for(read_text_vectors(path), ids)
+
+
+def reduced(z: np.ndarray, size: int) -> Tensor:
+    """x (V, d'), frozen: the first d' principal components of z, row 0 zero.
+
+    One factor gives them unit variance: the order of magnitude that an adapter starts from.
+
+    Args:
+        z: (V, D), row 0 padding.
+        size: d'; more than min(V - 1, D) are filled up with zeros.
+
+    Source: ISRF, equation (2).
+    """
+    found = pca(z[1:], min(size, *z[1:].shape))
+    x = np.zeros((len(z), size), dtype=np.float32)
+    x[1:, : found.shape[1]] = found / max(found.std(), np.finfo(np.float32).tiny)
+    return torch.from_numpy(x)
+
+
+def users_alike(config: Any, dataset: Any) -> Tensor:
+    """(U, k) int64: the `n_similar_users` users whose texts are nearest; -1 for padding.
+
+    Raises:
+        UserError: there are no vectors of users, or not of all.
+    """
+    ids = dataset.field2id_token[dataset.uid_field]
+    z = vectors_for(read_text_vectors(user_vector_file(config)), ids)
+    _LOGGER.info("users alike: %d of each of %d", config["n_similar_users"], len(ids) - 1)
+    found = like_minded(z[1:], config["n_similar_users"]) + 1
+    alike = np.full((len(ids), found.shape[1]), -1)
+    alike[1:] = found
+    return torch.from_numpy(alike)

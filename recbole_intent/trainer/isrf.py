@@ -1,0 +1,114 @@
+"""ISRF's loop: batches of the direct and of the sequential task in turn."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_intent.config import Config
+from recbole_intent.data.direct_batches import Alternating, DirectBatches
+from recbole_intent.data.loader import RankingLoader
+from recbole_intent.errors import UserError
+from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL
+from recbole_intent.model.semantics import vector_files
+from recbole_intent.model.t5 import t5_files
+from recbole_intent.trainer.base import Trainer
+
+
+class ISRFTrainer(Trainer):
+    """Refines iteratively: direct batches (explicit -> group interest) and sequential ones in turn.
+
+    An epoch has a batch's share of every training target (sequential) and of every user (direct).
+    `refine_every: batch` spreads both evenly over the epoch, `epoch` puts one task behind the
+    other, in the order of `tasks`.
+
+    `stop_on: loss` chooses the epoch by the loss of the tasks' tokens on validation, in place of
+    `valid_metric`; the direct task's negatives are then outside training and validation.
+    """
+
+    def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
+        super().__init__(config, model, folder, title)
+        if config["noise"] and DIRECT in model.tasks:
+            raise UserError("noise: perturbs histories; it needs tasks: [sequential]")
+        self._direct: DirectBatches | None = None
+        if config["stop_on"] == "loss":
+            self.metric, self.bigger, self.best_score = "loss", False, math.inf
+
+    @classmethod
+    def input_files(cls, config: Config) -> list[Path]:
+        """Vectors of texts, and a pretrained T5 that is given by its PATH."""
+        return [*vector_files(config), *t5_files(config)]
+
+    def approximations(self, train_data) -> list[str]:
+        """With them what of the published protocol tells the answer."""
+        told = super().approximations(train_data)
+        for key, leak in (
+            ("item_ids", "sequential_p5"),
+            ("graph_edges", "any"),
+            ("hide_targets", False),
+        ):
+            value = self.config[key]
+            is_published = value == "auto" and self.config["protocol"] == "published"
+            if value == leak or is_published:
+                told.append(f"{key}: {leak}")
+        if self.config["protocol"] == "published":
+            told.insert(0, "protocol: published")
+        if self.config["align_every"] > 1 and self.model.aligned:
+            told.append(f"align_every: {self.config['align_every']}")
+        return told
+
+    def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
+        parts = {}
+        if SEQUENTIAL in self.model.tasks:
+            parts[SEQUENTIAL] = len(train_data), train_data
+        if DIRECT in self.model.tasks:
+            direct = self._direct_batches(train_data._dataset)
+            parts[DIRECT] = len(direct), direct.epoch(epoch)
+        batches = Alternating(
+            [parts[task] for task in self.model.tasks], self.config["refine_every"] == "batch"
+        )
+        losses = super()._train_epoch(epoch, batches, show_progress)
+        # Means over the batches of their own task, not over all.
+        for name in losses:
+            losses[name] *= len(batches) / parts[name.removeprefix("align_")][0]
+        return losses
+
+    def _direct_batches(self, dataset) -> DirectBatches:
+        if self._direct is None:
+            self._direct = DirectBatches(self.config, dataset)
+        return self._direct
+
+    def fit(self, train_data, valid_data: RankingLoader, *args: Any, **options: Any):
+        """As `Trainer.fit`."""
+        if DIRECT in self.model.tasks:  # a mistake of n_negatives shows before the first epoch
+            self._direct_batches(train_data._dataset)
+        return super().fit(train_data, valid_data, *args, **options)
+
+    def evaluate(self, data: RankingLoader) -> dict[str, float]:
+        """The metrics, and `loss` with `stop_on: loss`."""
+        metrics = super().evaluate(data)
+        if self.config["stop_on"] == "loss":
+            metrics["loss"] = self._held_out_loss(data)
+        return metrics
+
+    @torch.no_grad()
+    def _held_out_loss(self, data: RankingLoader) -> float:
+        """Sum over the tasks of the mean loss of a row of the split."""
+        model = self.model.eval()
+        field = self.config["ITEM_ID_FIELD"]
+        batches = []
+        if SEQUENTIAL in model.tasks:
+            for batch in data:
+                batch.interaction.interaction[field] = batch.target
+                batches.append(batch.interaction)
+        if DIRECT in model.tasks:
+            rows = data.dataset.inter_feat
+            users, items = (rows[name].numpy() for name in (data.dataset.uid_field, field))
+            batches += self._direct.held_out(users, items)
+        total = 0.0
+        for batch in batches:
+            batch = batch.to(self.device)
+            with self.autocast():
+                total += float(sum(model.calculate_loss(batch))) * len(batch)
+        return total / len(data.dataset.inter_feat)

@@ -1,0 +1,61 @@
+"""Training of NCL: prototypes of users and items are found anew every few epochs."""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from recbole_intent.config import Config
+from recbole_intent.errors import UserError
+from recbole_intent.trainer.base import Trainer
+
+# What the E-step finds: cluster centres, and the cluster of each user and item.
+_PROTOTYPES = ("user_centroids", "user_2cluster", "item_centroids", "item_2cluster")
+
+# Fewer points a cluster than these, and faiss warns of it.
+_POINTS = 39
+
+
+class NCLTrainer(Trainer):
+    """RecBole's `NCLTrainer` under our loop.
+
+    An E-step (k-means of the vectors of users and of items) comes before the epochs 0, `m_step`,
+    2 `m_step` …; the prototype loss counts from epoch `warm_up_step` on. Checkpoints hold the
+    prototypes, so that a run that was cut off between two E-steps goes on as if it had not been.
+
+    Args:
+        config: with `m_step`, `warm_up_step`, `num_clusters`.
+        model: RecBole's NCL, already on its device.
+        folder, title: as `Trainer`.
+
+    Raises:
+        UserError: faiss is not installed; more clusters than users or items.
+
+    Source: Lin et al., "Improving Graph Collaborative Filtering with Neighborhood-enriched
+    Contrastive Learning", WWW 2022, sections 3.2.2 and 3.3.
+    """
+
+    def __init__(
+        self, config: Config, model: nn.Module, folder: Path | None = None, title: str = "train"
+    ) -> None:
+        super().__init__(config, model, folder, title)
+        try:
+            import faiss  # noqa: F401  (the model imports it at its first E-step)
+        except ImportError as error:
+            raise UserError("NCL needs faiss: pip install recbole_intent[ann]") from error
+        fewest = min(model.n_users, model.n_items)
+        if config["num_clusters"] > fewest:
+            raise UserError(
+                f"num_clusters: {config['num_clusters']} are more than the {fewest} users or "
+                f"items (padding included); give --num_clusters={max(1, fewest // _POINTS)}"
+            )
+        model.other_parameter_name = [*model.other_parameter_name, *_PROTOTYPES]
+        self._epoch = 0
+
+    def before_epoch(self, epoch: int, train_data) -> None:
+        self._epoch = epoch
+        if epoch % self.config["m_step"] == 0:
+            self.model.e_step()
+
+    def losses(self, interaction) -> tuple[Tensor, ...]:
+        found = super().losses(interaction)
+        return found[:-1] if self._epoch < self.config["warm_up_step"] else found

@@ -1,0 +1,39 @@
+"""ISRF's properties: what is out of range is named."""
+
+import pytest
+
+from recbole_intent.errors import UserError
+from recbole_intent.model.isrf_options import check_options
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": []}, r"tasks: \[\] must be a list of sequential and direct"),
+        ({"tasks": ["direct", "direct"]}, "tasks: .* must be a list"),
+        ({"tasks": ["review"]}, "tasks: .* must be a list"),
+        ({"tasks": ["direct"]}, "lacks sequential, which task: next-item asks for"),
+        ({"protocol": "clear"}, "protocol: 'clear' must be clean or published"),
+        ({"decode": "greedy"}, "decode: 'greedy' must be beam or exact"),
+        ({"alignment": "cosine"}, "alignment: 'cosine' must be infonce or soft_target"),
+        ({"refine_every": "step"}, "refine_every: 'step' must be batch or epoch"),
+        ({"stop_on": "ndcg"}, "stop_on: 'ndcg' must be metric or loss"),
+        ({"training_prompts": "some"}, "training_prompts: 'some' must be all or bare"),
+        ({"sequential_whole_word": "row"}, "sequential_whole_word: 'row' must be graph or pos"),
+        ({"adapter_activation": "relu"}, "adapter_activation: 'relu' must be none or gelu"),
+        ({"hide_targets": "no"}, "hide_targets: 'no' must be auto, True or False"),
+        ({"num_beams": 0}, "num_beams: 0 must be a whole number from 1"),
+        ({"align_every": 1.5}, "align_every: 1.5 must be a whole number from 1"),
+        ({"gcn_layers": -1}, "gcn_layers: -1 must be a whole number from 0"),
+        ({"sigma": -0.5}, "sigma: -0.5 must be at least 0"),
+        ({"align_temperature": 0}, "align_temperature: 0 must be positive"),
+    ],
+)
+def test_what_is_out_of_range_is_named(tiny, options, message):
+    with pytest.raises(UserError, match=message):
+        check_options(tiny("ISRF", **options))
+
+
+def test_the_direct_task_alone_is_enough_where_it_is_asked(tiny):
+    check_options(tiny("ISRF", tasks=["direct"], task="direct"))
+    check_options(tiny("ISRF", tasks=["sequential"], task="direct"))

@@ -1,0 +1,196 @@
+"""ISRF's loop: tasks in turn, losses of their own batches, kills, and that it learns."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_intent.data.direct_batches import CANDIDATES
+from recbole_intent.errors import UserError
+from recbole_intent.experiment import build, inputs_fingerprint, run
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120  # seconds until a test gives up on a process; nothing depends on its value
+
+
+@pytest.fixture
+def trained(tiny, tmp_path):
+    """A trainer of `tiny` and its data."""
+
+    def make(folder: Path | None = None, **options):
+        given = {"checkpoint_dir": str(tmp_path), "n_candidates": 9, **options}
+        return build(tiny("ISRF", **given), folder)
+
+    return make
+
+
+def _tasks(trainer, data, monkeypatch) -> list[str]:
+    """The tasks of an epoch's batches, in their order."""
+    seen = []
+    plain = trainer.model.calculate_loss
+
+    def noted(batch):
+        seen.append("direct" if CANDIDATES in batch.interaction else "sequential")
+        return plain(batch)
+
+    monkeypatch.setattr(trainer.model, "calculate_loss", noted)
+    trainer._train_epoch(0, data.train, False)
+    return seen
+
+
+def test_tasks_take_turns(trained, monkeypatch):
+    trainer, data = trained(train_batch_size=16)
+    seen = _tasks(trainer, data, monkeypatch)
+    assert seen.count("direct") == 4  # 60 users
+    assert seen.count("sequential") == len(data.train)
+    runs = "".join(task[0] for task in seen).split("d")
+    assert max(map(len, runs)) <= 1.5 * len(data.train) / 4  # spread evenly
+
+
+def test_or_follow_each_other(trained, monkeypatch):
+    options = {"refine_every": "epoch", "tasks": ["direct", "sequential"]}
+    trainer, data = trained(train_batch_size=16, **options)
+    seen = _tasks(trainer, data, monkeypatch)
+    assert seen == sorted(seen)
+    assert set(seen) == {"direct", "sequential"}
+
+
+@pytest.mark.parametrize("task", ["sequential", "direct"])
+def test_one_task_alone(trained, monkeypatch, task):
+    asked = {"sequential": "next-item", "direct": "direct"}[task]
+    trainer, data = trained(tasks=[task], task=asked)
+    assert set(_tasks(trainer, data, monkeypatch)) == {task}
+    assert trainer.model.loss_names == (task, f"align_{task}")
+
+
+def test_losses_are_means_over_the_batches_of_their_own_task(trained, monkeypatch):
+    trainer, data = trained(train_batch_size=16)
+    names = trainer.model.loss_names
+    assert names == ("sequential", "direct", "align_sequential", "align_direct")
+    plain, seen = trainer.model.calculate_loss, {name: [] for name in names}
+
+    def noted(batch):
+        task = "direct" if CANDIDATES in batch.interaction else "sequential"
+        losses = plain(batch)
+        for name, loss in zip(names, losses, strict=True):
+            if name.endswith(task):
+                seen[name].append(float(loss.detach()))
+        return losses
+
+    monkeypatch.setattr(trainer.model, "calculate_loss", noted)
+    losses = trainer._train_epoch(0, data.train, False)
+    assert losses == pytest.approx({name: np.mean(values) for name, values in seen.items()})
+
+
+def test_stopping_on_the_loss_chooses_its_least_epoch(trained, tmp_path):
+    trainer, data = trained(tmp_path / "run", stop_on="loss", epochs=3)
+    best, valid = trainer.fit(data.train, data.valid)
+    losses = [record["valid"]["loss"] for record in trainer.history]
+    assert best == valid["loss"] == min(losses)
+    assert trainer.best_epoch == int(np.argmin(losses))
+    trainer.load_best()
+    assert trainer.evaluate(data.valid)["loss"] == pytest.approx(best, abs=1e-5)
+    assert trainer._held_out_loss(data.valid) == trainer._held_out_loss(data.valid)
+
+
+def test_its_inputs_are_the_files_that_it_reads(trained, tiny, tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/config.json").write_text("{}")
+    no_texts = {
+        "semantics": "random",
+        "use_alignment_direct": False,
+        "use_alignment_sequential": False,
+    }
+    plain = inputs_fingerprint(tiny("SASRec"))
+    assert inputs_fingerprint(tiny("ISRF", **no_texts)) == plain
+    pretrained = tiny("ISRF", t5=str(tmp_path / "weights"), **no_texts)
+    found = {plain, inputs_fingerprint(tiny("ISRF")), inputs_fingerprint(pretrained)}
+    (tmp_path / "weights/config.json").write_text("{ }")
+    assert len(found | {inputs_fingerprint(pretrained)}) == 4
+
+
+def test_a_result_says_what_tells_the_answer(trained):
+    for options, told in (
+        ({}, []),
+        ({"align_every": 8}, ["align_every: 8"]),
+        ({"item_ids": "sequential_p5"}, ["item_ids: sequential_p5"]),
+        (
+            {"protocol": "published", "graph_edges": "train"},
+            ["protocol: published", "item_ids: sequential_p5", "hide_targets: False"],
+        ),
+    ):
+        trainer, data = trained(**options)
+        assert trainer.approximations(data.train) == told
+
+
+def test_mistakes_show_before_the_first_epoch(trained):
+    trainer, data = trained(n_negatives=39)
+    with pytest.raises(UserError, match="n_negatives: 39: a user has only"):
+        trainer.fit(data.train, data.valid)
+    assert not trainer.history
+    with pytest.raises(UserError, match=r"noise: .*tasks: \[sequential\]"):
+        trained(noise={"ratio": 0.2})
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(tiny_path, tmp_path):
+    options = {
+        "data_path": str(tiny_path),
+        "checkpoint_dir": str(tmp_path),
+        "device": "cpu",
+        "threads": 1,
+        "tensorboard": False,
+        "show_progress": False,
+        "epochs": 14,
+        "stopping_step": 30,
+        "hidden_size": 16,
+        "inner_size": 16,
+        "n_layers": 1,
+        "n_heads": 2,
+        "semantic_size": 8,
+        "n_negatives": 9,
+        "n_similar_users": 5,
+        "align_every": 2,
+        "learning_rate": 0.01,
+        "MAX_ITEM_LIST_LENGTH": 8,
+        "train_batch_size": 64,
+    }
+    words = {"model": "ISRF", "dataset": "tiny", "output": tmp_path / "killed", **options}
+    command = [sys.executable, str(ROOT / "run_recbole_intent.py")]
+    command += [f"--{key}={value}" for key, value in words.items()]
+    log = tmp_path / "killed/log"
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+    for _ in range(PATIENCE * 100):
+        if log.is_file() and log.read_text().count("valid ndcg@10") >= 3:
+            break
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "killed/result.json").exists()
+    for name in ("killed", "whole"):
+        run("ISRF", "tiny", overrides=options, output=tmp_path / name)
+    assert "continues after epoch" in log.read_text()
+    for file in ("last.pt", "best.pt"):
+        a, b = (torch.load(tmp_path / name / file)["state_dict"] for name in ("killed", "whole"))
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_it_learns_both_tasks_of_walks_along_a_ring(trained, tmp_path):
+    """Far above chance, which is .11 for NDCG@10 of 40 items and 1 in 10 for ten candidates."""
+    options = {"epochs": 12, "train_batch_size": 64, "direct_targets": 8, "align_weight": 0.01}
+    trainer, data = trained(tmp_path / "run", learning_rate=0.01, **options)
+    trainer.fit(data.train, data.valid)
+    assert trainer.evaluate(data.test)["ndcg@10"] > 0.25
+    rows = data.test.dataset.inter_feat
+    users, items = rows["user_id"].numpy(), rows["item_id"].numpy()
+    batch = next(trainer._direct_batches(data.train._dataset).held_out(users, items))
+    scores = trainer.model.eval().score_candidates(batch, batch[CANDIDATES])
+    found = batch[CANDIDATES].gather(1, scores.argmax(1, keepdim=True))[:, 0] == batch["item_id"]
+    print(trainer.evaluate(data.test), found.float().mean())
+    assert found.float().mean() > 0.25

@@ -89,6 +89,9 @@ class Config(RecBoleConfig):
             raise UserError(f"n_heads: {heads} is not a divisor of hidden_size {width}")
         # A class of the user may have the name of one in the table: the name alone is not enough.
         self["model_class"] = f"{model_class.__module__}:{model_class.__qualname__}"
+        # RecBole's datasets write keys of their own here (those of masked histories, say): they
+        # are no part of what was asked for.
+        self._asked_keys = frozenset(self.final_config_dict)
 
     def _value_given(self, key: str, given: Mapping[str, Any], default: Any) -> Any:
         for path in self._config_files:
@@ -206,12 +209,13 @@ class Config(RecBoleConfig):
     def plain(self) -> dict[str, Any]:
         """All values as plain containers, sorted by key: a file of them gives this run again.
 
-        What follows from other values is left out, and so is the device.
+        What follows from other values is left out, and so are the device and keys that came after
+        this configuration was made.
         """
         values = {
             key: _plain(value)
             for key, value in sorted(self.final_config_dict.items())
-            if key not in _DERIVED_KEYS
+            if key in self._asked_keys and key not in _DERIVED_KEYS
         }
         values["model"] = self._model_given
         values["data_path"] = self._data_root

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from recbole_intent.config import read_yaml
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.metrics import evaluate
@@ -265,6 +266,14 @@ def test_a_direct_run_is_claimed_for_its_candidates(small):
     assert done.result["candidates"]["negatives"] == 20
     with pytest.raises(UserError, match=r"n_candidates \(20, now 21\)"):
         small(task="direct", n_candidates=21, output=done.folder)
+
+
+def test_a_model_whose_dataset_writes_keys_into_the_configuration_is_reported_too(small):
+    options = {"n_heads": 1, "n_layers": 1, "inner_size": 16}
+    first = small(model="BERT4Rec", **options)
+    assert "MASK_INDEX" not in read_yaml(first.folder / "config.yaml")
+    assert small(model="BERT4Rec", **options).reported
+    evaluate_run(first.folder, {"mask_history": True})
 
 
 def test_the_same_command_reports_and_fresh_begins_anew(small):

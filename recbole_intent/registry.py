@@ -98,7 +98,12 @@ _TABLE: dict[str, ModelSpec] = {
             "recbole_intent.model.general_recommender.lightgcn:LightGCN",
             reference=f"{_GENERAL}.lightgcn:LightGCN",
         ),
-        ModelSpec("NCL", f"{_GENERAL}.ncl:NCL", trainer="recbole_intent.trainer.ncl:NCLTrainer"),
+        ModelSpec(
+            "NCL",
+            "recbole_intent.model.general_recommender.ncl:NCL",
+            trainer="recbole_intent.trainer.ncl:NCLTrainer",
+            reference=f"{_GENERAL}.ncl:NCL",
+        ),
     )
 }
 

@@ -42,7 +42,7 @@ def run_in(folder: Path, *arguments: str) -> str:
 
 def test_readme_has_snippets_and_commands() -> None:
     assert len(SNIPPETS) == 3
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 16
 
 
 def test_python_api_snippets_train_print_the_metric_and_recommend(tmp_path: Path) -> None:
@@ -72,10 +72,15 @@ def test_run_commands_have_known_keys(words: list[str]) -> None:
 
 
 def test_compare_and_tune_commands_are_understood() -> None:
-    compare, table, tune = (c for c in COMMANDS if c[0] in ("compare", "tune"))
-    options, _ = parse_arguments(compare[1:])
-    entries = read_entries(options["models"].split(","), None, options["dataset"])
-    assert [get_spec(entry.model).name for entry in entries] == ["IGRSR", "SASRec", "GRU4Rec"]
+    compare, table, direct, tune = (c for c in COMMANDS if c[0] in ("compare", "tune"))
+    for command, models in (
+        (compare, ["IGRSR", "SASRec", "GRU4Rec"]),
+        (direct, ["LightGCN", "BPR", "SASRec"]),
+    ):
+        options, _ = parse_arguments(command[1:])
+        entries = read_entries(options["models"].split(","), None, options["dataset"])
+        assert [get_spec(entry.model).name for entry in entries] == models
+    assert direct[1] == "--task=direct"
     assert read_paper_table(parse_arguments(table[1:])[0]["reproduce"])["rows"]
     space, _ = read_space(parse_arguments(tune[1:])[0]["model"], None)
     assert "n_prefix" in space
@@ -83,7 +88,7 @@ def test_compare_and_tune_commands_are_understood() -> None:
 
 def test_small_run_then_evaluate_under_noise_and_recommend(tmp_path: Path) -> None:
     """The README's ml-100k run, and the commands on the folder that the run names."""
-    (train,) = (c for c in COMMANDS if "--dataset=ml-100k" in c)
+    (train,) = (c for c in COMMANDS if c[0] == "--model=SASRec" and "--dataset=ml-100k" in c)
     (evaluate,) = (c for c in COMMANDS if c[0] == "evaluate")
     script = str(ROOT / "run_recbole_intent.py")
     out = run_in(tmp_path, script, *train, "--show_progress=False")
@@ -112,6 +117,24 @@ def test_sessions_get_intents_and_train(tmp_path: Path) -> None:
     short = ["--epochs=1", "--passes=4", "--hidden_size=16", "--inner_size=16", "--n_layers=1"]
     out = run_in(tmp_path, script, *train, *short, "--show_progress=False")
     assert "VELI4SBR valid" in out
+
+
+def test_texts_get_vectors_and_a_t5_trains(tmp_path: Path) -> None:
+    """The three commands in their order; texts and training made short."""
+    script = str(ROOT / "run_recbole_intent.py")
+    run_in(tmp_path, script, "prepare", "--dataset=ml-100k")
+    enrich, train = (c for c in COMMANDS if "--semantics=metadata" in c)
+    out = run_in(tmp_path, script, *enrich, "--users_sample=2")
+    assert "1,682" in out
+    short = ["--epochs=1", "--hidden_size=16", "--inner_size=16", "--n_layers=1", "--n_heads=2"]
+    short += [
+        "--train_targets=2",
+        "--gcn_layers=1",
+        "--n_similar_users=5",
+        "--train_batch_size=512",
+    ]
+    out = run_in(tmp_path, script, *train, *short, "--show_progress=False")
+    assert "ISRF valid" in out
 
 
 def test_prepare_command_on_the_real_files(tmp_path: Path, shared_datasets: Path) -> None:

@@ -308,8 +308,12 @@ def sensitivity(
                     style = {"color": look.colour, "marker": look.marker}
                     (handles[who],) = axes.plot(x, y, dash, ms=5, lw=1.3, **style)
             ticks = sorted({*mine, *theirs})
-            if ticks and ticks[0] > 0 and wants_log(ticks, spread=8.0):  # 2, 4, 8, 16 …
-                axes.set_xscale("log")
+            above = [tick for tick in ticks if tick > 0]
+            if above and ticks[0] >= 0 and wants_log(above, spread=8.0):  # 2, 4, 8, 16 …
+                if ticks == above:
+                    axes.set_xscale("log")
+                else:  # a 0 stands as far from the smallest value as a tenth of that would
+                    axes.set_xscale("symlog", linthresh=above[0])
                 axes.minorticks_off()
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.set_xlabel(name)

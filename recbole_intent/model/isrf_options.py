@@ -47,5 +47,7 @@ def check_options(config: Any) -> None:
         raise UserError(f"align_temperature: {config['align_temperature']!r} must be positive")
     if SEQUENTIAL not in tasks and config["task"] != "direct":
         raise UserError(f"tasks: {tasks} lacks sequential, which task: {config['task']} asks for")
+    if config["compile"]:
+        raise UserError("compile: ISRF's prompts are of another length in each batch; leave it out")
     if config["session_split"]:
         raise UserError("session_split: ISRF learns its users; a test's sessions are new to it")

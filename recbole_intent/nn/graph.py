@@ -76,9 +76,11 @@ class MeanPropagation(nn.Module):
         which = "transposed" if transposed and not self.is_symmetric else "adjacency"
         adjacency = self._matrix(which, value)
         total, layer = x.clone(), x
-        for _ in range(self.n_layers):
-            layer = self.convolution(layer, adjacency)
-            total += layer
+        # No sparse product takes bf16, so autocast is to keep off.
+        with torch.autocast(x.device.type, enabled=False):
+            for _ in range(self.n_layers):
+                layer = self.convolution(layer, adjacency)
+                total += layer
         return total.div_(self.n_layers + 1)
 
     def _keep(self, name: str, matrix: Tensor) -> None:

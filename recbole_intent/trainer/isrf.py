@@ -10,6 +10,7 @@ from recbole_intent.config import Config
 from recbole_intent.data.direct_batches import Alternating, DirectBatches
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
+from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL
 from recbole_intent.model.semantics import vector_files
 from recbole_intent.model.t5 import t5_files
@@ -56,7 +57,24 @@ class ISRFTrainer(Trainer):
             told.insert(0, "protocol: published")
         if self.config["align_every"] > 1 and self.model.aligned:
             told.append(f"align_every: {self.config['align_every']}")
+        if self._uses_beams:
+            told.append(f"num_beams: {self.config['num_beams']}")
         return told
+
+    @property
+    def _uses_beams(self) -> bool:
+        return self.model.trie is not None and self.config["decode"] == "beam"
+
+    def rank(self, data: RankingLoader) -> Ranks:
+        """As `Ranker.rank`; says how many targets the beams reached."""
+        ranks = super().rank(data)
+        if self._uses_beams and data.candidates is None:
+            # What they reached ranks among them, everything else behind them.
+            reached = int((ranks.rank <= self.config["num_beams"]).sum())
+            self.logger.info(
+                "%d beams reached %d of %d targets", self.config["num_beams"], reached, len(ranks)
+            )
+        return ranks
 
     def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
         parts = {}

@@ -24,7 +24,7 @@ class NCLTrainer(Trainer):
 
     Args:
         config: with `m_step`, `warm_up_step`, `num_clusters`.
-        model: RecBole's NCL, already on its device.
+        model: NCL, already on its device.
         folder, title: as `Trainer`.
 
     Raises:

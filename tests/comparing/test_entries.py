@@ -1,9 +1,14 @@
 """Who takes part in a comparison, and what one model may not change."""
 
+from pathlib import Path
+
 import pytest
 
 from recbole_intent.comparing.entries import PROTOCOL, Entry, check_protocol, read_entries
+from recbole_intent.config import Config
 from recbole_intent.errors import UserError
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def test_names_of_models_are_entries():
@@ -75,6 +80,15 @@ def test_no_part_of_the_protocol_is_of_one_model(write, key):
     path = write("params.yaml", f"SASRec: {{{key}: 1}}\n")
     with pytest.raises(UserError, match=f"SASRec: {key} is a part of the protocol"):
         read_entries([], str(path), "toys")
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/*.yaml")), ids=lambda path: path.stem)
+def test_files_of_results_have_known_keys_and_one_protocol(path):
+    entries = read_entries([], str(path), "ml-100k")
+    assert len(entries) > 1
+    check_protocol(
+        {e.label: Config(e.model, "ml-100k", config_dict=dict(e.values)) for e in entries}
+    )
 
 
 def test_final_configurations_share_the_protocol(tiny):

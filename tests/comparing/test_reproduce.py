@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recbole_intent.cli import main
 from recbole_intent.comparing import reproduce as reproduce_module
 from recbole_intent.comparing.reproduce import paper_table, read_paper_table, reproduce, table_names
 from recbole_intent.config import Config
@@ -103,7 +104,7 @@ def test_printed_changes_of_table_3_follow_from_its_numbers():
             assert noisy / clean - 1 == pytest.approx(change, abs=6e-4)
 
 
-def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path):
+def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path, capsys):
     paper()
     shared = {
         "data_path": str(tiny_path),
@@ -140,6 +141,10 @@ def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path):
     assert (done.folder / "tiny/report.md").is_file()
     assert (done.folder / "tiny/sensitivity.png").is_file()
     assert not (done.folder / "tiny2").exists()
+    # The same from the command line, which reads what is there.
+    words = [f"--{key}={value}" for key, value in shared.items()]
+    assert main(["compare", "--reproduce=mini", "--seeds=1", *words]) == 0
+    assert done.table.text() in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

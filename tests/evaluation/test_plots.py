@@ -119,8 +119,9 @@ def test_noise_of_one_ratio(make_comparison, long_labels, tmp_path):
         ({"n_prefix": {2: 0.1, 8: 0.2}, "n_intents": {1: 0.1}}, {"n_prefix": {2: 0.3, 8: None}}),
         ({"n_prefix": {0: 0.1}, "a": {}, "b": {1: 1.0}, "c": {1: 1.0}}, {"a": {3: 0.1}}),
         ({"n_prefix": {}}, {}),
+        ({"weight": {0.0: 0.1, 1e-4: 0.2, 1e-3: 0.3, 1e-2: 0.3}}, {}),
     ],
-    ids=["ours alone", "some printed", "printed alone", "nothing yet"],
+    ids=["ours alone", "some printed", "printed alone", "nothing yet", "from 0"],
 )
 def test_sensitivity(tmp_path, values, printed):
     plots.sensitivity(values, printed, tmp_path / "a.png", "recall@10")

@@ -70,12 +70,14 @@ def test_a_token_is_its_vector_and_its_whole_words(made, whole_word):
 
 
 def test_training_uses_several_templates_and_a_test_the_bare_form(made):
-    model, *_ = made()
+    model, *_ = made(training_prompts="all")
     forms = {model.train()._template("direct") for _ in range(60)}
     assert len(forms) == 4
     assert {model.eval()._template("direct") for _ in range(20)} == {"{user} {items}"}
     bare, *_ = made(training_prompts="bare")
     assert {bare.train()._template("direct") for _ in range(20)} == {"{user} {items}"}
+    forms = {bare._template("sequential") for _ in range(60)}
+    assert forms == {"{user} {items}", "{items}"}  # new histories have no user
 
 
 # --- scores --------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from recbole_intent.model.isrf_options import check_options
         ({"align_every": 1.5}, "align_every: 1.5 must be a whole number from 1"),
         ({"gcn_layers": -1}, "gcn_layers: -1 must be a whole number from 0"),
         ({"sigma": -0.5}, "sigma: -0.5 must be at least 0"),
+        ({"compile": True}, "compile: ISRF's prompts are of another length"),
         ({"align_temperature": 0}, "align_temperature: 0 must be positive"),
     ],
 )

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from recbole_intent.data.split import load_data
+from recbole_intent.data.text_vectors import read_text_vectors, vectors_for
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
 from recbole_intent.model.explain import ExplainsIntents
@@ -229,6 +230,14 @@ def test_it_tells_its_intents_in_words(tiny):
     torch.testing.assert_close((queries @ keys.T).sigmoid(), y_hat)
 
 
+def test_vectors_beside_the_dataset_are_found(tiny, tiny_path):
+    """Those that `enrich` leaves; `tiny` has some."""
+    trainer, data = build(tiny("VELI4SBR", **SMALL, llm_embedding=True))
+    vectors = read_text_vectors(tiny_path / "tiny/tiny.item_text.metadata.fused.npz")
+    expected = vectors_for(vectors, data.dataset.field2id_token["item_id"])
+    np.testing.assert_array_equal(trainer.model.text.vectors.numpy(), expected)
+
+
 def test_without_intents_there_is_nothing_to_tell(make):
     model, batch = make(intents="none")
     for ask in (
@@ -253,7 +262,6 @@ def test_without_intents_there_is_nothing_to_tell(make):
         ({"enrich_every": 0}, "enrich_every"),
         ({"backbone": "Caser"}, "backbone"),
         ({"llm_embedding": True, "item_vectors": None}, "item_vectors: None must be auto or"),
-        ({"llm_embedding": True}, r"tiny\.item_text\.metadata\.fused\.npz: no such file"),
         ({"llm_embedding": True, "item_vectors": "x.npz"}, "x.npz: no such file of item vectors"),
         ({"llm_embedding": True, "hidden_size": 15, "n_heads": 1}, "hidden_size: 15 must be even"),
     ],

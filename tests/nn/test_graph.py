@@ -95,6 +95,17 @@ def test_the_graph_is_no_weight_and_survives_a_copy():
     assert torch.equal(copy.deepcopy(propagation)(x), propagation(x))
 
 
+def test_under_autocast_it_stays_in_full_precision():
+    propagation = MeanPropagation(neighbour_adjacency(torch.tensor([[1], [2], [0]])), 2)
+    x, weight = torch.randn(3, 4, requires_grad=True), torch.randn(4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = propagation(x)
+        coarse = propagation(x @ weight)
+    assert torch.equal(found, propagation(x))
+    (found.sum() + coarse.sum()).backward()
+    assert coarse.dtype == x.grad.dtype == torch.float32
+
+
 def test_a_relabelling_of_nodes_relabels_the_result():
     neighbours = torch.tensor([[1, 3], [2, 0], [3, 4], [2, 0], [1, 0]])
     order = torch.tensor([3, 0, 4, 1, 2])  # new number i is old number order[i]

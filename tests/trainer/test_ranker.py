@@ -21,7 +21,7 @@ LITTLE = {
     "n_heads": 1,
     "MAX_ITEM_LIST_LENGTH": 5,
 }
-OPTIONS = {"SASRec": LITTLE, "BPR": {}, "LightGCN": {}}
+OPTIONS = {"SASRec": LITTLE, "BPR": {}, "LightGCN": {"train_batch_size": 2048}}
 
 
 class OurNegatives:

@@ -144,8 +144,11 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
 
     def _template(self, task: str) -> str:
         forms = TEMPLATES[task]
-        if not self.training or self.config["training_prompts"] == "bare":
+        if not self.training:
             return forms[0]
+        if self.config["training_prompts"] == "bare":
+            # Some without a user, as new histories are.
+            forms = (*[forms[0]] * 3, forms[NEW_USER]) if task == SEQUENTIAL else forms[:1]
         return forms[int(torch.randint(len(forms), ()))]
 
     def _read_history(self, interaction: Any, E: Tensor | None) -> tuple[Tensor, Tensor]:

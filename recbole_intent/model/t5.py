@@ -85,8 +85,8 @@ def _scratch(transformers: Any, config: Any, n_tokens: int) -> Any:
         eos_token_id=1,
         decoder_start_token_id=0,
     )
-    # As T5 1.1: the factor d^-½ of the first T5 makes the gradients of small item vectors smaller
-    # still, and a small T5 learns several times as slowly with it.
+    # As T5 1.1. The factor d^-½ of the first T5 belongs to its large initial vectors: a small T5
+    # with small ones (`initializer_range`) begins with nearly equal scores of all items.
     sizes.scale_decoder_outputs = False
     t5 = transformers.T5ForConditionalGeneration(sizes)
     # Where dropout or a learned bias by distance is in the way of a fused attention, the plain

@@ -1,21 +1,13 @@
 """ISRF's loop: tasks in turn, losses of their own batches, kills, and that it learns."""
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from recbole_intent.data.direct_batches import CANDIDATES
 from recbole_intent.errors import UserError
-from recbole_intent.experiment import build, inputs_fingerprint, run
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 120  # seconds until a test gives up on a process; nothing depends on its value
+from recbole_intent.experiment import build, inputs_fingerprint
 
 
 @pytest.fixture
@@ -156,7 +148,9 @@ def test_mistakes_show_before_the_first_epoch(trained):
         trained(noise={"ratio": 0.2})
 
 
-def test_a_killed_run_ends_as_an_undisturbed_one(tiny_path, tmp_path):
+def test_a_killed_run_ends_as_an_undisturbed_one(
+    tiny_path, tmp_path, killed_run, ends_as_undisturbed
+):
     options = {
         "data_path": str(tiny_path),
         "checkpoint_dir": str(tmp_path),
@@ -178,26 +172,8 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tiny_path, tmp_path):
         "MAX_ITEM_LIST_LENGTH": 8,
         "train_batch_size": 64,
     }
-    words = {"model": "ISRF", "dataset": "tiny", "output": tmp_path / "killed", **options}
-    command = [sys.executable, str(ROOT / "run_recbole_intent.py")]
-    command += [f"--{key}={value}" for key, value in words.items()]
-    log = tmp_path / "killed/log"
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-    for _ in range(PATIENCE * 100):
-        if log.is_file() and log.read_text().count("valid ndcg@10") >= 3:
-            break
-        assert process.poll() is None, process.communicate()[1].decode()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (tmp_path / "killed/result.json").exists()
-    for name in ("killed", "whole"):
-        run("ISRF", "tiny", overrides=options, output=tmp_path / name)
-    assert "continues after epoch" in log.read_text()
-    for file in ("last.pt", "best.pt"):
-        a, b = (torch.load(tmp_path / name / file)["state_dict"] for name in ("killed", "whole"))
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[key], b[key]) for key in a)
+    killed = killed_run("ISRF", options, "valid ndcg@10", 3)
+    ends_as_undisturbed("ISRF", options, killed)
 
 
 def test_it_learns_walks_along_a_ring(trained, tmp_path):

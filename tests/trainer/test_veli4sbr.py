@@ -1,9 +1,5 @@
 """VELI4SBR's loop: whose labels are enriched, when and from whom; kills; planted intents."""
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +15,6 @@ from recbole_intent.nn.label_refresh import refreshed_labels
 from recbole_intent.nn.session_labels import ENRICHED, LLM, NONE
 from recbole_intent.trainer.veli4sbr import last_samples
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 120  # seconds until a test gives up on a process; nothing depends on its value
 SMALL = {"hidden_size": 16, "inner_size": 16, "n_layers": 1, "n_neighbors": 4}
 
 
@@ -162,7 +156,7 @@ def test_without_the_file_the_command_is_named_and_nothing_is_left(config, tmp_p
 # --- kills -------------------------------------------------------------------------------------
 
 
-def test_a_killed_run_ends_as_an_undisturbed_one(tiny_path, tmp_path):
+def test_a_killed_run_ends_as_an_undisturbed_one(tiny_path, killed_run, ends_as_undisturbed):
     """Killed after labels were enriched: they are in the checkpoint, and all goes on from them."""
     options = {
         **SMALL,
@@ -179,28 +173,10 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tiny_path, tmp_path):
         "MAX_ITEM_LIST_LENGTH": 8,
         "train_batch_size": 64,
     }
-    words = {"model": "VELI4SBR", "dataset": "tiny", "output": tmp_path / "killed", **options}
-    command = [sys.executable, str(ROOT / "run_recbole_intent.py")]
-    command += [f"--{key}={value}" for key, value in words.items()]
-    log = tmp_path / "killed/log"
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-    for _ in range(PATIENCE * 100):
-        if log.is_file() and log.read_text().count("sessions enriched") >= 2:
-            break
-        assert process.poll() is None, process.communicate()[1].decode()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (tmp_path / "killed/result.json").exists()
-    kept = torch.load(tmp_path / "killed/last.pt")["state_dict"]
+    killed = killed_run("VELI4SBR", options, "sessions enriched", 2)
+    kept = torch.load(killed / "last.pt")["state_dict"]
     assert (kept["labels.origin"] == ENRICHED).all()
-    for name in ("killed", "whole"):
-        run("VELI4SBR", "tiny", overrides=options, output=tmp_path / name)
-    assert "continues after epoch" in log.read_text()
-    for file in ("last.pt", "best.pt"):
-        a, b = (torch.load(tmp_path / name / file)["state_dict"] for name in ("killed", "whole"))
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[key], b[key]) for key in a)
+    ends_as_undisturbed("VELI4SBR", options, killed)
 
 
 # --- planted intents -----------------------------------------------------------------------------

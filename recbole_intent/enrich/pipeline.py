@@ -121,7 +121,7 @@ class _Work:
         self.domain = options.domain or dataset.replace("-", " ").replace("_", " ")
         self.is_llm = options.is_llm
         is_validated = self.is_llm and options.predict_and_correct
-        attempts = options.attempts if is_validated or self.is_llm else 1
+        attempts = options.attempts if self.is_llm else 1
         self.coverage = Coverage(options.negatives, attempts, is_validated)
         self.feature_counts, self.pool_counts = StepCounts(), StepCounts()
         self.askers: list[Asker] = []

@@ -57,7 +57,12 @@ _ASKED = {
 # targets of each user in an epoch.
 _TEXTS = {"semantics": "metadata"}
 _TEXTS_PATH = "dataset/isrf-demo"  # the other demos read ml-100k as the wheel has it
-_TASKS = {"show_progress": True, "data_path": _TEXTS_PATH}
+# A folder of their own: SASRec of the first demo has the same configuration, on other files.
+_TASKS = {
+    "show_progress": True,
+    "data_path": _TEXTS_PATH,
+    "checkpoint_dir": "saved/isrf-demo",
+}
 _ON_TASKS = (
     Entry("LightGCN", "LightGCN", {"epochs": 30, "train_batch_size": 4096, "eval_step": 3}),
     Entry("SASRec", "SASRec", {"epochs": 20, **_HISTORIES}),

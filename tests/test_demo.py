@@ -96,7 +96,7 @@ def test_both_tasks_of_isrf_beside_others(monkeypatch, tiny_path, tmp_path, caps
     assert "WITHOUT a\nlanguage model" in said
     for label in ("LightGCN", "SASRec", "ISRF"):
         assert f"{label} valid" in said
-        assert f"results of {label}: saved/{label}-ml-100k-2020-" in said
+        assert f"results of {label}: saved/isrf-demo/{label}-ml-100k-2020-" in said
     assert "approximation: align_every: 8" in said
     direct = said[said.index("Direct task") :]
     assert "| metric    | LightGCN | SASRec |   ISRF |" in direct

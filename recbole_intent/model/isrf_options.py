@@ -5,6 +5,7 @@ from typing import Any
 from recbole_intent.errors import UserError
 
 SEQUENTIAL, DIRECT = "sequential", "direct"  # its tasks
+CHOICE_LOSSES = ("auto", "candidates", "tokens")
 
 
 def check_options(config: Any) -> None:
@@ -27,6 +28,12 @@ def check_options(config: Any) -> None:
             "sequential_whole_word",
             config["sequential_whole_word"] in ("graph", "position"),
             "graph or position",
+        ),
+        ("direct_loss", config["direct_loss"] in CHOICE_LOSSES, ", ".join(CHOICE_LOSSES)),
+        (
+            "decoder_whole_words",
+            config["decoder_whole_words"] in ("auto", True, False),
+            "auto, True or False",
         ),
         ("adapter_activation", config["adapter_activation"] in ("none", "gelu"), "none or gelu"),
         ("hide_targets", config["hide_targets"] in ("auto", True, False), "auto, True or False"),
@@ -51,3 +58,27 @@ def check_options(config: Any) -> None:
         raise UserError("compile: ISRF's prompts are of another length in each batch; leave it out")
     if config["session_split"]:
         raise UserError("session_split: ISRF learns its users; a test's sessions are new to it")
+
+
+def uses_decoder_words(config: Any, one_token: bool) -> bool:
+    """Do whole words reach the decoder? auto: where each item is one token.
+
+    Raises:
+        UserError: they should, and items have several tokens.
+    """
+    return _where_one_token(config, "decoder_whole_words", True, one_token)
+
+
+def chooses_among_candidates(config: Any, one_token: bool) -> bool:
+    """Is the direct loss over the candidates alone? auto: where each item is one token.
+
+    Raises:
+        UserError: it should be, and items have several tokens.
+    """
+    return _where_one_token(config, "direct_loss", "candidates", one_token)
+
+
+def _where_one_token(config: Any, key: str, value: Any, one_token: bool) -> bool:
+    if config[key] == value and not one_token:
+        raise UserError(f"{key}: {value} needs items that are one token: id_tokens: item")
+    return one_token and config[key] in ("auto", value)

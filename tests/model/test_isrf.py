@@ -86,7 +86,7 @@ def test_training_uses_several_templates_and_a_test_the_bare_form(made):
 @pytest.mark.parametrize("options", [{}, {"id_tokens": "digits", "decode": "exact"}], ids=str)
 @pytest.mark.parametrize("task", ["sequential", "direct"])
 def test_a_score_is_the_log_probability_that_training_raises(made, task, options):
-    model, _, *batches = made(**options, **NO_ALIGNMENT)
+    model, _, *batches = made(**options, direct_loss="tokens", **NO_ALIGNMENT)
     batch = batches[task == "direct"]
     batch = batch[:6]
     model.eval()
@@ -109,6 +109,62 @@ def test_a_score_is_the_log_probability_that_training_raises(made, task, options
                 assert torch.equal(model.predict(batch[row : row + 1]), score)
             n_tokens = (model.writer.targets[target] != model.writer.pad).sum()
             torch.testing.assert_close(score[0], -loss * n_tokens, atol=1e-4, rtol=1e-4)
+
+
+def test_the_direct_loss_may_be_over_the_candidates_alone(made):
+    model, _, _, direct = made(**NO_ALIGNMENT)
+    model.eval()
+    direct[CANDIDATES] = direct[CANDIDATES].sort(dim=1).values  # as a test's prompt has them
+    with torch.no_grad():
+        loss = model.calculate_loss(direct)[model.loss_names.index("direct")]
+        scores = model.score_candidates(direct, direct[CANDIDATES])
+    is_target = direct[CANDIDATES] == direct["item_id"][:, None]
+    torch.testing.assert_close(loss, -scores.log_softmax(dim=1)[is_target].mean())
+
+
+@pytest.mark.parametrize("task", ["sequential", "direct"])
+def test_whole_words_reach_the_decoder(made, task):
+    model, _, *batches = made(alpha_direct=2.0, alpha_sequential=2.0)
+    batch = batches[task == "direct"][:6]
+    model.eval()
+    E, U = model.interests(), model.n_users
+    if task == "direct":
+        read = model._read_candidates(batch["user_id"], batch[CANDIDATES], E)
+    else:
+        read = model._read_history(batch, E)
+    out = model.t5(
+        encoder_outputs=(read.hidden,),
+        attention_mask=read.mask,
+        decoder_inputs_embeds=(model.t5.shared.weight[0] + 2 * E[batch["user_id"]])[:, None],
+        output_hidden_states=True,
+    )
+    h, tokens = out.decoder_hidden_states[-1][:, 0], model.writer.targets[1:, 0]
+    wanted = h @ (model.t5.shared.weight[tokens] + 2 * E[U + 1 :]).T
+    torch.testing.assert_close(model._first_logits(read)[:, tokens], wanted)
+
+
+def test_whole_words_stay_in_the_prompt_where_it_is_asked_or_items_have_many_tokens(made):
+    for options in ({"decoder_whole_words": False}, {"id_tokens": "digits"}):
+        model, _, batch, _ = made(**options)
+        assert not model.decoder_words
+        model.eval()
+        read = model._read_history(batch, model.interests())
+        start = torch.zeros(len(batch), 1, dtype=torch.long)
+        wanted = model.t5(
+            encoder_outputs=(read.hidden,), attention_mask=read.mask, decoder_input_ids=start
+        )
+        torch.testing.assert_close(model._first_logits(read), wanted.logits[:, 0])
+    for key, value in (("decoder_whole_words", True), ("direct_loss", "candidates")):
+        with pytest.raises(UserError, match=f"{key}: {value} needs items that are one token"):
+            made(id_tokens="digits", **{key: value})
+
+
+def test_without_gradients_prompts_are_encoded_in_parts(made, monkeypatch):
+    model, _, batch, _ = made()
+    model.eval()
+    whole = model.full_sort_predict(batch)
+    monkeypatch.setattr("recbole_intent.model.sequential_recommender.isrf._ENCODED_AT_ONCE", 70)
+    torch.testing.assert_close(model.full_sort_predict(batch), whole)
 
 
 def test_a_beam_finds_the_best_and_leaves_the_rest(made):

@@ -22,6 +22,8 @@ from recbole_intent.model.isrf_options import check_options
         ({"sequential_whole_word": "row"}, "sequential_whole_word: 'row' must be graph or pos"),
         ({"adapter_activation": "relu"}, "adapter_activation: 'relu' must be none or gelu"),
         ({"hide_targets": "no"}, "hide_targets: 'no' must be auto, True or False"),
+        ({"direct_loss": "all"}, "direct_loss: 'all' must be auto, candidates, tokens"),
+        ({"decoder_whole_words": "no"}, "decoder_whole_words: 'no' must be auto, True or False"),
         ({"num_beams": 0}, "num_beams: 0 must be a whole number from 1"),
         ({"align_every": 1.5}, "align_every: 1.5 must be a whole number from 1"),
         ({"gcn_layers": -1}, "gcn_layers: -1 must be a whole number from 0"),

@@ -1,5 +1,6 @@
 """ISRF: T5 writes the next item, told by whole words of whom and what it reads."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,13 @@ from recbole_intent.data.prompts import NEW_USER, TEMPLATES, Prompts, PromptWrit
 from recbole_intent.errors import UserError
 from recbole_intent.model.candidates import ScoresCandidates
 from recbole_intent.model.explain import ExplainsIntents, Intent
-from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL, check_options
+from recbole_intent.model.isrf_options import (
+    DIRECT,
+    SEQUENTIAL,
+    check_options,
+    chooses_among_candidates,
+    uses_decoder_words,
+)
 from recbole_intent.model.isrf_reasons import Reasons
 from recbole_intent.model.semantics import item_vectors, reduced, users_alike
 from recbole_intent.model.t5 import make_t5
@@ -27,8 +34,35 @@ from recbole_intent.nn.interests import (
     RandomItems,
 )
 from recbole_intent.nn.losses import info_nce, soft_target_alignment
+from recbole_intent.nn.one_token import first_logits
 from recbole_intent.nn.trie import Trie
 from recbole_intent.nn.trie_search import beam_search, dense_scores, score_all, score_candidates
+
+_ENCODED_AT_ONCE = 2**15  # tokens of prompts, where no gradient needs them all: they stay in a cache
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What T5's encoder has read.
+
+    Attributes:
+        task: sequential or direct.
+        hidden: (B, P + S, d), its outputs.
+        mask: (B, P + S) bool, False where a prompt has ended.
+        user: (B,), whom the prompts name; None where they name nobody.
+        E: (U + V, d), whose rows their whole words are; None where places number them.
+    """
+
+    task: str
+    hidden: Tensor
+    mask: Tensor
+    user: Tensor | None
+    E: Tensor | None
+
+    @property
+    def encoded(self) -> tuple[Tensor, Tensor]:
+        """What a decoder looks at."""
+        return self.hidden, self.mask
 
 
 class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
@@ -51,6 +85,10 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
     An item's score is T5's log-probability of its id: of all items by `full_sort_predict`, from
     the history; of some by `score_candidates`, from a prompt that names them. Where ids have
     several tokens, `decode: beam` leaves -inf to items that no beam reached.
+
+    `decoder_whole_words` (ours): where an item is one token, whole words reach the decoder too. It
+    begins with the user's, and an item's logit is h · (t_v + α w(v)), its vector as in (1): the
+    graph and the texts tell T5 from its first step on what it would else have to learn to copy.
 
     `hide_targets`: the edges between users and targets of a training batch leave the graph for
     that step; else E tells the answer in training, and never in a test.
@@ -105,6 +143,8 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
         self.soft_prompts = nn.ParameterDict(
             {task: nn.Parameter(0.1 * torch.randn(n_soft, d)) for task in self.tasks}
         )
+        self.decoder_words = uses_decoder_words(config, self.trie is None)
+        self.among_candidates = chooses_among_candidates(config, self.trie is None)
         hides = config["hide_targets"]
         self.hides_targets = config["protocol"] == "clean" if hides == "auto" else hides
         self._settled: Tensor | None = None  # E while weights stand still
@@ -140,7 +180,11 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
         soft = (soft + alpha * self.other_word).expand(len(x), -1, -1)
         mask = F.pad(prompts.mask, (len(self.soft_prompts[task]), 0), value=True)
         x = torch.cat([soft, x], dim=1)
-        return self.t5.get_encoder()(inputs_embeds=x, attention_mask=mask)[0], mask
+        rows = len(x) if torch.is_grad_enabled() else max(1, _ENCODED_AT_ONCE // x.size(1))
+        encoder = self.t5.get_encoder()
+        parts = zip(x.split(rows), mask.split(rows), strict=True)
+        hidden = [encoder(inputs_embeds=part, attention_mask=seen)[0] for part, seen in parts]
+        return torch.cat(hidden) if len(hidden) > 1 else hidden[0], mask
 
     def _template(self, task: str) -> str:
         forms = TEMPLATES[task]
@@ -151,17 +195,20 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
             forms = (*[forms[0]] * 3, forms[NEW_USER]) if task == SEQUENTIAL else forms[:1]
         return forms[int(torch.randint(len(forms), ()))]
 
-    def _read_history(self, interaction: Any, E: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _read_history(self, interaction: Any, E: Tensor | None) -> Reading:
         items = interaction[self.ITEM_SEQ]
         if self.USER_ID in interaction.interaction:
             user, template = interaction[self.USER_ID], self._template(SEQUENTIAL)
-        else:  # a new history
+        else:
             user, template = None, TEMPLATES[SEQUENTIAL][NEW_USER]
-        return self.encode(SEQUENTIAL, self.writer.write(template, user, items), E)
+        prompts = self.writer.write(template, user, items)
+        if template == TEMPLATES[SEQUENTIAL][NEW_USER]:
+            user = None
+        return Reading(SEQUENTIAL, *self.encode(SEQUENTIAL, prompts, E), user, E)
 
-    def _read_candidates(self, user: Tensor, items: Tensor, E: Tensor) -> tuple[Tensor, Tensor]:
+    def _read_candidates(self, user: Tensor, items: Tensor, E: Tensor) -> Reading:
         prompts = self.writer.write(self._template(DIRECT), user, items)
-        return self.encode(DIRECT, prompts, E)
+        return Reading(DIRECT, *self.encode(DIRECT, prompts, E), user, E)
 
     # --- training --------------------------------------------------------------------------------
 
@@ -174,21 +221,34 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
             hides = self.hides_targets and self.training
             E = self.interests((user, target) if hides else None)
         if task == DIRECT:
-            read = self._read_candidates(user, interaction[CANDIDATES], E)
+            candidates = interaction[CANDIDATES]
+            read = self._read_candidates(user, candidates, E)
+            text = self._choice_loss(read, candidates, target)
         else:
             read = self._read_history(interaction, E)
-        found = {task: self._text_loss(*read, target)}
+            text = self._text_loss(read, target)
+        found = {task: text}
         if task in self.aligned and self._aligns_now():
             known = E[user].detach() if task == DIRECT else self._history_mean(interaction, E)
             found[f"align_{task}"] = self._weight() * self._alignment(user, known)
         zero = target.new_zeros((), dtype=torch.float32)
         return tuple(found.get(name, zero) for name in self.loss_names)
 
-    def _text_loss(self, hidden: Tensor, mask: Tensor, item: Tensor) -> Tensor:
+    def _text_loss(self, read: Reading, item: Tensor) -> Tensor:
         """Mean cross-entropy of the tokens of items (B,), padding left out (11)."""
         labels = self.writer.targets[item]
+        if self.trie is None:
+            return F.cross_entropy(self._first_logits(read), labels[:, 0])
         labels = labels.masked_fill(labels == self.writer.pad, -100)
+        hidden, mask = read.encoded
         return self.t5(encoder_outputs=(hidden,), attention_mask=mask, labels=labels).loss
+
+    def _choice_loss(self, read: Reading, candidates: Tensor, item: Tensor) -> Tensor:
+        """As `_text_loss`; with `direct_loss: candidates` no other item is in the softmax."""
+        if not self.among_candidates:
+            return self._text_loss(read, item)
+        logits = self._first_logits(read).gather(1, self.writer.targets[candidates, 0])
+        return F.cross_entropy(logits, (candidates == item[:, None]).int().argmax(dim=1))
 
     def _aligns_now(self) -> bool:
         # One batch in `align_every`, at `align_every` times the weight: the same on average.
@@ -222,11 +282,11 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
         """Log-probabilities (B, V) of all items after each history; -inf where no beam came."""
         read = self._read_history(interaction, None if self.by_place else self.interests())
         if self.trie is None:
-            return self._first_tokens(*read)
+            return self._first_tokens(read)
         if self.config["decode"] == "exact":
-            return score_all(self.t5, *read, self.trie)
+            return score_all(self.t5, *read.encoded, self.trie)
         beams = min(self.config["num_beams"], self.n_items - 1)
-        return dense_scores(*beam_search(self.t5, *read, self.trie, beams), self.n_items)
+        return dense_scores(*beam_search(self.t5, *read.encoded, self.trie, beams), self.n_items)
 
     def predict(self, interaction: Any) -> Tensor:
         """Log-probabilities (B,) of the one item that each row names."""
@@ -241,8 +301,8 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
         items = candidates.sort(dim=1).values
         read = self._read_candidates(interaction[self.USER_ID], items, self.interests())
         if self.trie is None:
-            return self._first_tokens(*read).gather(1, candidates)
-        return score_candidates(self.t5, *read, self.trie, candidates)
+            return self._first_tokens(read).gather(1, candidates)
+        return score_candidates(self.t5, *read.encoded, self.trie, candidates)
 
     @torch.no_grad()
     def explain(self, interaction: Any, n_items: int) -> list[list[Intent]]:
@@ -265,11 +325,18 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
         rows = zip(user.tolist(), cosine.cpu(), items.cpu(), strict=True)
         return [self._reasons.of(u, c, i, n_items) for u, c, i in rows]
 
-    def _first_tokens(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def _first_logits(self, read: Reading) -> Tensor:
+        """Logits (B, N) of the first token that T5 writes."""
+        start = named = None
+        if self.decoder_words and read.E is not None:
+            alpha = self.alpha[read.task]
+            start = alpha * (self.other_word if read.user is None else read.E[read.user])
+            named = self.writer.targets[1:, 0], alpha * read.E[self.n_users + 1 :]
+        return first_logits(self.t5, *read.encoded, start, named)
+
+    def _first_tokens(self, read: Reading) -> Tensor:
         """Log-probabilities (B, V) where each item is one token: one step of the decoder."""
-        start = self.writer.targets.new_full((len(mask), 1), self.t5.config.decoder_start_token_id)
-        out = self.t5(encoder_outputs=(hidden,), attention_mask=mask, decoder_input_ids=start)
-        return out.logits[:, 0].float().log_softmax(dim=1)[:, self.writer.targets[:, 0]]
+        return self._first_logits(read).float().log_softmax(dim=1)[:, self.writer.targets[:, 0]]
 
 
 def _item_part(config: Any, z: Any, n_items: int, width: int) -> nn.Module:

@@ -98,7 +98,7 @@ class PromptWriter(nn.Module):
         self._item = self._user + n_users - 1  # item v is word _item + v; the first item is 1
         tokens_of = [[], [eos], *of_word]
         count = torch.tensor([len(tokens) for tokens in tokens_of])
-        self.pad = pad
+        self.pad, self.eos = pad, eos
         self.register_buffer("_count", count, persistent=False)
         self.register_buffer("_first", count.cumsum(0) - count, persistent=False)
         flat = torch.tensor([token for tokens in tokens_of for token in tokens])

@@ -41,42 +41,44 @@ def _poison(dataset):
 @pytest.mark.parametrize("whole_word", ["graph", "position"])
 def test_a_token_is_its_vector_and_its_whole_words(made, whole_word):
     model, _, batch, direct = made(sequential_whole_word=whole_word, alpha_direct=3.0)
-    torch.nn.init.normal_(model.other_word)
+    torch.nn.init.normal_(model.reader.other_word)
     user, items = batch["user_id"], batch["item_id_list"]
-    prompts = model.writer.write("{user} bought {items} and buys next", user, items)
+    prompts = model.reader.writer.write("{user} bought {items} and buys next", user, items)
     E = None if whole_word == "position" else model.interests()
-    w = model.whole_words(prompts, E)
+    w = model.reader.whole_words(prompts, E)
     is_word = (prompts.place == 0) & prompts.mask
-    assert torch.equal(w[is_word], model.other_word.expand(int(is_word.sum()), -1))
+    assert torch.equal(w[is_word], model.reader.other_word.expand(int(is_word.sum()), -1))
     row = 5
     tokens = prompts.tokens[row].tolist()
-    at = tokens.index(int(model.writer.targets[items[row, 0], 0]))
-    wanted = model.places[1] if E is None else E[model.n_users + items[row, 0]]
+    at = tokens.index(int(model.reader.writer.targets[items[row, 0], 0]))
+    wanted = model.reader.places[1] if E is None else E[model.n_users + items[row, 0]]
     assert torch.equal(w[row, at], wanted)
-    assert torch.equal(w[row, 0], model.places[0] if E is None else E[user[row]])
+    assert torch.equal(w[row, 0], model.reader.places[0] if E is None else E[user[row]])
     # (1), with the soft prompts in front, is what the encoder reads.
     seen = {}
     model.t5.encoder.register_forward_pre_hook(
         lambda _, args, kwargs: seen.update(kwargs), with_kwargs=True
     )
-    prompts = model.writer.write("{user} {items}", direct["user_id"], direct[CANDIDATES])
-    model.encode("direct", prompts, model.interests())
+    prompts = model.reader.writer.write("{user} {items}", direct["user_id"], direct[CANDIDATES])
+    model.reader.encode("direct", prompts, model.interests())
     x = seen["inputs_embeds"]
     t = model.t5.shared(prompts.tokens)
-    soft = model.soft_prompts["direct"] + 3 * model.other_word
+    soft = model.reader.soft_prompts["direct"] + 3 * model.reader.other_word
     torch.testing.assert_close(x[:, :3], soft.expand(len(x), -1, -1))
-    torch.testing.assert_close(x[:, 3:], t + 3 * model.whole_words(prompts, model.interests()))
+    torch.testing.assert_close(
+        x[:, 3:], t + 3 * model.reader.whole_words(prompts, model.interests())
+    )
     assert torch.equal(seen["attention_mask"][:, 3:], prompts.mask)
 
 
 def test_training_uses_several_templates_and_a_test_the_bare_form(made):
     model, *_ = made(training_prompts="all")
-    forms = {model.train()._template("direct") for _ in range(60)}
+    forms = {model.train().reader._template("direct") for _ in range(60)}
     assert len(forms) == 4
-    assert {model.eval()._template("direct") for _ in range(20)} == {"{user} {items}"}
+    assert {model.eval().reader._template("direct") for _ in range(20)} == {"{user} {items}"}
     bare, *_ = made(training_prompts="bare")
-    assert {bare.train()._template("direct") for _ in range(20)} == {"{user} {items}"}
-    forms = {bare._template("sequential") for _ in range(60)}
+    assert {bare.train().reader._template("direct") for _ in range(20)} == {"{user} {items}"}
+    forms = {bare.reader._template("sequential") for _ in range(60)}
     assert forms == {"{user} {items}", "{items}"}  # new histories have no user
 
 
@@ -107,7 +109,7 @@ def test_a_score_is_the_log_probability_that_training_raises(made, task, options
                 loss = losses["sequential"]
                 score = model.full_sort_predict(batch[row : row + 1])[0, target]
                 assert torch.equal(model.predict(batch[row : row + 1]), score)
-            n_tokens = (model.writer.targets[target] != model.writer.pad).sum()
+            n_tokens = (model.reader.writer.targets[target] != model.reader.writer.pad).sum()
             torch.testing.assert_close(score[0], -loss * n_tokens, atol=1e-4, rtol=1e-4)
 
 
@@ -129,7 +131,7 @@ def test_whole_words_reach_the_decoder(made, task):
     model.eval()
     E, U = model.interests(), model.n_users
     if task == "direct":
-        read = model._read_candidates(batch["user_id"], batch[CANDIDATES], E)
+        read = model.reader.read("direct", batch["user_id"], batch[CANDIDATES], E)
     else:
         read = model._read_history(batch, E)
     out = model.t5(
@@ -138,22 +140,22 @@ def test_whole_words_reach_the_decoder(made, task):
         decoder_inputs_embeds=(model.t5.shared.weight[0] + 2 * E[batch["user_id"]])[:, None],
         output_hidden_states=True,
     )
-    h, tokens = out.decoder_hidden_states[-1][:, 0], model.writer.targets[1:, 0]
+    h, tokens = out.decoder_hidden_states[-1][:, 0], model.reader.writer.targets[1:, 0]
     wanted = h @ (model.t5.shared.weight[tokens] + 2 * E[U + 1 :]).T
-    torch.testing.assert_close(model._first_logits(read)[:, tokens], wanted)
+    torch.testing.assert_close(model.reader.first_logits(read)[:, tokens], wanted)
 
 
 def test_whole_words_stay_in_the_prompt_where_it_is_asked_or_items_have_many_tokens(made):
     for options in ({"decoder_whole_words": False}, {"id_tokens": "digits"}):
         model, _, batch, _ = made(**options)
-        assert not model.decoder_words
+        assert not model.reader.decoder_words
         model.eval()
         read = model._read_history(batch, model.interests())
         start = torch.zeros(len(batch), 1, dtype=torch.long)
         wanted = model.t5(
             encoder_outputs=(read.hidden,), attention_mask=read.mask, decoder_input_ids=start
         )
-        torch.testing.assert_close(model._first_logits(read), wanted.logits[:, 0])
+        torch.testing.assert_close(model.reader.first_logits(read), wanted.logits[:, 0])
     for key, value in (("decoder_whole_words", True), ("direct_loss", "candidates")):
         with pytest.raises(UserError, match=f"{key}: {value} needs items that are one token"):
             made(id_tokens="digits", **{key: value})
@@ -163,7 +165,7 @@ def test_without_gradients_prompts_are_encoded_in_parts(made, monkeypatch):
     model, _, batch, _ = made()
     model.eval()
     whole = model.full_sort_predict(batch)
-    monkeypatch.setattr("recbole_intent.model.sequential_recommender.isrf._ENCODED_AT_ONCE", 70)
+    monkeypatch.setattr("recbole_intent.model.prompt_reader._AT_ONCE", 70)
     torch.testing.assert_close(model.full_sort_predict(batch), whole)
 
 
@@ -256,7 +258,7 @@ def test_direct_alignment_is_infonce_of_cosines(made):
 def test_the_mean_of_a_history_passes_over_padding(made):
     model, _, batch, _ = made()
     E = model.interests()
-    means = model._history_mean(batch, E)
+    means = model.reader.mean_word(batch["item_id_list"], E)
     for row in (0, len(batch) - 1):
         items = batch["item_id_list"][row]
         wanted = E[model.n_users + items[items > 0]].mean(0)
@@ -360,7 +362,7 @@ def test_nothing_of_training_changes_with_what_comes_after(tiny):
         batches = [next(iter(data.train))]
         batches.append(next(DirectBatches(config, data.train._dataset).epoch(0)))
         losses = torch.stack([loss for rows in batches for loss in model.calculate_loss(rows)])
-        found.append((model.writer.item_ids, losses, model.explicit()))
+        found.append((model.reader.writer.item_ids, losses, model.explicit()))
     assert found[0][0] == found[1][0]
     assert torch.equal(found[0][1], found[1][1])
     assert torch.equal(found[0][2], found[1][2])

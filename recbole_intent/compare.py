@@ -4,7 +4,7 @@ import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from recbole.utils import ModelType
 from recbole_intent.comparing.entries import check_protocol
 from recbole_intent.comparing.gather import gather
 from recbole_intent.comparing.jobs import Job, run_jobs
+from recbole_intent.comparing.other_task import ask_otherwise
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.config import Config
 from recbole_intent.data.split import data_fingerprint
@@ -36,11 +37,13 @@ class Outcome:
         folder: with tables, pictures, `report.md` and `page.html`.
         comparison: the numbers.
         tables: name -> table, in the order of the report.
+        others: task -> numbers of the same runs on it, of the tasks beside their own.
     """
 
     folder: Path
     comparison: Comparison
     tables: dict[str, Table]
+    others: dict[str, Comparison]
 
 
 def compare(request: Request) -> Outcome:
@@ -61,8 +64,14 @@ def compare(request: Request) -> Outcome:
         comparison, notes = gather(request, configs, folders, failures, output)
         metric = next(iter(configs.values()))["valid_metric"].lower()
         tables = _tables(comparison, configs, folders, metric, notes)
+        others = {
+            task: ask_otherwise(request, task, configs, folders, comparison, output)
+            for task in request.tasks
+        }
+        for task, other in others.items():
+            tables[f"test-{task}"] = _task_table(other, configs)
         _write(request, comparison, tables, output)
-    return Outcome(output, comparison, tables)
+    return Outcome(output, comparison, tables, others)
 
 
 def _configs(request: Request) -> dict[Key, Config]:
@@ -96,7 +105,8 @@ def _output_folder(
     if request.output:
         return Path(request.output)
     names = {f"{label} {seed}": folder.name for (label, seed), folder in folders.items()}
-    digest = fingerprint([names, request.reference, [list(noise) for noise in request.noise]])
+    asked = [names, request.reference, [list(noise) for noise in request.noise]]
+    digest = fingerprint(asked + [list(request.tasks)] * bool(request.tasks))
     root = next(iter(configs.values()))["checkpoint_dir"]
     return Path(root) / f"compare-{request.dataset}-{digest[:10]}"
 
@@ -146,12 +156,7 @@ def _tables(
     notes: Sequence[str],
 ) -> dict[str, Table]:
     metrics, reference = comparison.metrics, comparison.reference
-    values = {
-        key: user_values(
-            ranks, metrics, by_target=configs[key]["MODEL_TYPE"] == ModelType.SEQUENTIAL
-        )
-        for key, ranks in comparison.ranks.items()
-    }
+    values = _values(comparison, configs)
     best = best_baselines(comparison_tables.mean_test(comparison), metrics, reference)
     against_best = paired_tests(values, metrics, best)
     tables = {"test": comparison_tables.metric_table(comparison, best, against_best)}
@@ -183,6 +188,28 @@ def _tables(
     tables["cost"] = comparison_tables.cost_table(comparison)
     tables["runs"] = comparison_tables.runs_table(comparison, metric, folders)
     return tables
+
+
+def _values(comparison: Comparison, configs: Mapping[Key, Config]) -> dict[Key, np.ndarray]:
+    """(label, seed) -> (U, M) values of users."""
+    return {
+        key: user_values(
+            ranks,
+            comparison.metrics,
+            by_target=configs[key]["MODEL_TYPE"] == ModelType.SEQUENTIAL,
+        )
+        for key, ranks in comparison.ranks.items()
+    }
+
+
+def _task_table(other: Comparison, configs: Mapping[Key, Config]) -> Table:
+    """The metrics of a task that is not the one that chose the epochs."""
+    metrics = other.metrics
+    best = best_baselines(comparison_tables.mean_test(other), metrics, other.reference)
+    tests = paired_tests(_values(other, configs), metrics, best)
+    table = comparison_tables.metric_table(other, best, tests)
+    note = f"The runs were not trained again: their epochs were not chosen on {other.ranked}."
+    return replace(table, notes=[*table.notes, note])
 
 
 def _write(

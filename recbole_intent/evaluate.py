@@ -128,12 +128,13 @@ def _evaluation_path(folder: Path, config: Config, conditions: Mapping[str, Any]
 def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, Any]:
     """How long a finished run takes to rank its test targets, and among how many items.
 
-    Kept in the run's `inference.json`. The faster of two passes counts; nothing else should run
-    meanwhile.
+    Kept in the run's `inference.json`, or beside its evaluations where it is asked another way.
+    The faster of two passes counts; nothing else should run meanwhile.
 
     Args:
         folder: of the run.
-        machine: values of `MACHINE` keys that differ from the run's.
+        machine: values of `MACHINE` keys that differ from the run's, and of other `CONDITIONS`,
+            such as `{"task": "direct"}`.
 
     Returns:
         `seconds_per_1000_users`; `users`; `candidates`: items of the ranking, history mask aside;
@@ -157,7 +158,7 @@ def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
         "candidates": data.test.n_ranked,
         "machine": _machine_settings(config, machine),
     }
-    write_json(folder / "inference.json", found)
+    write_json(_inference_path(folder, config, machine), found)
     return found
 
 
@@ -168,10 +169,19 @@ def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
         UserError: as `time_inference`.
     """
     folder = Path(folder)
-    config, path = _checked_config(folder, machine), folder / "inference.json"
+    config = _checked_config(folder, machine)
+    path = _inference_path(folder, config, machine)
     found = json.loads(path.read_text("utf-8")) if path.is_file() else None
     same = found is not None and found["machine"] == _machine_settings(config, machine)
     return found if same else None
+
+
+def _inference_path(folder: Path, config: Config, conditions: Mapping[str, Any]) -> Path:
+    asked = {key: value for key, value in conditions.items() if key not in MACHINE}
+    if not asked:
+        return folder / "inference.json"
+    path = _evaluation_path(folder, config, asked)
+    return path.with_name(f"inference-{path.name}")
 
 
 def _machine_settings(config: Config, machine: Mapping[str, Any]) -> dict[str, Any]:

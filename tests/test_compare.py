@@ -16,7 +16,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
 from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import Run, run
+from recbole_intent.experiment import run
 
 BROKEN = """
 from recbole.model.sequential_recommender import SASRec as Base
@@ -241,16 +241,16 @@ def test_the_direct_task_ranks_the_same_candidates_with_every_model(request_of, 
 
 
 def test_runs_among_other_candidates_are_not_compared():
-    runs = {
-        (label, 1): Run(Path(label), {"candidates": drawn and {"hash": drawn * 16}}, True)
+    results = {
+        (label, 1): {"candidates": drawn and {"hash": drawn * 16}}
         for label, drawn in (("A", "abcd"), ("B", "abcd"), ("C", "ffff"), ("D", None))
     }
-    check_candidates({key: runs[key] for key in [("A", 1), ("B", 1)]})
-    check_candidates({("old", 1): Run(Path("old"), {}, True), ("D", 1): runs["D", 1]})
+    check_candidates({key: results[key] for key in [("A", 1), ("B", 1)]})
+    check_candidates({("old", 1): {}, ("D", 1): results["D", 1]})
     for label, told in (("C", "abcdabcdab and ffffffffff"), ("D", "abcdabcdab and all items")):
         message = rf"A, seed 1, and {label}, seed 1, were ranked among different.*{told}"
         with pytest.raises(UserError, match=message):
-            check_candidates({key: runs[key] for key in [("A", 1), (label, 1)]})
+            check_candidates({key: results[key] for key in [("A", 1), (label, 1)]})
 
 
 def test_runs_on_other_targets_are_not_compared(tiny):

@@ -127,3 +127,15 @@ def test_inference_is_timed_and_found_again_for_its_machine(done):
     assert find_inference(done.folder, {"device": "cpu", "eval_batch_size": 7}) is None
     with pytest.raises(UserError, match="--epochs: would need another training"):
         time_inference(done.folder, {"epochs": 1})
+
+
+def test_the_time_of_another_task_is_kept_apart(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where candidates are kept
+    own = time_inference(done.folder, {"device": "cpu"})
+    asked = {"device": "cpu", "task": "direct", "n_candidates": 20}
+    assert find_inference(done.folder, asked) is None
+    made = time_inference(done.folder, asked)
+    assert made["candidates"] == 21
+    assert find_inference(done.folder, asked) == made
+    assert find_inference(done.folder, {**asked, "n_candidates": 10}) is None
+    assert find_inference(done.folder, {"device": "cpu"}) == own

@@ -1,7 +1,8 @@
 """The numbers of all runs of a comparison: read, checked to be of one test, and measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from recbole.utils import ModelType
@@ -44,7 +45,7 @@ def gather(
     if not runs:
         (label, seed), reason = next(iter(failures.items()))
         raise UserError(f"no run succeeded; {label}, seed {seed}: {reason}")
-    check_candidates(runs)
+    check_candidates({key: done.result for key, done in runs.items()})
     inference = _time_inference(request, folders, runs, failures, output)
     noise, notes = _evaluate_noise(request, configs, folders, runs, output)
     ranks = {key: Ranks.load(folders[key] / "ranks.npz") for key in runs}
@@ -77,20 +78,9 @@ def _time_inference(
     failures: dict[Key, str],
     output: Path,
 ) -> dict[str, float]:
-    """Time the first run of each model, one after another; drop models with other candidates."""
-    machine = {key: value for key, value in request.overrides.items() if key in MACHINE}
-    first_run = {label: folders[label, seed] for label, seed in reversed(runs)}
-    found = {label: find_inference(first_run[label], machine) for label in first_run}
-    jobs = [
-        Job(label, "time", {"folder": str(first_run[label]), "machine": machine})
-        for label in dict.fromkeys(label for label, _ in runs)
-        if found[label] is None
-    ]
-    reasons = run_jobs(jobs, 1, output / "logs", "inference")
-    for job in jobs:
-        if reasons[job.name] is None:
-            found[job.name] = find_inference(first_run[job.name], machine)
-    candidates = {label: times["candidates"] for label, times in found.items() if times}
+    """Time the first run of each model; drop models with other candidates."""
+    found = time_models(request, {key: folders[key] for key in runs}, {}, output)
+    candidates = {label: times["candidates"] for label, times in found.items()}
     usual = next((candidates[label] for label, _ in runs if label in candidates), None)
     for key in [key for key in runs if candidates.get(key[0], usual) != usual]:
         del runs[key]
@@ -101,8 +91,37 @@ def _time_inference(
     return {
         label: times["seconds_per_1000_users"]
         for label, times in found.items()
-        if times and candidates[label] == usual
+        if candidates[label] == usual
     }
+
+
+def time_models(
+    request: Request, folders: Mapping[Key, Path], conditions: Mapping[str, Any], output: Path
+) -> dict[str, dict[str, Any]]:
+    """Label -> times of the first of its runs, one after another; of those that can be timed.
+
+    Args:
+        request: whose settings of the machine count.
+        folders: of the runs that succeeded.
+        conditions: as of `evaluate_run`, such as another task; none: as the runs are.
+        output: folder of the comparison.
+    """
+    asked = {key: value for key, value in request.overrides.items() if key in MACHINE}
+    asked |= conditions
+    first_run: dict[str, Path] = {}
+    for (label, _), folder in folders.items():
+        first_run.setdefault(label, folder)
+    found = {label: find_inference(folder, asked) for label, folder in first_run.items()}
+    jobs = [
+        Job(label, "time", {"folder": str(folder), "machine": asked})
+        for label, folder in first_run.items()
+        if found[label] is None
+    ]
+    reasons = run_jobs(jobs, 1, output / "logs", "inference")
+    for job in jobs:
+        if reasons[job.name] is None:
+            found[job.name] = find_inference(first_run[job.name], asked)
+    return {label: times for label, times in found.items() if times}
 
 
 def _evaluate_noise(
@@ -116,41 +135,63 @@ def _evaluate_noise(
     conditions = {
         (kind, ratio): {"noise": {"kind": kind, "ratio": ratio}} for kind, ratio in request.noise
     }
-    jobs = {}
     is_sequential = {key: configs[key]["MODEL_TYPE"] == ModelType.SEQUENTIAL for key in runs}
-    keys = [key for key in runs if conditions and is_sequential[key]]
-    for label, seed in keys:
-        folder = folders[label, seed]
-        missing = [
-            condition
-            for condition in conditions.values()
-            if find_evaluation(folder, condition) is None
-        ]
-        if missing and folder not in jobs:
-            arguments = {"folder": str(folder), "conditions": missing}
-            jobs[folder] = Job(f"{label}, seed {seed}", "evaluate", arguments)
-    reasons = run_jobs(list(jobs.values()), request.workers, output / "logs", "noise")
+    asked = {key: folders[key] for key in runs if conditions and is_sequential[key]}
+    reasons = evaluate_again(request, asked, list(conditions.values()), output, "noise")
     others = [label for label, seed in runs if conditions and not is_sequential[label, seed]]
     notes = [
         f"{label} reads no histories, so that noise in them changes nothing."
         for label in dict.fromkeys(others)
     ]
-    found = {}
-    for key in keys:
-        job = jobs.get(folders[key])
-        if job and reasons[job.name]:
-            notes.append(f"{key[0]}, seed {key[1]}: {reasons[job.name]}.")
-            continue
-        found[key] = {
-            noise: find_evaluation(folders[key], condition).test
+    notes += [f"{label}, seed {seed}: {why}." for (label, seed), why in reasons.items()]
+    found = {
+        key: {
+            noise: find_evaluation(folder, condition).test
             for noise, condition in conditions.items()
         }
+        for key, folder in asked.items()
+        if key not in reasons
+    }
     return found, notes
 
 
-def check_candidates(runs: Mapping[Key, Run]) -> None:
-    """Raise UserError unless all runs of the direct task ranked among the same candidates."""
-    hashes = {key: (done.result.get("candidates") or {}).get("hash") for key, done in runs.items()}
+def evaluate_again(
+    request: Request,
+    folders: Mapping[Key, Path],
+    conditions: Sequence[Mapping[str, Any]],
+    output: Path,
+    title: str,
+) -> dict[Key, str]:
+    """Evaluate runs under each of the conditions, where that is not done.
+
+    Args:
+        request: how many work side by side.
+        folders: of the runs.
+        conditions: as of `evaluate_run`.
+        output: folder of the comparison.
+        title: of the progress bar and of the logs.
+
+    Returns:
+        Why those failed that did.
+    """
+    jobs: dict[Path, Job] = {}
+    for (label, seed), folder in folders.items():
+        missing = [each for each in conditions if find_evaluation(folder, each) is None]
+        if missing and folder not in jobs:
+            arguments = {"folder": str(folder), "conditions": missing}
+            jobs[folder] = Job(f"{label}, seed {seed}, {title}", "evaluate", arguments)
+    found = run_jobs(list(jobs.values()), request.workers, output / "logs", title)
+    reasons = {key: found[jobs[path].name] for key, path in folders.items() if path in jobs}
+    return {key: reason for key, reason in reasons.items() if reason}
+
+
+def check_candidates(results: Mapping[Key, Mapping[str, Any]]) -> None:
+    """Raise UserError unless all runs of the direct task ranked among the same candidates.
+
+    Args:
+        results: (label, seed) -> contents of `result.json`.
+    """
+    hashes = {key: (found.get("candidates") or {}).get("hash") for key, found in results.items()}
     (first, usual), *others = hashes.items()
     for key, found in others:
         if found != usual:

@@ -23,6 +23,8 @@ class Request:
         config_files: YAML files for all models.
         overrides: typed values for all models; an entry's own keys win over them.
         noise: (kind, ratio) of noise in the test histories to evaluate all runs under.
+        tasks: tasks beside the runs' own (`next-item`, `direct`) to evaluate all runs on.
+        times_tasks: time the inference of those tasks too.
         workers: trainings side by side.
         output: folder of tables and pictures; `<checkpoint_dir>/compare-<dataset>-<digest>` when
             None.
@@ -38,6 +40,8 @@ class Request:
     config_files: Sequence[str] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
     noise: Sequence[tuple[str, float]] = ()
+    tasks: Sequence[str] = ()
+    times_tasks: bool = False
     workers: int = 1
     output: str | None = None
     fresh: bool = False

@@ -63,9 +63,10 @@ def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
         raise UserError(f"{kind}_text: {text}: only an LLM writes it; metadata has fused alone")
     path = vector_path(config["data_path"], config["dataset"], kind, semantics, text)
     if not path.is_file():
+        texts = "" if text == "fused" else f" --texts=[fused,{text}]"
         raise UserError(
             f"{path}: no such file; `recbole_intent enrich --for=ISRF "
-            f"--dataset={config['dataset']} --semantics={semantics}` makes it, "
+            f"--dataset={config['dataset']} --semantics={semantics}{texts}` makes it, "
             "--semantics=random with --use_alignment_direct=False and "
             "--use_alignment_sequential=False does without texts"
         )

@@ -1,126 +1,66 @@
-"""A paper's table: printed numbers beside ours, and every cell that is not there says why."""
+"""A paper's table made: runs, evaluations on other tasks, pictures, and gaps that say why."""
 
-from pathlib import Path
+import json
 
 import pytest
-import yaml
 
 from recbole_intent.cli import main
-from recbole_intent.comparing import reproduce as reproduce_module
-from recbole_intent.comparing.reproduce import paper_table, read_paper_table, reproduce, table_names
-from recbole_intent.config import Config
+from recbole_intent.comparing.reproduce import reproduce
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
 from recbole_intent.experiment import run
-from recbole_intent.registry import model_names
 
-MINI = {
-    "paper": "A paper",
-    "table": "Table 1",
-    "reference": "small",
-    "datasets": {"tiny": "Tiny", "tiny2": "Tiny 2"},
-    "columns": [
-        {"name": "Recall@10", "metric": "recall@10"},
-        {"name": "noisy", "metric": "recall@10", "noise": {"kind": "delete", "ratio": 0.5}},
-        {"name": "change", "change": ["Recall@10", "noisy"]},
-        {"name": "time, s", "time": "inference"},
-    ],
-    "rows": [
-        {
-            "label": "small",
-            "model": "SASRec",
-            "params": {"hidden_size": 8, "MAX_ITEM_LIST_LENGTH": 8},
-            "at": {"hidden_size": 8},
-            "printed": {"tiny": [0.4, 0.3, -0.25, 3210]},
-        },
-        {"label": "missing", "model": "NotHere", "printed": {"tiny": [0.1, None, None, None]}},
-    ],
-    "notes": ["A note."],
+SMALL_ISRF = {
+    "n_layers": 1,
+    "n_heads": 2,
+    "hidden_size": 16,
+    "inner_size": 32,
+    "semantic_size": 8,
+    "n_negatives": 9,
+    "n_similar_users": 5,
+    "align_every": 1,
+    "MAX_ITEM_LIST_LENGTH": 8,
 }
+DIRECT = {"task": "direct", "n_candidates": 20, "candidates_seed": 2020}
 
 
 @pytest.fixture
-def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Write a table of a paper, for `--reproduce=mini`."""
-
-    def write(**changes) -> None:
-        folder = tmp_path / "properties" / "reproduce"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "mini.yaml").write_text(yaml.safe_dump({**MINI, **changes}))
-        monkeypatch.setattr(reproduce_module, "properties_dir", lambda: folder.parent)
-
-    return write
-
-
-def test_shipped_tables_are_whole():
-    """Every row's keys are keys of its model, and every printed number has its column."""
-    of_veli4sbr = {f"veli4sbr-{n}" for n in "table2 table3 table4 table6 figure3 figure5".split()}
-    assert {"igrsr-table2", "igrsr-table3", "igrsr-figure2", "igrsr-figure3"} <= set(table_names())
-    assert of_veli4sbr <= set(table_names())
-    for name in table_names():
-        paper = read_paper_table(name)
-        labels = [row["label"] for row in paper["rows"]]
-        assert len(set(labels)) == len(labels)
-        assert paper["reference"] in labels
-        for row in paper["rows"]:
-            if row["model"] in model_names():
-                Config(row["model"], "ml-100k", config_dict=row.get("params"))
-        nothing = paper_table(paper, dict.fromkeys(paper["datasets"]), [])
-        assert len(nothing.rows) == len(labels) * len(paper["datasets"])
-        assert all(record["ours"] is None for record in nothing.records)
-
-
-def test_printed_numbers_of_table_2():
-    paper = read_paper_table("igrsr-table2")
-    for dataset in paper["datasets"]:
-        numbers = {row["label"]: row["printed"][dataset] for row in paper["rows"]}
-        best = numbers.pop("IGR-SR")
-        # The paper marks its own as the best of each line, by the text and by its bold type.
-        assert all(
-            ours > max(column) for ours, *column in zip(best, *numbers.values(), strict=True)
-        )
-        assert all(n[1] > n[0] and n[3] > n[2] and n[0] > n[2] for n in numbers.values())
-
-
-def test_printed_numbers_of_veli4sbr():
-    """VELI4SBR, with texts or without, is the best of each column, as the text says."""
-    for name in ("veli4sbr-table2", "veli4sbr-table6"):
-        paper = read_paper_table(name)
-        for dataset in paper["datasets"]:
-            for backbone in ("SASRec", "BERT4Rec") if "2" in name else ("",):
-                rows = [row for row in paper["rows"] if backbone in row["label"]]
-                numbers = {row["label"]: row["printed"][dataset] for row in rows}
-                assert len(numbers) in (10, 11)
-                for hit, ndcg in ((0, 1), (2, 3), (4, 5)):
-                    assert all(n[hit] > n[ndcg] for n in numbers.values())
-                for column in zip(*numbers.values(), strict=True):
-                    best = list(numbers)[column.index(max(column))]
-                    assert best.startswith("VELI4SBR")
-
-
-def test_printed_changes_of_table_3_follow_from_its_numbers():
-    for row in read_paper_table("igrsr-table3")["rows"]:
-        for clean, noisy, change, *_ in row["printed"].values():
-            assert noisy / clean - 1 == pytest.approx(change, abs=6e-4)
-
-
-def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path, capsys):
-    paper()
-    shared = {
+def shared(tiny_path, tmp_path):
+    return {
         "data_path": str(tiny_path),
         "checkpoint_dir": str(tmp_path / "saved"),
         "device": "cpu",
         "epochs": 1,
         "tensorboard": False,
+        "n_candidates": 20,
     }
-    # What a process of its own would leave, as tests/test_compare.py has it, without its start.
-    given = {**shared, **MINI["rows"][0]["params"], "seed": 1, "show_progress": False}
-    folder = run("SASRec", "tiny", overrides=given).folder
+
+
+@pytest.fixture
+def make(shared):
+    """Make a run as a process of its own would, without its start; its folder."""
+
+    def make_run(model, values, **others):
+        given = {**shared, **values, "seed": 1, "show_progress": False, **others}
+        folder = run(model, "tiny", overrides=given).folder
+        time_inference(folder, {"device": "cpu"})
+        return folder
+
+    return make_run
+
+
+def texts(table):
+    return [[getattr(cell, "text", cell) for cell in row] for row in table.rows]
+
+
+def test_a_table_with_a_run_and_gaps(paper, small, shared, make, tmp_path, capsys):
+    paper()
+    folder = make("SASRec", small)
     evaluate_run(folder, {"noise": {"kind": "delete", "ratio": 0.5}})
-    timed = time_inference(folder, {"device": "cpu"})
+    timed = json.loads((folder / "inference.json").read_text())
     done = reproduce("mini", [], {"seeds": [1], "overrides": shared})
     assert done.folder == tmp_path / "saved/reproduce-mini"
-    cells = [[getattr(cell, "text", cell) for cell in row] for row in done.table.rows]
+    cells = texts(done.table)
     assert [row[:2] for row in cells] == [
         ["tiny (Tiny)", "small"],
         ["tiny (Tiny)", "missing"],
@@ -147,26 +87,84 @@ def test_a_table_with_a_run_and_gaps(paper, tiny_path, tmp_path, capsys):
     assert done.table.text() in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"rows": [{**MINI["rows"][0], "printed": {"tiny": [1]}}]},
-            "expected a dataset.*4 numbers",
-        ),
-        ({"rows": [{**MINI["rows"][0], "params": {"topk": 5}}]}, "topk is a part of the protocol"),
-    ],
-    ids=["numbers", "protocol"],
-)
-def test_mistakes_in_a_file_are_named(paper, changes, message):
-    paper(**changes)
-    with pytest.raises(UserError, match=message):
-        reproduce("mini", ["tiny"], {"seeds": [1]})
+def test_a_table_of_both_tasks(paper, small, shared, make):
+    """One training a row: its direct columns ask the same weights; a row without texts fails."""
+    paper(
+        columns=[
+            {"name": "H@10", "metric": "recall@10"},
+            {"name": "direct H@10", "metric": "recall@10", "task": "direct"},
+            {"name": "direct, s", "time": "inference", "task": "direct"},
+            {"name": "s / epoch", "time": "epoch"},
+            {"name": "GiB", "memory": "peak"},
+        ],
+        rows=[
+            {"label": "small", "model": "SASRec", "params": small, "at": {"width": 8}},
+            {"label": "ISRF", "model": "ISRF", "params": SMALL_ISRF},
+            {
+                "label": "ISRF-vNeg",
+                "model": "ISRF",
+                "params": {**SMALL_ISRF, "item_text": "negative"},
+            },
+        ],
+    )
+    folders = {"small": make("SASRec", small), "ISRF": make("ISRF", SMALL_ISRF)}
+    direct = {label: evaluate_run(folder, DIRECT) for label, folder in folders.items()}
+    times = {
+        label: time_inference(folder, {"device": "cpu", **DIRECT})
+        for label, folder in folders.items()
+    }
+    done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": shared})
+    ours = {(record["model"], record["column"]): record["ours"] for record in done.table.records}
+    for label, folder in folders.items():
+        result = json.loads((folder / "result.json").read_text())
+        assert ours[label, "H@10"] == result["test"]["recall@10"]
+        assert ours[label, "direct H@10"] == direct[label].test["recall@10"]
+        seconds = times[label]["seconds_per_1000_users"] * times[label]["users"] / 1000
+        assert ours[label, "direct, s"] == pytest.approx(seconds)
+        assert ours[label, "s / epoch"] == result["seconds"]
+        assert ours[label, "GiB"] == result["peak_memory_mib"] / 1024
+    assert direct["small"].candidates == direct["ISRF"].candidates
+    assert texts(done.table)[2][2::2] == ["failed"] * 5
+    (why,) = (note for note in done.table.notes if "ISRF-vNeg" in note)
+    assert "enrich --for=ISRF --dataset=tiny --semantics=llm --texts=[fused,negative]" in why
+    # The lower of two costs is the better one, and is marked.
+    row = min(range(2), key=lambda i: done.table.records[9 + i]["ours"])
+    assert [done.table.rows[i][8].bold for i in range(2)] == [row == 0, row == 1]
+    for name in ("sensitivity.png", "sensitivity-direct.png"):
+        assert (done.folder / "tiny" / name).is_file()
+    assert "1 + 20 candidates" in (done.folder / "tiny/report.md").read_text()
 
 
-def test_a_file_that_lacks_a_part(paper, tmp_path):
+def test_a_table_of_the_direct_task_chooses_epochs_on_it(paper, small, shared, make):
+    columns = [{"name": "H@10", "metric": "recall@10"}]
+    bpr = {"label": "BPR", "model": "BPR", "params": {"embedding_size": 8}}
+    sasrec = {"label": "small", "model": "SASRec", "params": small, "at": {"width": 8}}
+    paper(task="direct", columns=columns, rows=[sasrec, bpr])
+    folders = [make("SASRec", small, task="direct")]
+    folders.append(make("BPR", {"embedding_size": 8}, task="direct"))
+    done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": shared})
+    results = [json.loads((folder / "result.json").read_text()) for folder in folders]
+    assert {result["task"] for result in results} == {"direct"}
+    assert results[0]["candidates"] == results[1]["candidates"]
+    assert [r["ours"] for r in done.table.records] == [r["test"]["recall@10"] for r in results]
+    assert (done.folder / "tiny/sensitivity-direct.png").is_file()
+    assert not (done.folder / "tiny/sensitivity.png").exists()
+
+
+def test_defaults_of_a_row_are_what_the_command_may_change(paper, small, shared, make):
+    row = {"label": "small", "model": "SASRec", "defaults": small}
+    bpr = {"label": "BPR", "model": "BPR", "params": {"embedding_size": 8}}
+    paper(columns=[{"name": "H@10", "metric": "recall@10"}], rows=[row, bpr])
+    wide = make("SASRec", {**small, "hidden_size": 12})
+    make("BPR", bpr["params"])  # which knows no hidden_size
+    given = {**shared, "hidden_size": 12}
+    done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": given})
+    result = json.loads((wide / "result.json").read_text())
+    assert done.table.records[0]["ours"] == result["test"]["recall@10"]
+    assert len(list(wide.parent.glob("SASRec-*"))) == 1
+
+
+def test_a_dataset_that_the_table_has_not(paper):
     paper()
-    path = tmp_path / "properties/reproduce/mini.yaml"
-    path.write_text("paper: x\n")
-    with pytest.raises(UserError, match=r"mini\.yaml: table is missing"):
-        read_paper_table("mini")
+    with pytest.raises(UserError, match="--datasets: toys is not in Table 1"):
+        reproduce("mini", ["toys"], {"seeds": [1]})

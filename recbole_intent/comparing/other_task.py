@@ -1,0 +1,71 @@
+"""The runs of a comparison asked another way: the direct task where they ranked all items."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from recbole_intent.comparing.gather import (
+    check_aligned,
+    check_candidates,
+    evaluate_again,
+    time_models,
+)
+from recbole_intent.comparing.request import Key, Request
+from recbole_intent.config import Config
+from recbole_intent.errors import UserError
+from recbole_intent.evaluate import find_evaluation
+from recbole_intent.evaluation.comparison import Comparison
+
+_OF_DIRECT = ("n_candidates", "candidates_seed")
+
+
+def ask_otherwise(
+    request: Request,
+    task: str,
+    configs: Mapping[Key, Config],
+    folders: Mapping[Key, Path],
+    comparison: Comparison,
+    output: Path,
+) -> Comparison:
+    """The same runs, with the weights that their own task chose, tested on another task.
+
+    Nothing is trained. A run that cannot be asked so is among the failures.
+
+    Args:
+        request: whose `times_tasks` says whether inference is timed too.
+        task: `next-item` or `direct`, whose candidates are the same for all.
+        configs: of all runs.
+        folders: of all runs.
+        comparison: what the runs gave on their own task.
+        output: folder of the comparison.
+
+    Raises:
+        UserError: no run could be asked, or not all among the same candidates.
+    """
+    folders = {key: folders[key] for key in comparison.results}
+    values = configs[next(iter(folders))]
+    condition = {"task": task}
+    if task == "direct":  # a run that ranked all items may have been made with others
+        condition |= {key: values[key] for key in _OF_DIRECT}
+    reasons = evaluate_again(request, folders, [condition], output, f"{task} task")
+    done = {key: folder for key, folder in folders.items() if key not in reasons}
+    if not done:
+        (label, seed), reason = next(iter(reasons.items()))
+        raise UserError(f"no run could be asked for task {task}; {label}, seed {seed}: {reason}")
+    found = {key: find_evaluation(folder, condition) for key, folder in done.items()}
+    results = {
+        key: {**comparison.results[key], "test": each.test, "candidates": each.candidates}
+        for key, each in found.items()
+    }
+    check_candidates(results)
+    ranks = {key: each.ranks for key, each in found.items()}
+    check_aligned(ranks, configs)
+    times = time_models(request, done, condition, output) if request.times_tasks else {}
+    return replace(
+        comparison,
+        results=results,
+        ranks=ranks,
+        failures={**comparison.failures, **reasons},
+        noise={},
+        inference_seconds={label: each["seconds_per_1000_users"] for label, each in times.items()},
+    )

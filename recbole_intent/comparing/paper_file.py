@@ -1,0 +1,108 @@
+"""The description of a table or figure of a paper, with its printed numbers.
+
+A YAML file in `properties/reproduce/` says all of it, so that another table needs no code:
+
+    paper: title of the paper
+    table: Table 2
+    reference: label of the row that is tested against the others
+    task: direct                          # of all runs; next-item where it is left out
+    datasets: {amazon-toys: Toys}         # ours: the paper's name
+    columns:
+      - {name: Recall@10, metric: recall@10}
+      - {name: noisy, metric: recall@10, noise: {kind: replace, ratio: 0.2}}
+      - {name: direct, metric: recall@10, task: direct}  # the same runs asked so, not trained so
+      - {name: change, change: [Recall@10, noisy]}
+      - {name: "time, s", time: inference}  # to rank all test targets; task as above
+      - {name: "train, s", time: epoch}     # with its validation
+      - {name: GiB, memory: peak}           # of training
+    rows:
+      - label: IGR-SR
+        model: IGRSR                      # one that the registry lacks is said to be missing
+        params: {n_prefix: 8}
+        defaults: {distiller_size: 64}    # as params, but --KEY=VALUE wins, here alone
+        at: {n_prefix: 8}                 # a point of a line in the picture of the figure
+        printed: {amazon-toys: [0.0802, 0.0719, 0.5106, -0.104, 599, 307, 21.78]}  # ~ where none
+    notes: [sentences]
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_intent.comparing.entries import refuse_protocol
+from recbole_intent.config import read_yaml
+from recbole_intent.errors import UserError
+from recbole_intent.paths import properties_dir
+
+NEXT_ITEM = "next-item"
+_PARTS = ("paper", "table", "reference", "datasets", "columns", "rows")
+# What a column may tell, and what may stand beside that.
+_KINDS = {"metric": ("noise", "task"), "change": (), "time": ("task",), "memory": ()}
+_VALUES = {"time": ("inference", "epoch"), "memory": ("peak",), "task": (NEXT_ITEM, "direct")}
+
+
+def table_names() -> list[str]:
+    """The tables that `--reproduce` knows."""
+    return sorted(path.stem for path in (properties_dir() / "reproduce").glob("*.yaml"))
+
+
+def read_paper_table(name: str) -> dict[str, Any]:
+    """The description of a paper's table.
+
+    Raises:
+        UserError: no such table, or a file that lacks a part or has one of another form.
+    """
+    if name not in table_names():
+        raise UserError(f"--reproduce={name}: no such table; known are {', '.join(table_names())}")
+    path = properties_dir() / "reproduce" / f"{name}.yaml"
+    paper = read_yaml(path)
+    for part in _PARTS:
+        if part not in paper:
+            raise UserError(f"{path}: {part} is missing")
+    _check_values(paper, path)
+    for column in paper["columns"]:
+        _check_column(column, path)
+    for row in paper["rows"]:
+        for part in ("params", "defaults"):
+            refuse_protocol(row.get(part) or {}, f"{path}: {row['label']}")
+        for dataset, printed in (row.get("printed") or {}).items():
+            if dataset not in paper["datasets"] or len(printed) != len(paper["columns"]):
+                raise UserError(
+                    f"{path}: {row['label']}: printed: {dataset}: expected a dataset of the file "
+                    f"and {len(paper['columns'])} numbers"
+                )
+    return paper
+
+
+def _check_column(column: Mapping[str, Any], path: Path) -> None:
+    kinds = [key for key in column if key in _KINDS]
+    where = f"{path}: {column.get('name')}"
+    if "name" not in column or len(kinds) != 1:
+        raise UserError(f"{where}: a column has a name and one of {', '.join(_KINDS)}")
+    beside = [key for key in column if key not in ("name", *kinds)]
+    if len(beside) > 1 or not set(beside) <= set(_KINDS[kinds[0]]):
+        raise UserError(f"{where}: {' and '.join(beside)} cannot stand beside {kinds[0]}")
+    _check_values(column, where)
+
+
+def _check_values(told: Mapping[str, Any], where: str | Path) -> None:
+    for key, values in _VALUES.items():
+        if key in told and told[key] not in values:
+            raise UserError(f"{where}: {key}: {told[key]!r} is none of {', '.join(values)}")
+
+
+def own_task(paper: Mapping[str, Any]) -> str:
+    """The task that the runs of a table are made for."""
+    return paper.get("task", NEXT_ITEM)
+
+
+def other_tasks(paper: Mapping[str, Any]) -> list[str]:
+    """The tasks of columns that are not the runs' own."""
+    tasks = [column["task"] for column in paper["columns"] if "task" in column]
+    return [task for task in dict.fromkeys(tasks) if task != own_task(paper)]
+
+
+def printed(row: Mapping[str, Any], dataset: str, i: int) -> float | None:
+    """The number that the paper has in column `i` of a row; None where it has none."""
+    numbers = (row.get("printed") or {}).get(dataset)
+    return numbers[i] if numbers else None

@@ -68,6 +68,8 @@ class ExplicitInterest(nn.Module):
         width: d.
         n_layers: L, from 0.
         sigma: σ of the users' vectors at the start.
+        learn_users: False: they stay as they are, and all that is learned of a user is learned of
+            its items.
 
     Shapes: () -> (U + V, d), users first.
 
@@ -84,10 +86,12 @@ class ExplicitInterest(nn.Module):
         width: int,
         n_layers: int,
         sigma: float,
+        learn_users: bool = True,
     ) -> None:
         super().__init__()
         self.n_users = n_users
-        self.user_vectors = nn.Parameter(torch.randn(n_users, width) * sigma)
+        vectors = torch.randn(n_users, width) * sigma
+        self.user_vectors = nn.Parameter(vectors, requires_grad=learn_users)
         self.item_vectors = item_vectors
         adjacency = bipartite_adjacency(users, items, n_users, n_items)
         self.propagation = MeanPropagation(adjacency, n_layers)

@@ -309,6 +309,15 @@ def test_every_choice_learns(made, options):
     assert ("group.table" in parameters) == bool(model.aligned)
 
 
+def test_users_vectors_may_stay_as_drawn(made):
+    model, _, *batches = made(learn_users=False)
+    for batch in batches:
+        sum(model.train().calculate_loss(batch)).backward()
+    still = {name for name, p in model.named_parameters() if p.grad is None}
+    assert still == {"explicit.user_vectors"}
+    assert "explicit.user_vectors" in model.state_dict()
+
+
 def test_a_pretrained_t5_learns_a_step_and_scores(made, tmp_path):
     tokenizer = own_tokenizer([])
     sizes = T5Config(vocab_size=len(tokenizer), d_model=8, d_kv=4, d_ff=16, num_layers=1,

@@ -91,6 +91,7 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
             d,
             layers,
             sigma,
+            config["learn_users"],
         )
         aligned = {
             SEQUENTIAL: config["use_alignment_sequential"],

@@ -305,6 +305,7 @@ def _recommend_parser() -> argparse.ArgumentParser:
     option("--include_history", action="store_true", help="items of the history may come again")
     option("--index", help="faiss: an approximate search, for catalogues of millions")
     option("--explain", action="store_true", help="tell the intents too (FILE.explained.jsonl)")
+    option("--picture", help="with --explain: a .png file, the first history among the intents")
     option("--device", help="auto, cpu, cuda, cuda:1; the run's if absent")
     option("--threads", type=int, help="CPU threads; the run's if absent")
     option("--eval_batch_size", type=int, help="histories a batch; the run's if absent")

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from recbole_intent.asked_histories import Chunk
 from recbole_intent.data.histories import read_histories, read_users
 from recbole_intent.errors import UserError
+from recbole_intent.evaluation.intent_space import intent_space
 from recbole_intent.files import atomic_write
 from recbole_intent.recommendations import check_output, write_json_line, write_recommendations
 from recbole_intent.recommender import Recommender
@@ -32,6 +33,7 @@ def recommend_run(
     history: str = "all",
     index: str | None = None,
     explain: bool = False,
+    picture: str | Path | None = None,
     **conditions: Any,
 ) -> str:
     """Recommend with a finished run, to a file or as text.
@@ -47,6 +49,7 @@ def recommend_run(
         history: what users are known by: `train`, `valid` or `all` interactions.
         index: `faiss` for an approximate search.
         explain: tell the intents behind each list, in `<output>.explained.jsonl` or in the text.
+        picture: with `explain`, a `.png` file: the intents, and the first history among them.
         conditions: see `Recommender.load`.
 
     Returns:
@@ -63,6 +66,10 @@ def recommend_run(
         raise UserError(f"--index={index}: only faiss is known; leave it out for the exact search")
     if output is not None:
         check_output(output)
+    if picture is not None and not explain:
+        raise UserError("--picture: goes with --explain")
+    if picture is not None and Path(picture).suffix.lower() != ".png":
+        raise UserError(f"--picture={picture}: its name must end in .png")
     source = histories if users is None else users
     if str(source) != "all" and not Path(source).exists():
         raise UserError(f"{source}: no such file")
@@ -83,9 +90,25 @@ def recommend_run(
     else:
         ids = recommender.user_ids[1:] if str(users) == "all" else read_users(users)
         chunks = recommender.user_chunks(itertools.islice(ids, limit))
+    if picture is not None:
+        chunks = _drawn(recommender, chunks, picture)
     if output is None:
-        return _as_text(recommender, chunks, k, include_history, explain)
-    return _to_file(recommender, chunks, k, include_history, explain, Path(output))
+        text = _as_text(recommender, chunks, k, include_history, explain)
+    else:
+        text = _to_file(recommender, chunks, k, include_history, explain, Path(output))
+    return text if picture is None else f"{text}\nthe first among all intents: {picture}"
+
+
+def _drawn(
+    recommender: Recommender, chunks: Iterator[Chunk], picture: str | Path
+) -> Iterator[Chunk]:
+    """The chunks; after the last, when nothing can be wrong with them, the picture of the first."""
+    space = None
+    for chunk in chunks:
+        space = space or recommender.intent_space(chunk)
+        yield chunk
+    if space:
+        intent_space(*space, picture)
 
 
 def _to_file(

@@ -23,7 +23,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.evaluation.top_k import top_k
 from recbole_intent.experiment import build, inputs_fingerprint, refuse_other_data
 from recbole_intent.item_index import EXACT_UP_TO, ItemIndex
-from recbole_intent.model.explain import ExplainsIntents, Intent
+from recbole_intent.model.explain import ExplainsIntents, HasIntentSpace, Intent
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer.base import BEST, Trainer
 
@@ -222,6 +222,26 @@ class Recommender:
             for row, (name, intents) in enumerate(zip(chunk.names, found, strict=True))
         ]
 
+    @torch.no_grad()
+    def intent_space(self, chunk: Chunk) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
+        """What `evaluation.intent_space` draws of a chunk's first history.
+
+        Returns:
+            Keys (C, d) and names of the intents, the history's query (d,), probabilities (C,).
+
+        Raises:
+            UserError: the model has no such space, or knows nothing of the history.
+        """
+        model, first = self.model, torch.tensor([0])
+        if not isinstance(model, HasIntentSpace):
+            raise UserError(f"--picture: {self.config['model']} has no space of intents to draw")
+        if not self._has_model(chunk)[0]:
+            raise UserError("--picture: the first history has no known item; put another first")
+        interaction = self._interaction(chunk, first).to(self.trainer.device)
+        space = model.intent_space(interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN])
+        keys, queries, probability = (part.float().cpu().numpy() for part in space)
+        return keys, model.intents, queries[0], probability[0]
+
     def check_explains(self) -> None:
         """Raise UserError if the model is none that explains itself."""
         if not isinstance(self.model, ExplainsIntents):
@@ -265,8 +285,9 @@ class Recommender:
         self, chunk: Chunk, part: Tensor, k: int, include_history: bool
     ) -> tuple[Tensor, Tensor]:
         """Exact scores (B, k) and items (B, k) for some histories of a chunk."""
+        excluded = self._excluded(chunk, part, include_history)
         try:
-            scores = self.trainer.scores(self._interaction(chunk, part), self.n_items)
+            scores = self.trainer.scores(self._interaction(chunk, part), self.n_items, excluded, k)
         except KeyError as error:
             name = error.args[0]
             if chunk.users is not None or name not in self.dataset.field2type:
@@ -275,7 +296,6 @@ class Recommender:
                 f"{self.config['model']} reads {name!r}, which a new history does not have; "
                 "use --users=FILE or --users=all"
             ) from error
-        excluded = self._excluded(chunk, part, include_history)
         scores, items = top_k(scores, k, excluded=excluded)
         return scores.cpu(), items.cpu()
 

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -32,7 +35,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def trained(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory):
-    """Folder of a small run of SASRec or IGRSR on `tiny`."""
+    """Folder of a small run of SASRec, IGRSR or VELI4SBR on `tiny`."""
     saved, made = tmp_path_factory.mktemp("saved"), {}
 
     def folder(model: str = "SASRec") -> Path:
@@ -109,6 +112,78 @@ def test_intents_to_a_file_of_their_own_and_to_the_screen(command, tmp_path):
     assert "  intent 1, weight 0." in out
 
 
+def test_interests_of_users_and_of_users_alike(tiny_path, tmp_path, capsys):
+    """ISRF; of two users there are texts, one by a language model, one of metadata."""
+    folder = shutil.copytree(tiny_path / "tiny", tmp_path / "data/tiny")
+    lines = [
+        {"id": "u0", "positive": "", "negative": "", "fused": "small steps", "source": "llm"},
+        {"id": "u1", "positive": "", "negative": "", "fused": "Items: i9", "source": "metadata"},
+    ]
+    (folder / "tiny.user_profile").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    options = {**SMALL, "n_heads": 2, "n_layers": 1, "n_negatives": 9, "align_every": 1}
+    options |= {"data_path": str(tmp_path / "data"), "checkpoint_dir": str(tmp_path / "saved")}
+    done = run("ISRF", "tiny", overrides=options)
+    words = ["recommend", f"--run={done.folder}", "--explain", "--k=2"]
+    capsys.readouterr()
+    assert main([*words, "--users=all"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 5 * (1 + 2 + 4) + 1
+    assert shown[3].startswith("  intent 1, weight 1.00: small steps, near i")
+    assert re.match(r"  intent 2, weight [01]\.\d\d: like user u\d+: both have c\d", shown[4])
+    assert shown[10].startswith("  intent 1, weight 1.00: metadata of the user's items: Items: i9,")
+    assert shown[17].startswith("  intent 1, weight 1.00: near i")
+    output = tmp_path / "recs.csv"
+    assert main([*words, "--users=all", f"--output={output}"]) == 0
+    told = [json.loads(x) for x in Path(f"{output}.explained.jsonl").read_text().splitlines()]
+    assert [line["user_id"] for line in told] == [f"u{user}" for user in range(60)]
+    assert {len(line["intents"]) for line in told} == {4}
+    (tmp_path / "h.csv").write_text("i1,i2\n")
+    capsys.readouterr()
+    assert main([*words, f"--histories={tmp_path / 'h.csv'}"]) == 2
+    assert "--explain: ISRF tells of users of the dataset" in capsys.readouterr().err
+
+
+def test_a_picture_of_the_intents(command, tmp_path):
+    words = ("--users=all", "--explain", "--k=1", f"--picture={tmp_path / 'new/space.png'}")
+    code, out, _ = command(*words, model="VELI4SBR")
+    assert code == 0
+    assert out.splitlines()[-1] == f"the first among all intents: {tmp_path / 'new/space.png'}"
+    first = (tmp_path / "new/space.png").read_bytes()
+    path = tmp_path / "recs.csv"
+    code, out, _ = command(
+        *words[:3], f"--output={path}", f"--picture={path}.png", model="VELI4SBR"
+    )
+    assert code == 0
+    assert len(out.splitlines()) == 3
+    assert (tmp_path / "recs.csv.png").read_bytes() == first
+
+
+def test_the_picture_shows_what_is_told(trained):
+    recommender = Recommender.load(trained("VELI4SBR"))
+    chunk = next(recommender.user_chunks(["u9", "u3"]))
+    keys, names, query, probability = recommender.intent_space(chunk)
+    told = recommender.explanations(chunk)[0]["intents"]
+    weights = {intent["text"]: intent["weight"] for intent in told}
+    found = {name: 1 / (1 + np.exp(-key @ query)) for name, key in zip(names, keys, strict=True)}
+    assert found == pytest.approx(weights, abs=1e-5)
+    assert dict(zip(names, probability, strict=True)) == pytest.approx(weights, abs=1e-5)
+
+
+def test_no_picture_leaves_no_file(command, write, tmp_path):
+    bad, path = write("h.jsonl", '["i1"]\n["i2"\n'), tmp_path / "space.png"
+    unknown = write("unknown.jsonl", '["nothing known"]\n["i1"]\n')
+    for words, model, message in (
+        ((f"--histories={bad}",), "VELI4SBR", ":2: not JSON"),
+        ((f"--histories={unknown}",), "VELI4SBR", "the first history has no known item"),
+        (("--users=all",), "IGRSR", "--picture: IGRSR has no space of intents to draw"),
+    ):
+        output = f"--output={tmp_path / 'r.csv'}"
+        code, out, err = command(*words, "--explain", f"--picture={path}", output, model=model)
+        assert (code, out) == (2, "")
+        assert message in err
+        assert [p.name for p in tmp_path.iterdir()] == ["raw"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -122,6 +197,8 @@ def test_intents_to_a_file_of_their_own_and_to_the_screen(command, tmp_path):
         (["--users=all", "--history=some"], "--history=some: is none of train, valid, all"),
         (["--users=all", "--output=recs.xlsx"], "recs.xlsx: its name must end in"),
         (["--users=all", "--explain"], "--explain: SASRec has no intents to tell of"),
+        (["--users=all", "--picture=p.png"], "--picture: goes with --explain"),
+        (["--users=all", "--explain", "--picture=p.pdf"], "p.pdf: its name must end in .png"),
         (["--users=all", "--device=abacus"], "device: 'abacus'"),
     ],
     ids=" ".join,

@@ -43,6 +43,17 @@ MODELS = {
     "Pop": {},  # full of equal scores
     "NeuMF": {},  # scores pairs alone
 }
+SEARCHES = {  # no list of these equals sorting all scores
+    "ISRF": {
+        **SEQUENCE,
+        "n_layers": 1,
+        "n_heads": 2,
+        "n_negatives": 9,
+        "id_tokens": "digits",
+        "num_beams": 3,
+        "align_weight": 0,
+    }
+}
 NEED_USERS = ("FPMC", "BPR", "LightGCN", "Pop", "NeuMF")
 USERS = ["u7", "u0", "u31", "u59"]
 
@@ -54,7 +65,7 @@ def runs(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory):
 
     def folder(name: str) -> Path:
         if name not in made:
-            options = {**SMALL, **MODELS[name], "data_path": str(tiny_path)}
+            options = {**SMALL, **{**MODELS, **SEARCHES}[name], "data_path": str(tiny_path)}
             options["checkpoint_dir"] = str(tmp_path_factory.mktemp("saved"))
             made[name] = run(name.removeprefix("RecBole's "), "tiny", overrides=options).folder
         return made[name]
@@ -107,6 +118,25 @@ def test_a_new_history_like_that_of_a_user_gives_the_same_list(runs, interaction
     of_items = recommender.recommend([interactions[user][kept] for user in USERS], 5)
     assert lists(of_users) == lists(of_items)
     np.testing.assert_allclose(of_users["score"], of_items["score"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_search_fills_the_lists_with_what_may_be_in_them(runs, interactions):
+    """Three beams for lists of seven: neither they nor the histories make a list shorter."""
+    recommender = Recommender.load(runs("ISRF"))
+    found = recommender.recommend_users(None, 7)
+    for user, rows in found.groupby("user_id"):
+        assert not set(rows["item_id"]) & set(interactions[user])
+        assert len(rows) == 7
+    again = recommender.recommend_users(None, 7, include_history=True)
+    assert all(len(set(items)) == 7 for items in lists(again))
+    of_items = recommender.recommend([interactions[user] for user in USERS], 7)
+    assert len(of_items) == 7 * len(USERS)
+    recommender.config["decode"] = "exact"
+    exact = recommender.recommend_users(None, 40, include_history=True)
+    exact = exact.set_index(["user_id", "item_id"])["score"]
+    for table in (found, again):
+        scores = table.set_index(["user_id", "item_id"])["score"]
+        np.testing.assert_allclose(scores, exact[scores.index], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NEED_USERS)

@@ -79,6 +79,13 @@ def _units(vectors: np.ndarray) -> Tensor:
 
 
 def _by_index(vectors: np.ndarray, k: int, chunk: int) -> np.ndarray:
+    try:
+        import faiss  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "similar_users_index: faiss is not installed: pip install 'recbole_intent[ann]', or "
+            "give --similar_users_index=exact"
+        ) from error
     from recbole_intent.item_index import ItemIndex
 
     users = _units(vectors)

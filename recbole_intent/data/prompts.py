@@ -15,15 +15,16 @@ from recbole_intent.errors import UserError
 
 USER, ITEMS = "{user}", "{items}"
 
-# By task; the first is the bare form, the one of validation, test and recommendation. The last of
-# the sequential ones names no user: new histories have none.
+# New histories have no user, and are sequential always.
+NEW_USER = ITEMS
+# By task; the first is the bare form, the one of validation, test and recommendation.
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "sequential": (
         "{user} {items}",
         "{user} bought {items} and buys next",
         "what will {user} buy after {items} ?",
         "predict the next item of {user} : {items}",
-        "{items}",
+        NEW_USER,
     ),
     "direct": (
         "{user} {items}",
@@ -32,7 +33,6 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "{user} picks one of {items}",
     ),
 }
-NEW_USER = TEMPLATES["sequential"].index(ITEMS)
 
 
 def user_word(user: int) -> str:
@@ -90,7 +90,10 @@ class PromptWriter(nn.Module):
         unknown = tokenizer.unk_token_id
         for word, tokens in zip(words, of_word, strict=True):
             if not tokens or unknown in tokens:
-                raise UserError(f"t5: its tokenizer does not know the word {word!r}")
+                raise UserError(
+                    f"t5: its tokenizer does not know the word {word!r}; give another T5, or "
+                    "--t5=scratch"
+                )
         eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
         # Word 0 is nothing, 1 ends a prompt; then literals, users, items.
         self._number = {word: n for n, word in enumerate(literals, start=2)}
@@ -109,7 +112,10 @@ class PromptWriter(nn.Module):
     def _targets(self, of_item: list[list[int]], eos: int) -> Tensor:
         """(V, T): what T5 writes for each item; padding's row is empty."""
         if len({tuple(tokens) for tokens in of_item}) < len(of_item):
-            raise UserError("t5: its tokenizer writes two items alike")
+            raise UserError(
+                "t5: its tokenizer writes two items alike; give --id_tokens=item, another T5, or "
+                "--t5=scratch"
+            )
         if max(map(len, of_item)) > 1:  # an item that is one token needs no end
             of_item = [[*tokens, eos] for tokens in of_item]
         table = torch.full((len(of_item) + 1, max(map(len, of_item))), self.pad)

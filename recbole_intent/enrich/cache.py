@@ -174,7 +174,9 @@ class AnswerCache:
         try:
             yield
         except OSError as error:
-            raise UserError(f"{self.path}: cannot be used: {error.strerror or error}") from error
+            why = error.strerror or error
+            hint = "give the cache of answers another place (--cache=FILE)"
+            raise UserError(f"{self.path}: cannot be used: {why}; {hint}") from error
         except sqlite3.Error as error:
             raise UserError(f"{self.path}: {_advice(error)}") from error
 

@@ -31,6 +31,8 @@ twice. Nothing of validation and test is ever shown to a model.
   --for=VELI4SBR|ISRF   what the files are for
   --dataset=DATASET     a dataset with texts of items; of sessions for VELI4SBR
   --output=DIR          of the files; the dataset's own folder if not given
+  --cache=FILE          of all answers so far, shared by all outputs; DATASET.answers.sqlite in
+                        the dataset's own folder if not given
   --data_path=DIR       parent folder of datasets (dataset)
   --config_files=A,B    YAML files with options; later ones win
   --export_batch=FILE   ask nothing: write the next requests for OpenAI's batch service
@@ -101,8 +103,8 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
 
     purpose = purposes[name]
     files = [path.strip() for path in options.pop("config_files", "").split(",") if path.strip()]
-    where: dict[str, Any] = {"data_path": options.pop("data_path", "dataset")}
-    where["output"] = options.pop("output", None)
+    where: dict[str, Any] = {key: options.pop(key, None) for key in ("output", "cache")}
+    where["data_path"] = options.pop("data_path", "dataset")
     exported, imported = options.pop("export_batch", None), options.pop("import_batch", None)
     given = {key: parse_value(text) for key, text in options.items()}
     chosen = read_options(files, given, purpose.options)

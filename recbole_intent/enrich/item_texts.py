@@ -46,24 +46,25 @@ class ItemTexts:
         self.path = path
         self.columns = {name: is_seq[name] for name in texts}
         self.ids = list(frame.index if item_ids is None else item_ids)
-        self._frame = frame.reindex(self.ids, fill_value="")
+        frame = frame.reindex(self.ids, fill_value="")
+        # Lists: a row of a frame takes many times as long, and each prompt shows several.
+        self._texts = {name: frame[name].tolist() for name in texts}
         self._title = title_like(texts)
 
     def fields(self, code: int) -> dict[str, str]:
         """Column -> text, as far as the item has any, long ones cut."""
-        row = self._frame.iloc[code]
+        row = {name: texts[code] for name, texts in self._texts.items()}
         return {name: _cut(text) for name, text in row.items() if text.strip()}
 
     def column(self, name: str) -> list[str]:
         """One column, a text for each item."""
-        return self._frame[name].tolist()
+        return self._texts[name]
 
     def title(self, code: int) -> str:
         """The title, else the first text that there is, else the id."""
         fields = self.fields(code)
-        return fields.get(self._title or "") or next(
-            iter(fields.values()), str(self._frame.index[code])
-        )
+        first = next(iter(fields.values()), str(self.ids[code]))
+        return fields.get(self._title or "") or first
 
 
 def _cut(text: str) -> str:

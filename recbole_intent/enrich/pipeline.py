@@ -48,6 +48,7 @@ from recbole_intent.enrich.training_sessions import (
     read_training_sessions,
 )
 from recbole_intent.enrich.workplace import (
+    ANSWERS,
     NOT_IN_MANIFEST,
     Batches,
     Enriched,
@@ -71,6 +72,7 @@ def enrich(
     data_path: str | Path = "dataset",
     output: str | Path | None = None,
     *,
+    cache: str | Path | None = None,
     export_batch: Path | None = None,
     import_batch: Path | None = None,
 ) -> Enriched:
@@ -82,7 +84,8 @@ def enrich(
         dataset: a session dataset (`prepare --sessions=…`).
         options: of the intents.
         data_path: parent folder of datasets.
-        output: folder of the files and of the cache of answers; the dataset's own when None.
+        output: folder of the files; the dataset's own when None.
+        cache: file of all answers so far, whatever the output; beside the dataset when None.
         export_batch: ask nothing; where answers are missing, write their requests to this file.
         import_batch: results of a batch to take in first.
 
@@ -99,8 +102,8 @@ def enrich(
     suffixes = (INTENT, POOL, FEATURE, MANIFEST, REPORT)
     with own_folder(folder, dataset, suffixes), ExitStack() as stack:
         if work.is_llm:
-            cache = folder / f"{dataset}.answers.sqlite"
-            work.askers, work.model = open_askers(options, cache, batches, stack)
+            answers = Path(cache or source / f"{dataset}{ANSWERS}")
+            work.askers, work.model = open_askers(options, answers, batches, stack)
         work.write(folder)
         report = work.report()
         write_text(folder / f"{dataset}{REPORT}", report)

@@ -4,8 +4,8 @@
     <name>.profile.manifest.json               where they come from: source, prompts, counts
 
 The first two are JSON lines, UTF-8; vectors of their texts are `data.text_vectors`, named by their
-semantics. Texts of another semantics take the place of these; what a model answered stays in
-`<name>.answers.sqlite`, so that its texts come back without asking.
+semantics. Texts of another semantics take the place of these; what a model answered stays in the
+cache `<name>.answers.sqlite` beside the dataset, so that its texts come back without asking.
 """
 
 from collections.abc import Iterator

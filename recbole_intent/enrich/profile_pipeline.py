@@ -39,6 +39,7 @@ from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.enrich.training_histories import read_training_histories, sample_places
 from recbole_intent.enrich.training_sessions import choose
 from recbole_intent.enrich.workplace import (
+    ANSWERS,
     NOT_IN_MANIFEST,
     Batches,
     Enriched,
@@ -61,6 +62,7 @@ def enrich_profiles(
     data_path: str | Path = "dataset",
     output: str | Path | None = None,
     *,
+    cache: str | Path | None = None,
     export_batch: Path | None = None,
     import_batch: Path | None = None,
 ) -> Enriched:
@@ -72,7 +74,8 @@ def enrich_profiles(
         dataset: a dataset of users' histories; their last two items are not looked at.
         options: of the texts and vectors.
         data_path: parent folder of datasets.
-        output: folder of the files and of the cache of answers; the dataset's own when None.
+        output: folder of the files; the dataset's own when None.
+        cache: file of all answers so far, whatever the output; beside the dataset when None.
         export_batch: ask nothing; where answers are missing, write their requests to this file.
         import_batch: results of a batch to take in first.
 
@@ -96,8 +99,8 @@ def enrich_profiles(
         else:
             work = _Work(dataset, source, options, inputs)
             if options.is_llm:
-                cache = folder / f"{dataset}.answers.sqlite"
-                work.askers, work.model = open_askers(options, cache, batches, stack)
+                answers = Path(cache or source / f"{dataset}{ANSWERS}")
+                work.askers, work.model = open_askers(options, answers, batches, stack)
             work.write(folder)
             about, counts, askers = work.about, work.counts, work.askers
         vectors = encode_profiles(folder, dataset, options, encoder) if encoder else []

@@ -97,5 +97,9 @@ def write_records(
                 for record in records:
                     file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
         text = json.dumps(manifest(), indent=2, ensure_ascii=False, allow_nan=False)
-        sealed.write_text(text + "\n", encoding="utf-8")
+        try:
+            sealed.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:  # here, or the file before it would be named
+            why = error.strerror or error
+            raise UserError(f"{seal}: cannot be written: {why}") from error
         seal.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import folder_lock
 
 _LOGGER = logging.getLogger("recbole_intent")
+# Suffix of the cache beside a dataset: one for all outputs, for ablations share most questions.
+ANSWERS = ".answers.sqlite"
 # Options that do not change what the files hold.
 NOT_IN_MANIFEST: dict[str, Any] = {
     "concurrency": True,

@@ -45,6 +45,30 @@ class ExplainsIntents(ABC):
         """
 
 
+class HasIntentSpace(ExplainsIntents):
+    """One whose intents have words and lie in one space with histories.
+
+    `recommend --explain --picture=FILE` draws it.
+
+    Attributes:
+        intents: C texts.
+    """
+
+    intents: list[str]
+
+    @abstractmethod
+    def intent_space(self, item_seq: Tensor, item_seq_len: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where histories (B, n) of length (B,) lie among the intents, without gradients.
+
+        Returns:
+            Keys (C, d) of the intents, queries (B, d) of the histories, and how probable each
+            intent is for each history (B, C), which their products decide.
+
+        Raises:
+            UserError: under its configuration the model has no intents.
+        """
+
+
 def nearest_items(cosine: Tensor, items: Tensor, n_items: int) -> tuple[tuple[int, float], ...]:
     """The at most `n_items` distinct items (n,), without padding, of largest `cosine` (n,)."""
     of_item = {i: c for i, c in zip(items.tolist(), cosine.tolist(), strict=True) if i}

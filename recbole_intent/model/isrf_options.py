@@ -35,6 +35,11 @@ def check_options(config: Any) -> None:
             config["decoder_whole_words"] in ("auto", True, False),
             "auto, True or False",
         ),
+        (
+            "similar_users_index",
+            config["similar_users_index"] in ("exact", "faiss"),
+            "exact or faiss",
+        ),
         ("adapter_activation", config["adapter_activation"] in ("none", "gelu"), "none or gelu"),
         ("hide_targets", config["hide_targets"] in ("auto", True, False), "auto, True or False"),
     ):
@@ -57,11 +62,23 @@ def check_options(config: Any) -> None:
     if config["compile"]:
         raise UserError("compile: ISRF's prompts are of another length in each batch; leave it out")
     if config["session_split"]:
-        raise UserError("session_split: ISRF learns its users; a test's sessions are new to it")
+        raise UserError(
+            "session_split: ISRF learns its users, and a test's sessions are new to it; use a "
+            "dataset prepared without --sessions"
+        )
+
+
+def aligned_tasks(config: Any) -> list[str]:
+    """The tasks whose batches align group interests: what users alike are found for."""
+    wanted = {
+        SEQUENTIAL: config["use_alignment_sequential"],
+        DIRECT: config["use_alignment_direct"],
+    }
+    return [task for task in config["tasks"] if wanted[task] and config["align_weight"]]
 
 
 def uses_decoder_words(config: Any, one_token: bool) -> bool:
-    """Do whole words reach the decoder? auto: where each item is one token.
+    """Do whole words reach the decoder? auto: by protocol, and where each item is one token.
 
     Raises:
         UserError: they should, and items have several tokens.
@@ -70,7 +87,7 @@ def uses_decoder_words(config: Any, one_token: bool) -> bool:
 
 
 def chooses_among_candidates(config: Any, one_token: bool) -> bool:
-    """Is the direct loss over the candidates alone? auto: where each item is one token.
+    """Is the direct loss over the candidates alone? auto: as `uses_decoder_words`.
 
     Raises:
         UserError: it should be, and items have several tokens.
@@ -81,4 +98,6 @@ def chooses_among_candidates(config: Any, one_token: bool) -> bool:
 def _where_one_token(config: Any, key: str, value: Any, one_token: bool) -> bool:
     if config[key] == value and not one_token:
         raise UserError(f"{key}: {value} needs items that are one token: id_tokens: item")
-    return one_token and config[key] in ("auto", value)
+    if config[key] == "auto":
+        return one_token and config["protocol"] == "clean"
+    return config[key] == value

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_intent.data.text_vectors import read_text_vectors, vectors_for
+from recbole_intent.data.text_vectors import Text, read_text_vectors, vectors_for
 from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.metadata import COLUMNS, item_categories
-from recbole_intent.enrich.profile_files import profile_path, read_profiles
+from recbole_intent.enrich.profile_files import METADATA, Profile, profile_path, read_profiles
 from recbole_intent.errors import UserError
 from recbole_intent.model.explain import Intent, nearest_items
-from recbole_intent.model.semantics import user_vector_file
+from recbole_intent.model.semantics import texts_folder, user_vector_file
 
 _ALIKE = 3  # users alike who are told
 _SHARED = 3  # categories that are told of each
@@ -35,8 +35,9 @@ class Reasons:
         path = user_vector_file(config)
         if path is None:
             raise UserError(
-                "--explain: this ISRF knows no texts of users (use_alignment_direct and "
-                "use_alignment_sequential: False)"
+                "--explain: this ISRF was trained without texts of users, and knows no users "
+                "alike; train one with align_weight above 0 and use_alignment_direct or "
+                "use_alignment_sequential: True"
             )
         self.users = dataset.field2id_token[dataset.uid_field]
         self.vectors = torch.from_numpy(vectors_for(read_text_vectors(path), self.users))
@@ -47,9 +48,11 @@ class Reasons:
         having = Counter(name for names in self.categories for name in names)
         self._weight = {name: math.log(len(items) / count) for name, count in having.items()}
         self._words: dict[str, str] = {}
-        profiles = profile_path(config["data_path"], config["dataset"], "user")
+        profiles = profile_path(texts_folder(config), config["dataset"], "user")
         if profiles.is_file():
-            self._words = {profile.id: profile.fused for profile in read_profiles(profiles)}
+            self._words = {
+                each.id: _told(each, config["user_text"]) for each in read_profiles(profiles)
+            }
 
     @staticmethod
     def _categories(config: Any, items: Any) -> list[tuple[str, ...]]:
@@ -62,6 +65,8 @@ class Reasons:
 
     def of(self, user: int, cosine: Tensor, items: Tensor, n_items: int) -> list[Intent]:
         """A user's own interests first, then the users most alike, the most alike first.
+
+        The words of the first are of a language model, or say that they are of metadata.
 
         Args:
             user: number of the user.
@@ -95,3 +100,9 @@ class Reasons:
     def _items(self, user: int) -> list[int]:
         start, end = self.histories.indptr[user : user + 2]
         return self.histories.indices[start:end].tolist()
+
+
+def _told(profile: Profile, which: Text) -> str:
+    """The text of a profile that the run's vectors are of; of metadata it says so."""
+    text = profile.text(which)
+    return f"metadata of the user's items: {text}" if profile.source == METADATA else text

@@ -77,13 +77,18 @@ class PromptReader(nn.Module):
 
         Args:
             task: sequential or direct.
-            user: (B,); None for new histories.
+            user: (B,); None for new histories, which are sequential.
             items: (B, n), a history or candidates; 0 is passed over.
             E: (U + V, d), or None where places number the ids.
+
+        Raises:
+            ValueError: candidates without a user.
         """
-        template = TEMPLATES[task][NEW_USER] if user is None else self._template(task)
+        if user is None and task != SEQUENTIAL:
+            raise ValueError(f"a prompt of the {task} task names a user")
+        template = NEW_USER if user is None else self._template(task)
         prompts = self.writer.write(template, user, items)
-        if template == TEMPLATES[SEQUENTIAL][NEW_USER]:
+        if template == NEW_USER:
             user = None
         return Reading(task, *self.encode(task, prompts, E), user, E)
 
@@ -93,7 +98,7 @@ class PromptReader(nn.Module):
             return forms[0]
         if not self.varies:
             # Some without a user, as new histories are.
-            forms = (*[forms[0]] * 3, forms[NEW_USER]) if task == SEQUENTIAL else forms[:1]
+            forms = (*[forms[0]] * 3, NEW_USER) if task == SEQUENTIAL else forms[:1]
         return forms[int(torch.randint(len(forms), ()))]
 
     def encode(self, task: str, prompts: Prompts, E: Tensor | None) -> tuple[Tensor, Tensor]:

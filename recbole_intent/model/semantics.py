@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_intent.data.like_minded import like_minded
 from recbole_intent.data.text_vectors import pca, read_text_vectors, vector_path, vectors_for
 from recbole_intent.errors import UserError
+from recbole_intent.model.isrf_options import aligned_tasks
+from recbole_intent.nn.interests import FrozenItems, ItemAdapter, RandomItems
 
 SEMANTICS = ("llm", "metadata", "random")
 TEXTS = ("fused", "positive", "negative")
@@ -27,12 +29,12 @@ def item_vector_file(config: Any) -> Path | None:
 
 
 def user_vector_file(config: Any) -> Path | None:
-    """The file of the users' vectors; None where no alignment asks for one.
+    """The file of the users' vectors; None where nothing is aligned, which asks for one.
 
     Raises:
         UserError: as `item_vector_file`.
     """
-    if not (config["use_alignment_direct"] or config["use_alignment_sequential"]):
+    if not aligned_tasks(config):
         return None
     semantics = config["user_semantics"]
     if semantics == "auto":
@@ -40,8 +42,8 @@ def user_vector_file(config: Any) -> Path | None:
     path = _file(config, "user", semantics, config["user_text"])
     if path is None:
         raise UserError(
-            "user_semantics: there are no texts to find users alike by: give user_semantics: llm "
-            "or metadata, or use_alignment_direct and use_alignment_sequential: False"
+            "user_semantics: there are no texts to find users alike by: give "
+            "--user_semantics=metadata or llm, or --align_weight=0"
         )
     return path
 
@@ -61,16 +63,38 @@ def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
         return None
     if semantics == "metadata" and text != "fused":
         raise UserError(f"{kind}_text: {text}: only an LLM writes it; metadata has fused alone")
-    path = vector_path(config["data_path"], config["dataset"], kind, semantics, text)
+    path = vector_path(texts_folder(config), config["dataset"], kind, semantics, text)
     if not path.is_file():
-        texts = "" if text == "fused" else f" --texts=[fused,{text}]"
-        raise UserError(
-            f"{path}: no such file; `recbole_intent enrich --for=ISRF "
-            f"--dataset={config['dataset']} --semantics={semantics}{texts}` makes it, "
-            "--semantics=random with --use_alignment_direct=False and "
-            "--use_alignment_sequential=False does without texts"
-        )
+        raise UserError(f"{path}: no such file; {_ways_out(config, kind, semantics, text)}")
     return path
+
+
+def texts_folder(config: Any) -> Path:
+    """Where the files of `enrich --for=ISRF` lie."""
+    return Path(config["texts_folder"] or config["data_path"])
+
+
+def _ways_out(config: Any, kind: str, semantics: str, text: str) -> str:
+    """What to do where vectors are missing: what asks no language model first."""
+    command = f"recbole_intent enrich --for=ISRF --dataset={config['dataset']}"
+    if config["texts_folder"]:
+        command += f" --output={config['texts_folder']}"
+    ways = []
+    if semantics != "metadata" and text == "fused":
+        is_of_users = kind == "user" and config["user_semantics"] != "auto"
+        key = "user_semantics" if is_of_users else "semantics"
+        plain = vector_path(texts_folder(config), config["dataset"], kind, "metadata", "fused")
+        when = (
+            "which is there already"
+            if plain.is_file()
+            else f"after `{command} --semantics=metadata`"
+        )
+        ways.append(f"--{key}=metadata, {when}, needs no language model")
+    texts = "" if text == "fused" else f" --texts=[fused,{text}]"
+    model = " --llm.model=MODEL" if semantics == "llm" else ""
+    ways.append(f"`{command} --semantics={semantics}{texts}{model}` makes it")
+    ways.append("--semantics=random with --align_weight=0 does without texts")
+    return "; ".join(ways)
 
 
 def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
@@ -103,16 +127,33 @@ def reduced(z: np.ndarray, size: int) -> Tensor:
     return torch.from_numpy(x)
 
 
+def item_part(config: Any, z: np.ndarray | None, n_items: int, width: int) -> nn.Module:
+    """What gives e_v (V, d) of the items to the graph.
+
+    Args:
+        config: `semantic_size`, `use_adapter`, `adapter_activation`, `sigma`.
+        z: (V, D) as of `item_vectors`.
+        n_items: V, padding included.
+        width: d.
+    """
+    if z is None:
+        return RandomItems(n_items, width, config["sigma"])
+    if not config["use_adapter"]:
+        return FrozenItems(reduced(z, width))
+    size = min(config["semantic_size"], *z[1:].shape)
+    return ItemAdapter(reduced(z, size), width, config["adapter_activation"])
+
+
 def users_alike(config: Any, dataset: Any) -> Tensor:
     """(U, k) int64: the `n_similar_users` users whose texts are nearest; -1 for padding.
 
     Raises:
-        UserError: there are no vectors of users, or not of all.
+        UserError: there are no vectors of users, or not of all; or faiss is wanted and missing.
     """
     ids = dataset.field2id_token[dataset.uid_field]
     z = vectors_for(read_text_vectors(user_vector_file(config)), ids)
     _LOGGER.info("users alike: %d of each of %d", config["n_similar_users"], len(ids) - 1)
-    found = like_minded(z[1:], config["n_similar_users"]) + 1
+    found = like_minded(z[1:], config["n_similar_users"], index=config["similar_users_index"])
     alike = np.full((len(ids), found.shape[1]), -1)
-    alike[1:] = found
+    alike[1:] = np.where(found < 0, -1, found + 1)
     return torch.from_numpy(alike)

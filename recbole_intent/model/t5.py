@@ -1,5 +1,6 @@
 """T5 and its tokenizer: a small one from scratch, or a pretrained one, behind the same calls."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from recbole_intent.nn.sasrec_layers import use_fast_dropout
 
 SCRATCH = "scratch"
 ID_TOKENS = ("digits", "item")
+_LOGGER = logging.getLogger("recbole_intent")
 
 
 def make_t5(config: Any, item_ids: Sequence[str]) -> tuple[Any, Any]:
@@ -113,7 +115,12 @@ def _pretrained(transformers: Any, name: str, whole_items: list[str]) -> tuple[A
             f"{SCRATCH}"
         ) from error
     if whole_items:
-        tokenizer.add_tokens(whole_items)
+        new = tokenizer.add_tokens(whole_items)
+        _LOGGER.info(
+            "t5: %s: %d new tokens, a random one for each item; id_tokens: digits adds none",
+            name,
+            new,
+        )
         t5.resize_token_embeddings(max(len(tokenizer), t5.config.vocab_size))
     return t5.float(), tokenizer
 

@@ -200,11 +200,6 @@ def dense_scores(items: Tensor, log_probs: Tensor, n_items: int) -> Tensor:
     return scores.scatter_reduce_(1, items.clamp(min=0), log_probs, "amax")
 
 
-def is_reached(items: Tensor, targets: Tensor) -> Tensor:
-    """Whether the beams (B, K) hold the target (B,): (B,) bool; its sum counts them."""
-    return (items == targets.unsqueeze(1)).any(dim=1)
-
-
 def _log_probs(decoder: TreeDecoder, hidden: Tensor, place: Tensor, token: Tensor) -> Tensor:
     """Log-probability (B, n) of each token after its place: (B, n) or (1, n), of hidden (B, W, d).
 

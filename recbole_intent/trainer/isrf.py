@@ -11,9 +11,9 @@ from recbole_intent.data.direct_batches import Alternating, DirectBatches
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL
+from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL, check_options
 from recbole_intent.model.semantics import vector_files
-from recbole_intent.model.t5 import t5_files
+from recbole_intent.model.t5 import SCRATCH, t5_files
 from recbole_intent.trainer.base import Trainer
 
 
@@ -39,11 +39,23 @@ class ISRFTrainer(Trainer):
     @classmethod
     def input_files(cls, config: Config) -> list[Path]:
         """Vectors of texts, and a pretrained T5 that is given by its PATH."""
+        check_options(config)  # what is read hangs on them
         return [*vector_files(config), *t5_files(config)]
 
     def approximations(self, train_data) -> list[str]:
-        """With them what of the published protocol tells the answer."""
-        told = super().approximations(train_data)
+        """With them the protocol, what of it tells the answer, and what is not the paper's."""
+        told = [f"protocol: {self.config['protocol']}", *super().approximations(train_data)]
+        told += self._leaks()
+        if ours := self._ours():
+            told.append(f"not the paper's: {', '.join(ours)}")
+        if self.config["align_every"] > 1 and self.model.aligned:
+            told.append(f"align_every: {self.config['align_every']}")
+        if self._uses_beams:
+            told.append(f"num_beams: {self.config['num_beams']}")
+        return told
+
+    def _leaks(self) -> list[str]:
+        told = []
         for key, leak in (
             ("item_ids", "sequential_p5"),
             ("graph_edges", "any"),
@@ -53,13 +65,22 @@ class ISRFTrainer(Trainer):
             is_published = value == "auto" and self.config["protocol"] == "published"
             if value == leak or is_published:
                 told.append(f"{key}: {leak}")
-        if self.config["protocol"] == "published":
-            told.insert(0, "protocol: published")
-        if self.config["align_every"] > 1 and self.model.aligned:
-            told.append(f"align_every: {self.config['align_every']}")
-        if self._uses_beams:
-            told.append(f"num_beams: {self.config['num_beams']}")
         return told
+
+    def _ours(self) -> list[str]:
+        config, model = self.config, self.model
+        has_words = DIRECT in model.tasks or not model.reader.by_place
+        found = (
+            ("t5: scratch", config["t5"] == SCRATCH),
+            ("semantics: metadata", config["semantics"] == "metadata"),
+            ("id_tokens: item", config["id_tokens"] == "item"),
+            ("item_ids: tree", config["item_ids"] == "tree"),
+            ("training_prompts: bare", config["training_prompts"] == "bare"),
+            ("decoder_whole_words", model.reader.decoder_words and has_words),
+            ("direct_loss: candidates", model.among_candidates and DIRECT in model.tasks),
+            ("learn_users: False", not config["learn_users"]),
+        )
+        return [name for name, is_ours in found if is_ours]
 
     @property
     def _uses_beams(self) -> bool:
@@ -69,7 +90,8 @@ class ISRFTrainer(Trainer):
         """As `Ranker.rank`; says how many targets the beams reached."""
         ranks = super().rank(data)
         if self._uses_beams and data.candidates is None:
-            # What they reached ranks among them, everything else behind them.
+            # They hold `num_beams` of the items that are ranked, or all: what else there is ranks
+            # behind them.
             reached = int((ranks.rank <= self.config["num_beams"]).sum())
             self.logger.info(
                 "%d beams reached %d of %d targets", self.config["num_beams"], reached, len(ranks)

@@ -16,6 +16,7 @@ from recbole_intent.data.loader import RankingBatch, RankingLoader
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
 from recbole_intent.model.candidates import candidate_scores, pair_scores
+from recbole_intent.model.searches import SearchesItems
 from recbole_intent.trainer import distributed
 
 
@@ -74,10 +75,13 @@ class Ranker:
             # As a ranking of C items behind a padding item, the target being one of them.
             place = (batch.candidates == batch.target[:, None]).int().argmax(dim=1) + 1
             return rank_of_targets(F.pad(scores, (1, 0)), place.to(self.device))
-        scores, excluded = self.scores(batch.interaction, n_items), batch.excluded
+        target, excluded, others = batch.target.to(self.device), batch.excluded, None
         if excluded is not None:
-            excluded = tuple(index.to(self.device) for index in excluded)
-        return rank_of_targets(scores, batch.target.to(self.device), excluded=excluded)
+            rows, items = excluded = tuple(index.to(self.device) for index in excluded)
+            asked = items == target[rows]  # a target is ranked, though the history may hold it
+            others = rows[~asked], items[~asked]
+        scores = self.scores(batch.interaction, n_items, others)
+        return rank_of_targets(scores, target, excluded=excluded)
 
     @torch.no_grad()
     def scores_of(self, interaction: Interaction, candidates: Tensor, n_items: int) -> Tensor:
@@ -93,10 +97,24 @@ class Ranker:
         return scores.to(self.device, torch.float32)
 
     @torch.no_grad()
-    def scores(self, interaction: Interaction, n_items: int) -> Tensor:
-        """Scores (B, V) float32 of all V = `n_items` items, padding included, for B rows."""
+    def scores(
+        self,
+        interaction: Interaction,
+        n_items: int,
+        excluded: tuple[Tensor, Tensor] | None = None,
+        k: int = 0,
+    ) -> Tensor:
+        """Scores (B, V) float32 of all V = `n_items` items, padding included, for B rows.
+
+        Of `excluded` (rows, items) and of `k`, the items that are wanted, only a model that
+        searches takes notice: see `SearchesItems`.
+        """
+        interaction = interaction.to(self.device)
         with self.autocast():
-            scores = self._scores(interaction.to(self.device), n_items)
+            if isinstance(self.model, SearchesItems):
+                scores = self.model.search(interaction, excluded, k)
+            else:
+                scores = self._scores(interaction, n_items)
         return scores.to(self.device, torch.float32)  # EASE scores on the CPU always
 
     def evaluate(self, data: RankingLoader) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The nearest users: as by sorting all, with ties by index, whatever the chunk."""
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -55,3 +56,11 @@ def test_the_index_finds_the_same_and_tells_its_recall(caplog):
         found = like_minded(vectors, 5, 64, index="faiss")
     np.testing.assert_array_equal(found, like_minded(vectors, 5))
     assert "recall@5 of the index: 1.0000" in caplog.text
+
+
+def test_a_missing_faiss_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(
+        UserError, match=r"similar_users_index: faiss is not installed: pip .*\[ann"
+    ):
+        like_minded(np.eye(3, dtype=np.float32), 2, index="faiss")

@@ -65,9 +65,10 @@ def test_padding_within_a_row_is_passed_over(tokenizer):
 
 def test_a_new_history_has_no_user(tokenizer):
     writer = PromptWriter(tokenizer, 5, IDS)
-    template = TEMPLATES["sequential"][NEW_USER]
-    found = writer.write(template, None, torch.tensor([[3, 4]]))
-    assert found.tokens[0].tolist() == tokenizer(writer.text(template, None, [3, 4]))["input_ids"]
+    found = writer.write(NEW_USER, None, torch.tensor([[3, 4]]))
+    assert found.tokens[0].tolist() == tokenizer(writer.text(NEW_USER, None, [3, 4]))["input_ids"]
+    assert NEW_USER in TEMPLATES["sequential"]
+    assert NEW_USER not in TEMPLATES["direct"]
 
 
 def test_targets_are_the_items_and_end_where_they_have_several_tokens(tokenizer):
@@ -81,7 +82,7 @@ def test_targets_are_the_items_and_end_where_they_have_several_tokens(tokenizer)
 
 
 def test_what_the_tokenizer_cannot_write_is_named(tokenizer):
-    with pytest.raises(UserError, match="does not know the word 'item_9x'"):
+    with pytest.raises(UserError, match="does not know the word 'item_9x'; give another T5"):
         PromptWriter(tokenizer, 5, ["", "9x"])
-    with pytest.raises(UserError, match="writes two items alike"):
+    with pytest.raises(UserError, match="writes two items alike; give --id_tokens=item"):
         PromptWriter(tokenizer, 5, ["", IDS[1], IDS[1]])

@@ -136,12 +136,13 @@ def test_five_sessions_with_and_without_likelihood(shop, tmp_path, model, monkey
     for kind in ("generate", "likelihood"):
         first_pool = "llm" if kind == "generate" else "metadata"
         options = read_options(given={**small, "validate": kind, "first_pool": first_pool})
-        done = enrich("shop", options, shop, tmp_path / kind)
+        where = {"output": tmp_path / kind, "cache": tmp_path / kind / "answers"}
+        done = enrich("shop", options, shop, **where)
         found[kind] = list(read_intents(done.folder / "shop.intent"))
         assert len(found[kind]) == 5
         assert all(line.passed == bool(line.intents) for line in found[kind])
         assert "chance" in done.report
-        again = enrich("shop", options, shop, tmp_path / kind)
+        again = enrich("shop", options, shop, **where)
         assert again.asked == 0
     manifest = read_manifest(tmp_path / "likelihood" / "shop.intent.manifest.json")
     assert manifest["source"] == "embedded"
@@ -152,11 +153,12 @@ def test_texts_of_an_item_and_a_user(market, tmp_path, model, monkeypatch):
     monkeypatch.setattr("recbole_intent.enrich.askers.EmbeddedModel", lambda dtype: model)
     small = {"llm.source": "embedded", "llm.max_tokens": 12, "limit": 1, "users_sample": 2}
     options = read_options(given={**small, "steps": "texts"}, kind=ProfileOptions)
-    done = enrich_profiles("market", options, market, tmp_path)
+    where = {"output": tmp_path, "cache": tmp_path / "answers"}
+    done = enrich_profiles("market", options, market, **where)
     assert (done.asked, done.share) == (6, 1)
     for kind in ("item", "user"):
         first, *rest = read_profiles(profile_path(tmp_path, "market", kind))
         assert first.source == "llm"
         assert all((first.positive, first.negative, first.fused))
         assert {profile.source for profile in rest} == {"metadata"}
-    assert enrich_profiles("market", options, market, tmp_path).asked == 0
+    assert enrich_profiles("market", options, market, **where).asked == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,12 +29,13 @@ SUFFIXES = (".intent", ".intent_pool", ".item_feature", ".intent.manifest.json")
 
 @pytest.fixture
 def run(shop, tmp_path):
-    """Run on the shop: `run(server, "out", window=4)`."""
+    """Run on the shop, with a cache of its own: `run(server, "out", window=4)`."""
 
     def start(server, name: str, **options):
         llm = {"llm.model": "shop", "llm.base_url": server.url} if server else {}
         given = read_options(given={**llm, **options})
-        return enrich("shop", given, shop, tmp_path / name)
+        cache = tmp_path / name / "shop.answers.sqlite"
+        return enrich("shop", given, shop, tmp_path / name, cache=cache)
 
     return start
 
@@ -154,10 +156,31 @@ def test_the_same_again_asks_nothing_and_changes_nothing(run, serve, shop_model)
     assert files_of(again.folder) == before
 
 
+def test_other_outputs_ask_only_what_is_new(run, serve, shop, shop_model, tmp_path):
+    """As the ablations of Table 4 do: one cache, beside the dataset, whatever the output."""
+    data, server = shutil.copytree(shop, tmp_path / "data"), serve(shop_model)
+
+    def beside(name, **ablated):
+        options = read_options(given={"llm.model": "shop", "llm.base_url": server.url, **ablated})
+        return enrich("shop", options, data, tmp_path / name)
+
+    whole = beside("whole")
+    refined = beside("refined", predict_and_correct=False)
+    base = beside("base", predict_and_correct=False, refine_features=False)
+    bodies = [json.dumps(body, sort_keys=True) for body in server.bodies()]
+    assert len(set(bodies)) == len(bodies) == whole.asked + 2 * 24
+    assert (refined.asked, base.asked, base.cached) == (24, 24, 1)
+    assert refined.cached > 1
+    assert list(tmp_path.rglob("*.answers.sqlite")) == [data / "shop" / "shop.answers.sqlite"]
+    alone = run(server, "alone", predict_and_correct=False)
+    assert files_of(alone.folder) == files_of(refined.folder)
+
+
 def test_a_kill_costs_what_was_under_way_at_most(run, serve, shop, shop_model, tmp_path):
     reference = run(serve(shop_model), "reference", window=6)
     server = serve(lambda body, before: _later(shop_model(body, before)))
     words = f"enrich --for=VELI4SBR --dataset=shop --data_path={shop} --output={tmp_path}/killed "
+    words += f"--cache={tmp_path}/killed/answers "
     words += f"--llm.model=shop --llm.base_url={server.url} --window=6 --concurrency=3"
     command = [
         sys.executable,

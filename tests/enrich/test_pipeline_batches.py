@@ -14,7 +14,8 @@ from recbole_intent.errors import UserError
 def run(shop, tmp_path):
     def start(folder: str, url: str = "http://127.0.0.1:9/v1", **files):
         given = {"llm.model": "shop", "llm.base_url": url, "window": 50}
-        return enrich("shop", read_options(given=given), shop, tmp_path / folder, **files)
+        where = {"output": tmp_path / folder, "cache": tmp_path / folder / "answers"}
+        return enrich("shop", read_options(given=given), shop, **where, **files)
 
     return start
 

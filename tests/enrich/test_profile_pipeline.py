@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,12 +26,13 @@ FILES = ("market.item_profile", "market.user_profile", "market.profile.manifest.
 
 @pytest.fixture
 def run(market, tmp_path):
-    """Run on the market: `run(server, "out", limit=4)`; texts alone unless asked otherwise."""
+    """Run on the market, with a cache of its own; texts alone unless asked otherwise."""
 
     def start(server, name: str, data_path: Path = market, batch: dict | None = None, **options):
         llm = {"llm.model": "market", "llm.base_url": server.url} if server else {}
         given = read_options(given={**llm, "steps": "texts", **options}, kind=ProfileOptions)
-        return enrich_profiles("market", given, data_path, tmp_path / name, **(batch or {}))
+        where = {"output": tmp_path / name, "cache": tmp_path / name / "market.answers.sqlite"}
+        return enrich_profiles("market", given, data_path, **where, **(batch or {}))
 
     return start
 
@@ -133,6 +135,24 @@ def test_the_same_again_asks_nothing_and_changes_nothing(run, serve, market_mode
     assert files_of(again.folder) == before
 
 
+def test_another_output_asks_only_what_is_new(serve, market, market_model, tmp_path):
+    data, server = shutil.copytree(market, tmp_path / "data"), serve(market_model)
+    given = {"llm.model": "market", "llm.base_url": server.url, "steps": "texts"}
+    whole, part = (
+        enrich_profiles(
+            "market",
+            read_options(given={**given, "users_sample": most}, kind=ProfileOptions),
+            data,
+            tmp_path / str(most),
+        )
+        for most in (20, 5)
+    )
+    bodies = [json.dumps(body, sort_keys=True) for body in server.bodies()]
+    assert len(set(bodies)) == len(bodies) == whole.asked + part.asked
+    assert part.cached >= 3 * 39  # all items, and users of few
+    assert 0 < part.asked < whole.asked
+
+
 def test_a_kill_costs_what_was_under_way_at_most(run, serve, market, market_model, tmp_path):
     def slowly(body, before):
         answer = market_model(body, before)
@@ -141,6 +161,7 @@ def test_a_kill_costs_what_was_under_way_at_most(run, serve, market, market_mode
 
     server = serve(slowly)
     words = f"enrich --for=ISRF --dataset=market --data_path={market} --output={tmp_path}/killed "
+    words += f"--cache={tmp_path}/killed/market.answers.sqlite "
     words += f"--llm.model=market --llm.base_url={server.url} --steps=texts --concurrency=3"
     code = "from recbole_intent.cli import main; raise SystemExit(main())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

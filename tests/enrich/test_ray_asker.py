@@ -30,7 +30,8 @@ def test_the_files_are_those_of_a_run_without_ray(serve, shop, shop_model, error
         given = {"llm.model": "shop", "llm.base_url": server.url, "runner": runner, "window": 50}
         options = read_options(given={**given, "limit": 8, "refine_features": False, "workers": 2})
         before = len(server.seen)
-        done = enrich("shop", options, shop, tmp_path / runner)
+        where = {"output": tmp_path / runner, "cache": tmp_path / runner / "answers"}
+        done = enrich("shop", options, shop, **where)
         asked = len(server.seen) - before
         found[runner] = {
             suffix: (done.folder / f"shop{suffix}").read_bytes()
@@ -38,7 +39,7 @@ def test_the_files_are_those_of_a_run_without_ray(serve, shop, shop_model, error
         }
         assert done.asked > 0
         if runner == "ray":
-            again = enrich("shop", options, shop, tmp_path / runner)
+            again = enrich("shop", options, shop, **where)
             assert again.asked == 0
             assert len(server.seen) - before == asked
     assert found["local"] == found["ray"]
@@ -46,5 +47,5 @@ def test_the_files_are_those_of_a_run_without_ray(serve, shop, shop_model, error
     closed = serve(lambda *_: error_reply(401, "who are you?"))
     options = read_options(given={**given, "llm.base_url": closed.url, "runner": "ray"})
     with pytest.raises(UserError, match="401"):
-        enrich("shop", options, shop, tmp_path / "closed")
+        enrich("shop", options, shop, tmp_path / "closed", cache=tmp_path / "answers")
     assert not list((tmp_path / "closed").glob("shop.intent*"))

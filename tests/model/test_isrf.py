@@ -146,7 +146,11 @@ def test_whole_words_reach_the_decoder(made, task):
 
 
 def test_whole_words_stay_in_the_prompt_where_it_is_asked_or_items_have_many_tokens(made):
-    for options in ({"decoder_whole_words": False}, {"id_tokens": "digits"}):
+    for options in (
+        {"decoder_whole_words": False},
+        {"id_tokens": "digits"},
+        {"protocol": "published"},
+    ):
         model, _, batch, _ = made(**options)
         assert not model.reader.decoder_words
         model.eval()
@@ -182,6 +186,30 @@ def test_a_beam_finds_the_best_and_leaves_the_rest(made):
     torch.testing.assert_close(whole[:, 1:], exact[:, 1:], atol=1e-4, rtol=1e-4)
 
 
+def test_a_search_gives_no_beam_to_what_is_not_wanted_and_finds_as_many_as_are(made):
+    model, _, batch, _ = made(
+        id_tokens="digits", decode="exact", initializer_range=3.0, num_beams=3
+    )
+    batch = batch[:8]
+    exact = model.eval().full_sort_predict(batch)
+    best = exact.topk(6).indices
+    excluded = torch.arange(8).repeat_interleave(6), best.flatten()
+    assert torch.equal(model.search(batch, excluded, 5), exact)
+    model.config["decode"] = "beam"
+    for k, least in ((0, 3), (2, 3), (7, 7), (40, 34)):
+        found = model.search(batch, excluded, k)
+        reached = found > float("-inf")
+        assert (reached.sum(1) == least).all()
+        assert not reached[excluded].any()
+        torch.testing.assert_close(found[reached], exact[reached], atol=1e-4, rtol=1e-4)
+
+
+def test_the_direct_task_asks_about_somebody(made):
+    model, _, _, direct = made()
+    with pytest.raises(ValueError, match="a prompt of the direct task names a user"):
+        model.reader.read("direct", None, direct[CANDIDATES], model.interests())
+
+
 @pytest.mark.parametrize("id_tokens", ["item", "digits"])
 def test_candidates_are_scored_whatever_their_order(made, id_tokens):
     model, _, _, direct = made(id_tokens=id_tokens)
@@ -195,11 +223,13 @@ def test_candidates_are_scored_whatever_their_order(made, id_tokens):
     assert scores.std() > 1e-3
 
 
-def test_without_the_direct_task_candidates_are_scored_by_the_history(made):
-    model, _, batch, _ = made(tasks=["sequential"])
+@pytest.mark.parametrize("options", [{}, {"id_tokens": "digits", "num_beams": 2}], ids=str)
+def test_without_the_direct_task_candidates_are_scored_by_the_history(made, options):
+    model, _, batch, _ = made(tasks=["sequential"], **options)
     candidates = torch.arange(1, 11).expand(len(batch), -1)
     scores = model.eval().score_candidates(batch, candidates)
-    assert torch.equal(scores, model.full_sort_predict(batch)[:, 1:11])
+    model.config["decode"] = "exact"
+    torch.testing.assert_close(scores, model.full_sort_predict(batch)[:, 1:11])
 
 
 def test_a_new_history_needs_no_user(made):
@@ -292,6 +322,7 @@ def test_alignment_in_some_batches_weighs_as_much(made):
         {"use_alignment_sequential": False},
         {"protocol": "published", "alignment": "soft_target"},
         {"tasks": ["direct"], "task": "direct"},
+        {"tasks": ["direct"], "task": "direct", "sequential_whole_word": "position"},
         {"item_ids": "tree", "id_tokens": "digits"},
         {"gcn_layers": 0, "n_soft_prompts": 0, "alpha_sequential": 0},
     ],
@@ -305,7 +336,8 @@ def test_every_choice_learns(made, options):
         if task in model.tasks:
             sum(model.calculate_loss(batch)).backward()
     idle = {name for name, p in parameters.items() if p.grad is None}
-    assert idle <= {"places"} if options.get("task") else not idle
+    numbers_nothing = model.reader.by_place and "sequential" not in model.tasks
+    assert idle == ({"reader.places"} if numbers_nothing else set())
     assert ("group.table" in parameters) == bool(model.aligned)
 
 

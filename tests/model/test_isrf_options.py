@@ -3,7 +3,12 @@
 import pytest
 
 from recbole_intent.errors import UserError
-from recbole_intent.model.isrf_options import check_options
+from recbole_intent.model.isrf_options import (
+    aligned_tasks,
+    check_options,
+    chooses_among_candidates,
+    uses_decoder_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +26,7 @@ from recbole_intent.model.isrf_options import check_options
         ({"training_prompts": "some"}, "training_prompts: 'some' must be all or bare"),
         ({"sequential_whole_word": "row"}, "sequential_whole_word: 'row' must be graph or pos"),
         ({"adapter_activation": "relu"}, "adapter_activation: 'relu' must be none or gelu"),
+        ({"similar_users_index": "hnsw"}, "similar_users_index: 'hnsw' must be exact or faiss"),
         ({"hide_targets": "no"}, "hide_targets: 'no' must be auto, True or False"),
         ({"direct_loss": "all"}, "direct_loss: 'all' must be auto, candidates, tokens"),
         ({"decoder_whole_words": "no"}, "decoder_whole_words: 'no' must be auto, True or False"),
@@ -40,3 +46,36 @@ def test_what_is_out_of_range_is_named(tiny, options, message):
 def test_the_direct_task_alone_is_enough_where_it_is_asked(tiny):
     check_options(tiny("ISRF", tasks=["direct"], task="direct"))
     check_options(tiny("ISRF", tasks=["sequential"], task="direct"))
+
+
+@pytest.mark.parametrize(
+    ("options", "one_token", "is_ours"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"protocol": "published"}, True, False),
+        ({"protocol": "published", "decoder_whole_words": True, "direct_loss": "candidates"},
+         True, True),
+        ({"decoder_whole_words": False, "direct_loss": "tokens"}, True, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_ours_follows_the_protocol_unless_it_is_named(tiny, options, one_token, is_ours):
+    config = tiny("ISRF", **options)
+    assert uses_decoder_words(config, one_token) == is_ours
+    assert chooses_among_candidates(config, one_token) == is_ours
+
+
+@pytest.mark.parametrize(
+    ("options", "tasks"),
+    [
+        ({}, ["sequential", "direct"]),
+        ({"tasks": ["direct", "sequential"]}, ["direct", "sequential"]),
+        ({"tasks": ["sequential"], "use_alignment_sequential": False}, []),
+        ({"use_alignment_direct": False}, ["sequential"]),
+        ({"align_weight": 0}, []),
+    ],
+    ids=str,
+)
+def test_tasks_that_align(tiny, options, tasks):
+    assert aligned_tasks(tiny("ISRF", **options)) == tasks

@@ -22,6 +22,8 @@ def told(tiny, tiny_path, tmp_path):
         {"id": f"u{n}", "positive": "", "negative": "", "fused": f"steps of {n}", "source": "llm"}
         for n in range(5)
     ]
+    plain = {"positive": "", "negative": "", "fused": "Items: Item 9", "source": "metadata"}
+    lines.append({"id": "u5", **plain})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "tiny/tiny.user_profile").write_text(text)
     config = tiny("ISRF", data_path=str(tmp_path))
@@ -43,7 +45,8 @@ def test_a_user_is_told_by_words_items_and_users_alike(told):
         own, *alike = intents
         number = int(name[1:])
         assert own.weight == 1
-        assert own.text == (f"steps of {number}" if number < 5 else None)
+        metadata = "metadata of the user's items: Items: Item 9"  # not taken for a model's words
+        assert own.text == (f"steps of {number}" if number < 5 else [metadata, None][number > 5])
         history = {v for v in batch["item_id_list"][row].tolist() if v}
         cosines = {
             v: float(F.cosine_similarity(E[user], E[model.n_users + v], dim=0)) for v in history
@@ -59,6 +62,19 @@ def test_a_user_is_told_by_words_items_and_users_alike(told):
         other = known.ids[z.argmax()]
         assert alike[0].text.startswith("like user u")
         assert z[place[alike[0].text.split()[2].rstrip(":")]] == pytest.approx(z[place[other]])
+
+
+def test_the_words_are_those_that_the_users_vectors_are_of(told, tmp_path):
+    model, dataset, _ = told
+    path = tmp_path / "tiny/tiny.user_profile"
+    words = {"positive": "quick steps", "negative": "", "fused": "steps", "source": "llm"}
+    path.write_text(json.dumps({"id": "u1", **words}) + "\n")
+    shutil.copy(user_vector_file(model.config), tmp_path / "tiny/tiny.user_text.llm.positive.npz")
+    user = dataset.token2id("user_id", "u1")
+    none = torch.zeros(1), torch.zeros(1, dtype=torch.long)
+    for text in ("fused", "positive"):
+        model.config["user_text"] = text
+        assert Reasons(model.config, dataset).of(user, *none, 1)[0].text == words[text]
 
 
 def test_what_two_users_share_is_in_both_trainings(told):
@@ -81,5 +97,6 @@ def test_new_histories_and_runs_without_texts_have_nothing_to_tell(told, tiny):
     with pytest.raises(UserError, match="--explain: ISRF tells of users of the dataset"):
         model.explain(batch, 2)
     silent = {"use_alignment_direct": False, "use_alignment_sequential": False}
-    with pytest.raises(UserError, match="--explain: this ISRF knows no texts of users"):
-        Reasons(tiny("ISRF", **silent), dataset)
+    for options in (silent, {"align_weight": 0}):
+        with pytest.raises(UserError, match=r"trained without texts of users.*; train one with"):
+            Reasons(tiny("ISRF", **options), dataset)

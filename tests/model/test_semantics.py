@@ -1,5 +1,7 @@
 """Which vectors of texts a run reads, and what it makes of them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from recbole_intent.data.like_minded import like_minded
 from recbole_intent.data.split import load_data
 from recbole_intent.data.text_vectors import pca, read_text_vectors
 from recbole_intent.errors import UserError
+from recbole_intent.item_index import ItemIndex
 from recbole_intent.model.semantics import (
     item_vectors,
     reduced,
@@ -28,6 +31,8 @@ NO_ALIGNMENT = {"use_alignment_direct": False, "use_alignment_sequential": False
         ({"semantics": "random", "user_semantics": "llm"}, ["user_text.llm"]),
         ({"semantics": "random", **NO_ALIGNMENT}, []),
         (NO_ALIGNMENT, ["item_text.llm"]),
+        ({"align_weight": 0}, ["item_text.llm"]),
+        ({"tasks": ["sequential"], "use_alignment_sequential": False}, ["item_text.llm"]),
     ],
     ids=str,
 )
@@ -91,3 +96,73 @@ def test_users_alike_are_the_nearest_by_number(tiny):
         names = {known.ids[other] for other in nearest[place[tokens[user]]]}
         assert {tokens[other] for other in alike[user].tolist()} == names
     assert not torch.any(alike == torch.arange(61)[:, None])
+
+
+def test_without_vectors_the_way_that_asks_no_language_model_is_told_first(
+    tiny, tiny_path, tmp_path
+):
+    def told(**options) -> str:
+        with pytest.raises(UserError) as error:
+            vector_files(tiny("ISRF", **options))
+        return str(error.value).partition("no such file; ")[2]
+
+    folder = shutil.copytree(tiny_path / "tiny", tmp_path / "tiny")
+    (folder / "tiny.item_text.llm.fused.npz").unlink()
+    data = {"data_path": str(tmp_path)}
+    assert told(**data).startswith(
+        "--semantics=metadata, which is there already, needs no language"
+    )
+    assert vector_files(tiny("ISRF", **data, semantics="metadata"))
+    assert told(**data, item_text="positive").startswith("`recbole_intent enrich")
+    (folder / "tiny.item_text.metadata.fused.npz").unlink()
+    make = "`recbole_intent enrich --for=ISRF --dataset=tiny --semantics="
+    assert told(**data).startswith(
+        f"--semantics=metadata, after {make}metadata`, needs no language"
+    )
+    assert f"{make}llm --llm.model=MODEL` makes it" in told(**data)
+    assert told(**data, semantics="metadata").startswith(f"{make}metadata` makes it")
+    (folder / "tiny.user_text.llm.fused.npz").unlink()
+    found = told(**data, semantics="random", user_semantics="llm")
+    assert found.startswith("--user_semantics=metadata, which is there already")
+    without = {"semantics": "random", "align_weight": 0}
+    assert "--semantics=random with --align_weight=0" in found
+    assert vector_files(tiny("ISRF", **data, **without)) == []
+
+
+def test_texts_may_lie_in_a_folder_of_their_own(tiny, tiny_path, tmp_path):
+    given = {"texts_folder": str(tmp_path)}
+    with pytest.raises(UserError, match=rf"enrich .* --output={tmp_path} --semantics=llm"):
+        vector_files(tiny("ISRF", **given))
+    for path in vector_files(tiny("ISRF")):
+        shutil.copy(path, tmp_path)
+    found = vector_files(tiny("ISRF", **given))
+    assert {path.parent for path in found} == {tmp_path}
+    config = tiny("ISRF", **given)
+    data = load_data(config).train._dataset
+    assert np.array_equal(item_vectors(config, data), item_vectors(tiny("ISRF"), data))
+
+
+def test_users_alike_by_the_index_are_the_same_and_no_padding(tiny):
+    config = tiny("ISRF", n_similar_users=4)
+    data = load_data(config).train._dataset
+    by_index = users_alike(tiny("ISRF", n_similar_users=4, similar_users_index="faiss"), data)
+    exact = users_alike(config, data)
+    # Users as near on either side may come in another order.
+    assert torch.equal(by_index.sort(dim=1).values, exact.sort(dim=1).values)
+
+
+def test_a_user_of_whom_the_index_finds_too_few_is_not_alike_to_padding(tiny, monkeypatch):
+    """Cells that a search visits may hold fewer than are asked for."""
+    config = tiny("ISRF", n_similar_users=4, similar_users_index="faiss")
+    data = load_data(config).train._dataset
+    plain = ItemIndex.search
+
+    def short(*args):
+        scores, items = plain(*args)
+        items[:, -1] = 0
+        return scores, items
+
+    monkeypatch.setattr(ItemIndex, "search", short)
+    alike = users_alike(config, data)
+    assert (alike[1:, -1] == -1).all()
+    assert int(alike[1:, :-1].min()) >= 1

@@ -65,6 +65,14 @@ def test_a_pretrained_one_is_read_with_its_own_tokenizer(tiny, pretrained, id_to
     assert t5_files(tiny("ISRF")) == []
 
 
+def test_new_tokens_of_a_pretrained_one_are_told(tiny, pretrained, caplog):
+    with caplog.at_level("INFO", "recbole_intent"):
+        make_t5(tiny("ISRF", t5=str(pretrained), id_tokens="digits"), IDS)
+        assert caplog.text == ""
+        make_t5(tiny("ISRF", t5=str(pretrained)), IDS)
+    assert f"t5: {pretrained}: 3 new tokens, a random one for each item" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -9,7 +9,6 @@ from recbole_intent.nn.trie import Trie
 from recbole_intent.nn.trie_search import (
     beam_search,
     dense_scores,
-    is_reached,
     score_all,
     score_candidates,
 )
@@ -293,14 +292,13 @@ def test_in_half_precision_and_on_every_device(t5, encoded, device):
     torch.testing.assert_close(half[2].cpu(), expected[:, 1:4], atol=0.3, rtol=0)
 
 
-def test_dense_scores_and_reached_targets():
+def test_scores_of_all_items_are_those_of_the_beams():
     items = torch.tensor([[2, 0, -1], [1, -1, -1], [-1, -1, -1]])
     log_probs = torch.tensor(
         [[-1.0, -2.0, -torch.inf], [-3.0, -torch.inf, -torch.inf], [-torch.inf] * 3]
     )
     expected = [[-2.0, -torch.inf, -1.0, -torch.inf], [-torch.inf, -3.0, -torch.inf, -torch.inf]]
     assert dense_scores(items, log_probs, 4).tolist() == [*expected, [-torch.inf] * 4]
-    assert is_reached(items, torch.tensor([0, 2, 1])).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(

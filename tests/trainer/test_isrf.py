@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from recbole_intent.data.direct_batches import CANDIDATES
 from recbole_intent.errors import UserError
@@ -106,31 +107,80 @@ def test_its_inputs_are_the_files_that_it_reads(trained, tiny, tmp_path):
     assert len(found | {inputs_fingerprint(pretrained)}) == 4
 
 
-def test_a_result_says_what_tells_the_answer(trained):
-    for options, told in (
-        ({}, []),
-        ({"align_every": 8}, ["align_every: 8"]),
-        ({"item_ids": "sequential_p5"}, ["item_ids: sequential_p5"]),
+OURS = "not the paper's: t5: scratch"
+AS_PRINTED = {"id_tokens": "digits", "decode": "exact", "training_prompts": "all"}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"align_every": 8, "semantics": "metadata", "learn_users": False},
+            [
+                "protocol: clean",
+                f"{OURS}, semantics: metadata, id_tokens: item, training_prompts: bare, "
+                "decoder_whole_words, direct_loss: candidates, learn_users: False",
+                "align_every: 8",
+            ],
+        ),
+        (
+            {"tasks": ["sequential"], "sequential_whole_word": "position"},
+            ["protocol: clean", f"{OURS}, id_tokens: item, training_prompts: bare"],
+        ),
+        (AS_PRINTED, ["protocol: clean", OURS]),
+        ({**AS_PRINTED, "decode": "beam"}, ["protocol: clean", OURS, "num_beams: 20"]),
+        (
+            {**AS_PRINTED, "item_ids": "sequential_p5"},
+            ["protocol: clean", "item_ids: sequential_p5", OURS],
+        ),
         (
             {"protocol": "published", "graph_edges": "train"},
-            ["protocol: published", "item_ids: sequential_p5", "hide_targets: False"],
+            [
+                "protocol: published",
+                "item_ids: sequential_p5",
+                "hide_targets: False",
+                f"{OURS}, id_tokens: item, training_prompts: bare",
+            ],
         ),
-    ):
-        trainer, data = trained(**options)
-        assert trainer.approximations(data.train) == told
+    ],
+    ids=str,
+)
+def test_a_result_says_what_tells_the_answer_and_what_is_ours(trained, options, told):
+    trainer, data = trained(**options)
+    assert trainer.approximations(data.train) == told
 
 
-def test_it_is_said_how_many_targets_the_beams_reached(trained, caplog):
-    trainer, data = trained(id_tokens="digits", num_beams=5, initializer_range=3.0)
+@pytest.mark.parametrize(
+    ("beams", "mask"), [(5, False), (5, True), (38, False), (38, True), (99, False)]
+)
+def test_it_is_said_how_many_targets_the_beams_reached(trained, caplog, beams, mask):
+    """Few beams and nearly as many as there are items, with and without the history in them."""
+    options = {"id_tokens": "digits", "initializer_range": 3.0}
+    trainer, data = trained(**options, num_beams=beams, mask_history=mask)
     with caplog.at_level("INFO", "recbole_intent"):
         ranks = trainer.rank(data.test)
-    reached = 0
+    reached, used = 0, []
     for batch in data.test:
-        scores = trainer.scores(batch.interaction, 41).gather(1, batch.target[:, None])
-        reached += int((scores > float("-inf")).sum())
-    assert 0 < reached < len(ranks)
-    assert f"5 beams reached {reached} of 60 targets" in caplog.text
-    assert trainer.approximations(data.train) == ["num_beams: 5"]
+        rows, items = batch.excluded or (torch.zeros(0).long(),) * 2
+        others = rows[items != batch.target[rows]], items[items != batch.target[rows]]
+        scores = trainer.scores(batch.interaction, 41, others)
+        reached += int((scores.gather(1, batch.target[:, None]) > float("-inf")).sum())
+        used += (scores > float("-inf")).sum(1).tolist()
+        assert (scores[others] == float("-inf")).all()
+    assert f"{beams} beams reached {reached} of 60 targets" in caplog.text
+    assert reached == len(ranks) if beams == 99 else 0 < reached <= len(ranks)
+    if beams == 5:
+        assert reached < len(ranks)
+        assert set(used) == {5}  # the history takes none of them
+
+
+def test_a_masked_history_takes_no_beam(trained):
+    """Ranks by beams are those of exact scores as far as the beams reach."""
+    options = {"id_tokens": "digits", "initializer_range": 3.0, "mask_history": True}
+    trainer, data = trained(**options, decode="exact")
+    exact = trainer.rank(data.test).rank
+    trainer.config["decode"], trainer.config["num_beams"] = "beam", 39
+    np.testing.assert_array_equal(trainer.rank(data.test).rank, exact)
 
 
 def test_recboles_own_rows_do_as_well(trained):

@@ -17,25 +17,21 @@ from recbole_intent.model.explain import ExplainsIntents, Intent
 from recbole_intent.model.isrf_options import (
     DIRECT,
     SEQUENTIAL,
+    aligned_tasks,
     check_options,
     chooses_among_candidates,
 )
 from recbole_intent.model.isrf_reasons import Reasons
 from recbole_intent.model.prompt_reader import PromptReader, Reading
-from recbole_intent.model.semantics import item_vectors, reduced, users_alike
-from recbole_intent.nn.interests import (
-    ExplicitInterest,
-    FrozenItems,
-    GroupInterest,
-    ItemAdapter,
-    RandomItems,
-)
+from recbole_intent.model.searches import SearchesItems
+from recbole_intent.model.semantics import item_part, item_vectors, users_alike
+from recbole_intent.nn.interests import ExplicitInterest, GroupInterest
 from recbole_intent.nn.losses import info_nce, soft_target_alignment
 from recbole_intent.nn.trie import Trie
 from recbole_intent.nn.trie_search import beam_search, dense_scores, score_all, score_candidates
 
 
-class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
+class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommender):
     """Iterative Semantic Reasoning from Individual to Group Interests for Recommendation.
 
     | symbol | shape | meaning | source |
@@ -50,15 +46,19 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
     Two tasks, one T5: *sequential*, history -> next item; *direct*, candidates -> the one that
     is the user's. A batch with a column `candidates` is direct. Loss: cross-entropy of the tokens
     of the item (11) + `align_weight` * alignment (10): of G with E of the user, which stands
-    still, in the direct task (8), of G with p_u in the sequential one (9).
+    still, in the direct task (8), of G with p_u in the sequential one (9). `direct_loss:
+    candidates` (ours): the cross-entropy of the direct task is over the prompt's candidates alone.
+    `learn_users: False` (ours): users' own vectors stay as drawn.
 
     An item's score is T5's log-probability of its id: of all items by `full_sort_predict`, from
     the history; of some by `score_candidates`, from a prompt that names them. Where ids have
-    several tokens, `decode: beam` leaves -inf to items that no beam reached.
+    several tokens, `decode: beam` leaves -inf to items that no beam reached; `search` gives no
+    beam to what a ranking or a list leaves out.
 
-    `decoder_whole_words` (ours): where an item is one token, whole words reach the decoder too. It
-    begins with the user's, and an item's logit is h · (t_v + α w(v)), its vector as in (1): the
-    graph and the texts tell T5 from its first step on what it would else have to learn to copy.
+    `decoder_whole_words` (ours): where an item is one token and whole words are rows of E, they
+    reach the decoder too. It begins with the user's (w_0 where the prompt names none), and an
+    item's logit is h · (t_v + α w(v)), its vector as in (1): the graph and the texts tell T5 from
+    its first step on what it would else have to learn to copy.
 
     `hide_targets`: the edges between users and targets of a training batch leave the graph for
     that step; else E tells the answer in training, and never in a test.
@@ -86,18 +86,14 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
         self.explicit = ExplicitInterest(
             *graph_edges(config, dataset),
             self.n_users,
-            _item_part(config, z, self.n_items, d),
+            item_part(config, z, self.n_items, d),
             self.n_items,
             d,
             layers,
             sigma,
             config["learn_users"],
         )
-        aligned = {
-            SEQUENTIAL: config["use_alignment_sequential"],
-            DIRECT: config["use_alignment_direct"],
-        }
-        self.aligned = [task for task in self.tasks if aligned[task] and config["align_weight"]]
+        self.aligned = aligned_tasks(config)
         self.group = None
         if self.aligned:
             self.group = GroupInterest(
@@ -137,7 +133,10 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
             self._settled = self.explicit()
         return self._settled
 
-    def _read_history(self, interaction: Any, E: Tensor | None) -> Reading:
+    def _read_history(self, interaction: Any, E: Tensor | None = None) -> Reading:
+        """As `PromptReader.read`; E is found here where it is not given and is needed."""
+        if E is None and not self.reader.by_place:
+            E = self.interests()
         known = self.USER_ID in interaction.interaction  # new histories have no user
         user = interaction[self.USER_ID] if known else None
         return self.reader.read(SEQUENTIAL, user, interaction[self.ITEM_SEQ], E)
@@ -203,16 +202,25 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
 
     # --- scoring ---------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Log-probabilities (B, V) of all items after each history; -inf where no beam came."""
-        read = self._read_history(interaction, None if self.reader.by_place else self.interests())
+        return self.search(interaction, None, 0)
+
+    @torch.no_grad()
+    def search(self, interaction: Any, excluded: tuple[Tensor, Tensor] | None, k: int) -> Tensor:
+        """As `full_sort_predict`, with beams for other items than those `excluded`, at least k."""
+        read = self._read_history(interaction)
         if self.trie is None:
             return self._first_tokens(read)
         if self.config["decode"] == "exact":
             return score_all(self.t5, *read.encoded, self.trie)
-        beams = min(self.config["num_beams"], self.n_items - 1)
-        return dense_scores(*beam_search(self.t5, *read.encoded, self.trie, beams), self.n_items)
+        banned = None
+        if excluded is not None:
+            banned = read.mask.new_zeros(len(read.mask), self.n_items)
+            banned[excluded] = True
+        beams = min(max(self.config["num_beams"], k), self.n_items - 1)
+        found = beam_search(self.t5, *read.encoded, self.trie, beams, banned)
+        return dense_scores(*found, self.n_items)
 
     def predict(self, interaction: Any) -> Tensor:
         """Log-probabilities (B,) of the one item that each row names."""
@@ -221,11 +229,15 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
 
     @torch.no_grad()
     def score_candidates(self, interaction: Any, candidates: Tensor) -> Tensor:
-        """Log-probabilities (B, C) of candidates that the prompt names, whatever their order."""
-        if DIRECT not in self.tasks:
-            return self.full_sort_predict(interaction).gather(1, candidates)
-        items = candidates.sort(dim=1).values
-        read = self.reader.read(DIRECT, interaction[self.USER_ID], items, self.interests())
+        """Exact log-probabilities (B, C) of candidates, whatever their order.
+
+        The prompt names them; where the direct task is not learned, it is the history.
+        """
+        if DIRECT in self.tasks:
+            items = candidates.sort(dim=1).values
+            read = self.reader.read(DIRECT, interaction[self.USER_ID], items, self.interests())
+        else:
+            read = self._read_history(interaction)
         if self.trie is None:
             return self._first_tokens(read).gather(1, candidates)
         return score_candidates(self.t5, *read.encoded, self.trie, candidates)
@@ -254,12 +266,3 @@ class ISRF(ScoresCandidates, ExplainsIntents, SequentialRecommender):
     def _first_tokens(self, read: Reading) -> Tensor:
         """Log-probabilities (B, V) where each item is one token: one step of the decoder."""
         return self.reader.first_logits(read).float().log_softmax(dim=1)[:, self.targets[:, 0]]
-
-
-def _item_part(config: Any, z: Any, n_items: int, width: int) -> nn.Module:
-    if z is None:
-        return RandomItems(n_items, width, config["sigma"])
-    if not config["use_adapter"]:
-        return FrozenItems(reduced(z, width))
-    size = min(config["semantic_size"], *z[1:].shape)
-    return ItemAdapter(reduced(z, size), width, config["adapter_activation"])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recbole_intent.data.item_vectors import item_vectors_file, read_item_vectors
 from recbole_intent.errors import UserError
 from recbole_intent.model.backbones import CAUSAL, make_backbone
-from recbole_intent.model.explain import ExplainsIntents, Intent
+from recbole_intent.model.explain import HasIntentSpace, Intent
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.model.session_intents import read_labels
 from recbole_intent.nn.intent_fusion import IntentFusion, decoupling_loss, intent_loss
@@ -19,7 +19,7 @@ from recbole_intent.nn.intent_fusion import IntentFusion, decoupling_loss, inten
 _EXPLAINED = 5  # intents that `explain` tells of a session
 
 
-class VELI4SBR(NextItemMixin, ExplainsIntents, SequentialRecommender):
+class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
     """Session-Based Recommendation with Validated and Enriched LLM Intents (Lee et al., 2025).
 
     | symbol | shape | meaning | source |

@@ -384,6 +384,8 @@ class Trainer(Ranker):
 
     def _write_hyper_parameters(self, writer) -> None:
         # What RecBole puts into the HParams tab, under its names, with all metrics of that epoch.
+        from torch.utils.tensorboard.summary import hparams
+
         common = {name for names in self.config.parameters.values() for name in names}
         wanted = {"model", "dataset", "seed", "learner", "learning_rate", "train_batch_size"}
         values = {
@@ -393,7 +395,11 @@ class Trainer(Ranker):
         }
         metrics = {f"hparam/{name}": value for name, value in self.best_valid.items()}
         metrics["hparam/best_valid_result"] = self.best_score
-        writer.add_hparams(values, metrics, run_name=".")
+        # Not `add_hparams`: its second file may sort before the first, and is then purged.
+        for summary in hparams(values, metrics):
+            writer.file_writer.add_summary(summary)
+        for name, value in metrics.items():
+            writer.add_scalar(name, value)
 
     def _best_text(self) -> str:
         if self.best_epoch < 0:

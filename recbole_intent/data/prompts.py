@@ -35,9 +35,9 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 }
 
 
-def user_word(user: int) -> str:
-    """How user number `user` is called."""
-    return f"user_{user}"
+def user_word(user: int, by_number: bool = True) -> str:
+    """How user number `user` is called; `user_` where the whole word alone tells who it is."""
+    return f"user_{user}" if by_number else "user_"
 
 
 def item_word(item_id: str) -> str:
@@ -75,17 +75,21 @@ class PromptWriter(nn.Module):
         tokenizer: of transformers, with a padding and an end token.
         n_users: U, padding included.
         item_ids: (V,) ids of items; that of padding is not used.
+        number_users: False: all users are one word, `user_`.
 
     Raises:
         UserError: the tokenizer has no token for a part of a word, or the same for two items.
     """
 
-    def __init__(self, tokenizer: Any, n_users: int, item_ids: Sequence[str]) -> None:
+    def __init__(
+        self, tokenizer: Any, n_users: int, item_ids: Sequence[str], number_users: bool = True
+    ) -> None:
         super().__init__()
         self.item_ids, self.n_users = list(item_ids), n_users
+        self.number_users = number_users
         literals = literal_words()
         items = [item_word(name) for name in self.item_ids[1:]]
-        words = [*literals, *(user_word(u) for u in range(n_users)), *items]
+        words = [*literals, *(self._name(u) for u in range(n_users)), *items]
         of_word: list[list[int]] = tokenizer(words, add_special_tokens=False)["input_ids"]
         unknown = tokenizer.unk_token_id
         for word, tokens in zip(words, of_word, strict=True):
@@ -122,6 +126,9 @@ class PromptWriter(nn.Module):
         for item, tokens in enumerate(of_item, start=1):
             table[item, : len(tokens)] = torch.tensor(tokens)
         return table
+
+    def _name(self, user: int) -> str:
+        return user_word(user, self.number_users)
 
     @property
     def one_token(self) -> bool:
@@ -173,5 +180,5 @@ class PromptWriter(nn.Module):
     def text(self, template: str, user: int | None, items: Sequence[int]) -> str:
         """The same prompt as a string, without its end."""
         names = " ".join(item_word(self.item_ids[item]) for item in items if item)
-        words = {USER: user_word(user) if user is not None else "", ITEMS: names}
+        words = {USER: self._name(user) if user is not None else "", ITEMS: names}
         return " ".join(words.get(word, word) for word in template.split())

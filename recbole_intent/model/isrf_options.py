@@ -6,6 +6,7 @@ from recbole_intent.errors import UserError
 
 SEQUENTIAL, DIRECT = "sequential", "direct"  # its tasks
 CHOICE_LOSSES = ("auto", "candidates", "tokens")
+USER_TOKENS = ("auto", "digits", "word")
 
 
 def check_options(config: Any) -> None:
@@ -35,6 +36,12 @@ def check_options(config: Any) -> None:
             config["decoder_whole_words"] in ("auto", True, False),
             "auto, True or False",
         ),
+        (
+            "learning_rate_decay",
+            config["learning_rate_decay"] in ("none", "linear"),
+            "none or linear",
+        ),
+        ("user_tokens", config["user_tokens"] in USER_TOKENS, ", ".join(USER_TOKENS)),
         (
             "similar_users_index",
             config["similar_users_index"] in ("exact", "faiss"),
@@ -75,6 +82,21 @@ def aligned_tasks(config: Any) -> list[str]:
         DIRECT: config["use_alignment_direct"],
     }
     return [task for task in config["tasks"] if wanted[task] and config["align_weight"]]
+
+
+def numbers_users(config: Any) -> bool:
+    """Do a user's tokens say who it is? auto: by protocol, and where each item is digits too.
+
+    Raises:
+        UserError: they do not, and nothing else would.
+    """
+    by_place = config["sequential_whole_word"] == "position"
+    if config["user_tokens"] == "auto":
+        whole = config["id_tokens"] == "item" and config["protocol"] == "clean"
+        return by_place or not whole
+    if config["user_tokens"] == "word" and by_place:
+        raise UserError("user_tokens: word needs sequential_whole_word: graph")
+    return config["user_tokens"] == "digits"
 
 
 def uses_decoder_words(config: Any, one_token: bool) -> bool:

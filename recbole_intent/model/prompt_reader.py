@@ -9,7 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_intent.data.prompts import NEW_USER, TEMPLATES, Prompts, PromptWriter
-from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL, uses_decoder_words
+from recbole_intent.model.isrf_options import (
+    DIRECT,
+    SEQUENTIAL,
+    numbers_users,
+    uses_decoder_words,
+)
 from recbole_intent.model.t5 import make_t5
 from recbole_intent.nn.one_token import first_logits
 
@@ -59,7 +64,7 @@ class PromptReader(nn.Module):
         super().__init__()
         self.n_users = n_users
         self.t5, tokenizer = make_t5(config, item_ids)
-        self.writer = PromptWriter(tokenizer, n_users, item_ids)
+        self.writer = PromptWriter(tokenizer, n_users, item_ids, numbers_users(config))
         self.decoder_words = uses_decoder_words(config, self.writer.one_token)
         self.alpha = {SEQUENTIAL: config["alpha_sequential"], DIRECT: config["alpha_direct"]}
         self.varies = config["training_prompts"] == "all"

@@ -75,6 +75,7 @@ class ISRFTrainer(Trainer):
             ("semantics: metadata", config["semantics"] == "metadata"),
             ("id_tokens: item", config["id_tokens"] == "item"),
             ("item_ids: tree", config["item_ids"] == "tree"),
+            ("user_tokens: word", not model.reader.writer.number_users),
             ("training_prompts: bare", config["training_prompts"] == "bare"),
             ("decoder_whole_words", model.reader.decoder_words and has_words),
             ("direct_loss: candidates", model.among_candidates and DIRECT in model.tasks),
@@ -99,6 +100,9 @@ class ISRFTrainer(Trainer):
         return ranks
 
     def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
+        if self.config["learning_rate_decay"] == "linear":  # of the epoch alone: a resume is exact
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config["learning_rate"] * (1 - epoch / self.epochs)
         parts = {}
         if SEQUENTIAL in self.model.tasks:
             parts[SEQUENTIAL] = len(train_data), train_data

@@ -54,6 +54,21 @@ def test_each_token_knows_its_whole_word(tokenizer):
             assert word == (f"user_{name}" if name < 120 else f"item_{IDS[name - 120]}")
 
 
+def test_users_without_numbers_are_one_word_and_still_tell_their_node(tokenizer):
+    writer = PromptWriter(tokenizer, 120, IDS, number_users=False)
+    user, items = _rows(2)
+    found = writer.write("{user} {items}", user, items)
+    numbered = PromptWriter(tokenizer, 120, IDS).write("{user} {items}", user, items)
+    for row in range(len(items)):
+        text = writer.text("{user} {items}", int(user[row]), items[row].tolist())
+        assert text.startswith("user_ item_")
+        assert found.tokens[row][found.mask[row]].tolist() == tokenizer(text)["input_ids"]
+        names = [prompts.node[row].unique_consecutive() for prompts in (found, numbered)]
+        assert names[0][names[0] >= 0].tolist() == names[1][names[1] >= 0].tolist()
+    assert found.node[:, 0].tolist() == user.tolist()
+    assert (found.node[:, 1] >= 120).all()  # one token
+
+
 def test_padding_within_a_row_is_passed_over(tokenizer):
     writer = PromptWriter(tokenizer, 5, IDS)
     user = torch.tensor([1, 2])

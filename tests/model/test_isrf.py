@@ -261,7 +261,7 @@ def test_interests_are_computed_once_until_weights_may_have_changed(made):
 
 
 def test_alignment_moves_groups_and_its_teacher_stands_still(made):
-    model, _, batch, direct = made(hide_targets=False)
+    model, _, batch, direct = made(hide_targets=False, learn_users=True)
     model.train()
     for task, rows in (("direct", direct), ("sequential", batch)):
         model.zero_grad()
@@ -329,7 +329,7 @@ def test_alignment_in_some_batches_weighs_as_much(made):
     ids=str,
 )
 def test_every_choice_learns(made, options):
-    model, _, *batches = made(**options)
+    model, _, *batches = made(**{"learn_users": True, **options})
     model.train()
     parameters = dict(model.named_parameters())
     for batch, task in zip(batches, ("sequential", "direct"), strict=True):

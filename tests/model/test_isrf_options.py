@@ -7,6 +7,7 @@ from recbole_intent.model.isrf_options import (
     aligned_tasks,
     check_options,
     chooses_among_candidates,
+    numbers_users,
     uses_decoder_words,
 )
 
@@ -30,6 +31,8 @@ from recbole_intent.model.isrf_options import (
         ({"hide_targets": "no"}, "hide_targets: 'no' must be auto, True or False"),
         ({"direct_loss": "all"}, "direct_loss: 'all' must be auto, candidates, tokens"),
         ({"decoder_whole_words": "no"}, "decoder_whole_words: 'no' must be auto, True or False"),
+        ({"learning_rate_decay": "cosine"}, "learning_rate_decay: 'cosine' must be none or linear"),
+        ({"user_tokens": "id"}, "user_tokens: 'id' must be auto, digits, word"),
         ({"num_beams": 0}, "num_beams: 0 must be a whole number from 1"),
         ({"align_every": 1.5}, "align_every: 1.5 must be a whole number from 1"),
         ({"gcn_layers": -1}, "gcn_layers: -1 must be a whole number from 0"),
@@ -64,6 +67,30 @@ def test_what_is_ours_follows_the_protocol_unless_it_is_named(tiny, options, one
     config = tiny("ISRF", **options)
     assert uses_decoder_words(config, one_token) == is_ours
     assert chooses_among_candidates(config, one_token) == is_ours
+
+
+@pytest.mark.parametrize(
+    ("options", "by_number"),
+    [
+        ({}, False),
+        ({"id_tokens": "digits"}, True),
+        ({"protocol": "published"}, True),
+        ({"sequential_whole_word": "position"}, True),
+        ({"user_tokens": "digits"}, True),
+        ({"user_tokens": "word", "id_tokens": "digits", "protocol": "published"}, False),
+    ],
+    ids=str,
+)
+def test_users_have_numbers_where_the_paper_is_followed_or_nothing_else_tells_them(
+    tiny, options, by_number
+):
+    assert numbers_users(tiny("ISRF", **options)) == by_number
+
+
+def test_users_told_by_nothing_are_refused(tiny):
+    config = tiny("ISRF", user_tokens="word", sequential_whole_word="position")
+    with pytest.raises(UserError, match="user_tokens: word needs sequential_whole_word: graph"):
+        numbers_users(config)
 
 
 @pytest.mark.parametrize(

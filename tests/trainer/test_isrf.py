@@ -80,6 +80,20 @@ def test_losses_are_means_over_the_batches_of_their_own_task(trained, monkeypatc
     assert losses == pytest.approx({name: np.mean(values) for name, values in seen.items()})
 
 
+@pytest.mark.parametrize(
+    ("decay", "share"),
+    [("linear", [1, 0.75, 0.5, 0.25]), ("none", [1] * 4)],
+    ids=["linear", "none"],
+)
+def test_the_learning_rate_sinks_with_the_epochs(trained, decay, share):
+    trainer, data = trained(epochs=4, learning_rate_decay=decay, learning_rate=0.01)
+    seen = []
+    for epoch in range(4):
+        trainer._train_epoch(epoch, data.train, False)
+        seen.append(trainer.optimizer.param_groups[0]["lr"] / 0.01)
+    assert seen == pytest.approx(share)
+
+
 def test_stopping_on_the_loss_chooses_its_least_epoch(trained, tmp_path):
     trainer, data = trained(tmp_path / "run", stop_on="loss", epochs=3)
     best, valid = trainer.fit(data.train, data.valid)
@@ -115,11 +129,12 @@ AS_PRINTED = {"id_tokens": "digits", "decode": "exact", "training_prompts": "all
     ("options", "told"),
     [
         (
-            {"align_every": 8, "semantics": "metadata", "learn_users": False},
+            {"align_every": 8, "semantics": "metadata"},
             [
                 "protocol: clean",
-                f"{OURS}, semantics: metadata, id_tokens: item, training_prompts: bare, "
-                "decoder_whole_words, direct_loss: candidates, learn_users: False",
+                f"{OURS}, semantics: metadata, id_tokens: item, user_tokens: word, "
+                "training_prompts: bare, decoder_whole_words, direct_loss: candidates, "
+                "learn_users: False",
                 "align_every: 8",
             ],
         ),

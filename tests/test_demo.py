@@ -97,7 +97,7 @@ def test_both_tasks_of_isrf_beside_others(monkeypatch, tiny_path, tmp_path, caps
     for label in ("LightGCN", "SASRec", "ISRF"):
         assert f"{label} valid" in said
         assert f"results of {label}: saved/isrf-demo/{label}-ml-100k-2020-" in said
-    assert "approximation: align_every: 8" in said
+    assert "approximation: align_every: 16" in said
     direct = said[said.index("Direct task") :]
     assert "| metric    | LightGCN | SASRec |   ISRF |" in direct
     assert "ranked among 1 + 9 candidates" in direct

@@ -69,7 +69,7 @@ _ON_TASKS = (
     Entry(
         "ISRF",
         "ISRF",
-        {"semantics": "metadata", "epochs": 16, "train_targets": 20, "direct_targets": 10},
+        {"semantics": "metadata", "decay_epochs": 16, "train_targets": 20, "direct_targets": 10},
     ),
 )
 

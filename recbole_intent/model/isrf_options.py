@@ -36,11 +36,6 @@ def check_options(config: Any) -> None:
             config["decoder_whole_words"] in ("auto", True, False),
             "auto, True or False",
         ),
-        (
-            "learning_rate_decay",
-            config["learning_rate_decay"] in ("none", "linear"),
-            "none or linear",
-        ),
         ("user_tokens", config["user_tokens"] in USER_TOKENS, ", ".join(USER_TOKENS)),
         (
             "similar_users_index",
@@ -49,12 +44,13 @@ def check_options(config: Any) -> None:
         ),
         ("adapter_activation", config["adapter_activation"] in ("none", "gelu"), "none or gelu"),
         ("hide_targets", config["hide_targets"] in ("auto", True, False), "auto, True or False"),
+        ("learn_users", config["learn_users"] in ("auto", True, False), "auto, True or False"),
     ):
         if not is_good:
             raise UserError(f"{key}: {config[key]!r} must be {wanted}")
     for keys, least in (
         ("num_beams n_negatives direct_targets n_similar_users semantic_size align_every", 1),
-        ("gcn_layers n_soft_prompts", 0),
+        ("gcn_layers n_soft_prompts decay_epochs", 0),
     ):
         for key in keys.split():
             if not isinstance(config[key], int) or config[key] < least:
@@ -82,6 +78,13 @@ def aligned_tasks(config: Any) -> list[str]:
         DIRECT: config["use_alignment_direct"],
     }
     return [task for task in config["tasks"] if wanted[task] and config["align_weight"]]
+
+
+def learns_users(config: Any) -> bool:
+    """Are users' own vectors learned? auto: by protocol."""
+    if config["learn_users"] == "auto":
+        return config["protocol"] == "published"
+    return config["learn_users"]
 
 
 def numbers_users(config: Any) -> bool:

@@ -11,7 +11,7 @@ from recbole_intent.data.direct_batches import Alternating, DirectBatches
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL, check_options
+from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL, check_options, learns_users
 from recbole_intent.model.semantics import vector_files
 from recbole_intent.model.t5 import SCRATCH, t5_files
 from recbole_intent.trainer.base import Trainer
@@ -32,6 +32,9 @@ class ISRFTrainer(Trainer):
         super().__init__(config, model, folder, title)
         if config["noise"] and DIRECT in model.tasks:
             raise UserError("noise: perturbs histories; it needs tasks: [sequential]")
+        self.decay_epochs = config["decay_epochs"]
+        if self.decay_epochs:
+            self.epochs = min(self.epochs, self.decay_epochs)
         self._direct: DirectBatches | None = None
         if config["stop_on"] == "loss":
             self.metric, self.bigger, self.best_score = "loss", False, math.inf
@@ -79,7 +82,7 @@ class ISRFTrainer(Trainer):
             ("training_prompts: bare", config["training_prompts"] == "bare"),
             ("decoder_whole_words", model.reader.decoder_words and has_words),
             ("direct_loss: candidates", model.among_candidates and DIRECT in model.tasks),
-            ("learn_users: False", not config["learn_users"]),
+            ("learn_users: False", not learns_users(config)),
         )
         return [name for name, is_ours in found if is_ours]
 
@@ -100,9 +103,9 @@ class ISRFTrainer(Trainer):
         return ranks
 
     def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
-        if self.config["learning_rate_decay"] == "linear":  # of the epoch alone: a resume is exact
+        if self.decay_epochs:  # of the epoch's number alone, so that a resume is exact
             for group in self.optimizer.param_groups:
-                group["lr"] = self.config["learning_rate"] * (1 - epoch / self.epochs)
+                group["lr"] = self.config["learning_rate"] * (1 - epoch / self.decay_epochs)
         parts = {}
         if SEQUENTIAL in self.model.tasks:
             parts[SEQUENTIAL] = len(train_data), train_data

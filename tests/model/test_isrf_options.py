@@ -7,6 +7,7 @@ from recbole_intent.model.isrf_options import (
     aligned_tasks,
     check_options,
     chooses_among_candidates,
+    learns_users,
     numbers_users,
     uses_decoder_words,
 )
@@ -29,9 +30,10 @@ from recbole_intent.model.isrf_options import (
         ({"adapter_activation": "relu"}, "adapter_activation: 'relu' must be none or gelu"),
         ({"similar_users_index": "hnsw"}, "similar_users_index: 'hnsw' must be exact or faiss"),
         ({"hide_targets": "no"}, "hide_targets: 'no' must be auto, True or False"),
+        ({"learn_users": "no"}, "learn_users: 'no' must be auto, True or False"),
         ({"direct_loss": "all"}, "direct_loss: 'all' must be auto, candidates, tokens"),
         ({"decoder_whole_words": "no"}, "decoder_whole_words: 'no' must be auto, True or False"),
-        ({"learning_rate_decay": "cosine"}, "learning_rate_decay: 'cosine' must be none or linear"),
+        ({"decay_epochs": -1}, "decay_epochs: -1 must be a whole number from 0"),
         ({"user_tokens": "id"}, "user_tokens: 'id' must be auto, digits, word"),
         ({"num_beams": 0}, "num_beams: 0 must be a whole number from 1"),
         ({"align_every": 1.5}, "align_every: 1.5 must be a whole number from 1"),
@@ -85,6 +87,13 @@ def test_users_have_numbers_where_the_paper_is_followed_or_nothing_else_tells_th
     tiny, options, by_number
 ):
     assert numbers_users(tiny("ISRF", **options)) == by_number
+
+
+def test_users_are_learned_by_protocol_unless_it_is_named(tiny):
+    assert not learns_users(tiny("ISRF"))
+    assert learns_users(tiny("ISRF", protocol="published"))
+    assert learns_users(tiny("ISRF", learn_users=True))
+    assert not learns_users(tiny("ISRF", learn_users=False, protocol="published"))
 
 
 def test_users_told_by_nothing_are_refused(tiny):

@@ -80,18 +80,15 @@ def test_losses_are_means_over_the_batches_of_their_own_task(trained, monkeypatc
     assert losses == pytest.approx({name: np.mean(values) for name, values in seen.items()})
 
 
-@pytest.mark.parametrize(
-    ("decay", "share"),
-    [("linear", [1, 0.75, 0.5, 0.25]), ("none", [1] * 4)],
-    ids=["linear", "none"],
-)
-def test_the_learning_rate_sinks_with_the_epochs(trained, decay, share):
-    trainer, data = trained(epochs=4, learning_rate_decay=decay, learning_rate=0.01)
+@pytest.mark.parametrize(("decay", "epochs"), [(4, 4), (0, 9)])
+def test_the_learning_rate_sinks_with_the_epochs_and_ends_them(trained, decay, epochs):
+    trainer, data = trained(epochs=9, decay_epochs=decay, learning_rate=0.01)
+    assert trainer.epochs == epochs
     seen = []
     for epoch in range(4):
         trainer._train_epoch(epoch, data.train, False)
         seen.append(trainer.optimizer.param_groups[0]["lr"] / 0.01)
-    assert seen == pytest.approx(share)
+    assert seen == pytest.approx([1, 0.75, 0.5, 0.25] if decay else [1] * 4)
 
 
 def test_stopping_on_the_loss_chooses_its_least_epoch(trained, tmp_path):
@@ -122,7 +119,12 @@ def test_its_inputs_are_the_files_that_it_reads(trained, tiny, tmp_path):
 
 
 OURS = "not the paper's: t5: scratch"
-AS_PRINTED = {"id_tokens": "digits", "decode": "exact", "training_prompts": "all"}
+AS_PRINTED = {
+    "id_tokens": "digits",
+    "decode": "exact",
+    "training_prompts": "all",
+    "learn_users": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ AS_PRINTED = {"id_tokens": "digits", "decode": "exact", "training_prompts": "all
             ],
         ),
         (
-            {"tasks": ["sequential"], "sequential_whole_word": "position"},
+            {"tasks": ["sequential"], "sequential_whole_word": "position", "learn_users": True},
             ["protocol: clean", f"{OURS}, id_tokens: item, training_prompts: bare"],
         ),
         (AS_PRINTED, ["protocol: clean", OURS]),
@@ -243,7 +245,13 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
 
 def test_it_learns_walks_along_a_ring(trained, tmp_path):
     """Chance is .11; all items are ranked after histories of a few."""
-    options = {"tasks": ["sequential"], "epochs": 30, "stopping_step": 30, "learning_rate": 0.01}
+    options = {
+        "tasks": ["sequential"],
+        "epochs": 30,
+        "decay_epochs": 30,
+        "stopping_step": 30,
+        "learning_rate": 0.01,
+    }
     trainer, data = trained(tmp_path / "run", **options)
     trainer.fit(data.train, data.valid)
     trainer.load_best()

@@ -20,6 +20,7 @@ from recbole_intent.model.isrf_options import (
     aligned_tasks,
     check_options,
     chooses_among_candidates,
+    learns_users,
 )
 from recbole_intent.model.isrf_reasons import Reasons
 from recbole_intent.model.prompt_reader import PromptReader, Reading
@@ -91,7 +92,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
             d,
             layers,
             sigma,
-            config["learn_users"],
+            learns_users(config),
         )
         self.aligned = aligned_tasks(config)
         self.group = None

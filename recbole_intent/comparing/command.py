@@ -30,6 +30,7 @@ Runs that are finished are read again, and a comparison that was cut off goes on
   --reproduce=NAME      a table of a paper, ours beside the printed; --datasets=A,B restricts it
   --task=next-item      all items are ranked; direct: each user's target among 1 + 99 candidates,
                         the same for all models (n_candidates, candidates_seed)
+  --also=direct         test the same runs on this task too; nothing is trained or chosen for it
   --fresh               train anew
   --config_files=A,B    YAML files with keys for all models
   --KEY=VALUE           any key for all models; those of the protocol (eval_args, metrics, epochs …)
@@ -59,14 +60,16 @@ def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) 
         "allow_unknown": "allow-unknown" in flags,
         "command": ["compare", *words],
     }
+    also = _words(options.pop("also", ""))
     if "reproduce" in options:
         name, datasets = options.pop("reproduce"), _words(options.pop("datasets", ""))
         for key in ("models", "params", "reference", "dataset", "task"):
             if key in options:
                 hint = "; --datasets=… restricts it" if key == "dataset" else ""
                 raise UserError(f"--{key}: the paper's table says it{hint}")
-        if shared.pop("noise"):
-            raise UserError("--noise: the paper's table says it")
+        for key, asked in (("noise", shared.pop("noise")), ("also", also)):
+            if asked:
+                raise UserError(f"--{key}: the paper's table says it")
         reproduced = reproduce(name, datasets, {**shared, "overrides": _values(options)})
         print(reproduced.table.text())
         print(f"tables and pictures: {reproduced.folder}")
@@ -78,9 +81,12 @@ def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) 
         raise UserError("--datasets: goes with --reproduce; one --dataset=… at a time")
     reference, params = options.pop("reference", None), options.pop("params", None)
     entries = read_entries(_words(options.pop("models", "")), params, dataset)
-    request = Request(dataset, entries, reference=reference, overrides=_values(options), **shared)
+    request = Request(
+        dataset, entries, reference=reference, overrides=_values(options), tasks=also, **shared
+    )
     done = compare(request)
-    for table in list(done.tables.values())[:2]:
+    shown = [*list(done.tables.values())[:2], *(done.tables[f"test-{task}"] for task in also)]
+    for table in shown:
         print(table.text())
     print(f"all tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
 

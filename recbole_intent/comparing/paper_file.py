@@ -30,15 +30,15 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.comparing.entries import refuse_protocol
+from recbole_intent.comparing.request import NEXT_ITEM, TASKS
 from recbole_intent.config import read_yaml
 from recbole_intent.errors import UserError
 from recbole_intent.paths import properties_dir
 
-NEXT_ITEM = "next-item"
 _PARTS = ("paper", "table", "reference", "datasets", "columns", "rows")
 # What a column may tell, and what may stand beside that.
 _KINDS = {"metric": ("noise", "task"), "change": (), "time": ("task",), "memory": ()}
-_VALUES = {"time": ("inference", "epoch"), "memory": ("peak",), "task": (NEXT_ITEM, "direct")}
+_VALUES = {"time": ("inference", "epoch"), "memory": ("peak",), "task": TASKS}
 
 
 def table_names() -> list[str]:

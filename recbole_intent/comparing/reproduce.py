@@ -9,14 +9,13 @@ from typing import Any
 from recbole_intent.compare import Outcome, compare
 from recbole_intent.comparing.entries import Entry
 from recbole_intent.comparing.paper_file import (
-    NEXT_ITEM,
     other_tasks,
     own_task,
     printed,
     read_paper_table,
 )
 from recbole_intent.comparing.paper_table import measured, paper_table
-from recbole_intent.comparing.request import Request
+from recbole_intent.comparing.request import NEXT_ITEM, Request
 from recbole_intent.config import Config
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.errors import UserError

@@ -8,6 +8,8 @@ from recbole_intent.comparing.entries import Entry
 from recbole_intent.errors import UserError
 
 Key = tuple[str, int]  # label, seed
+NEXT_ITEM = "next-item"
+TASKS = (NEXT_ITEM, "direct")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Request:
             raise UserError(f"--reference={self.reference}: not among {', '.join(labels)}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UserError("--seeds: give each seed once, such as --seeds=2020,2021,2022")
+        for task in self.tasks:
+            if task not in TASKS:
+                raise UserError(f"--also={task}: none of {', '.join(TASKS)}")
+            if task == self.overrides.get("task", NEXT_ITEM):
+                raise UserError(f"--also={task}: the runs are made for it")
         if self.workers < 1:
             raise UserError(f"--workers={self.workers}: must be at least 1")
 

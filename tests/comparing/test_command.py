@@ -56,6 +56,13 @@ def test_the_task_is_a_key_of_all_models(asked):
     assert asked(*WORDS, "--task=direct").overrides == {"task": "direct"}
 
 
+def test_the_same_runs_on_another_task_too(asked):
+    request = asked(*WORDS, "--also=direct")
+    assert request.tasks == ["direct"]
+    assert request.overrides == {}
+    assert asked(*WORDS, "--task=direct", "--also=next-item").tasks == ["next-item"]
+
+
 def test_defaults(asked):
     request = asked(*WORDS)
     assert (request.seeds, request.workers, request.noise) == ([2020], 1, [])
@@ -80,11 +87,14 @@ def test_a_mapping_of_noise_is_a_key_of_all_models(asked):
         ([*WORDS, "--noise=1.5"], "--noise: 1.5 is not in (0, 1]"),
         ([*WORDS, "--noise=0.1", "--noise_kinds=swap"], "--noise_kinds: 'swap' is none of"),
         ([*WORDS, "--noise_kinds=delete"], "--noise_kinds: goes with ratios"),
+        ([*WORDS, "--also=rating"], "--also=rating: none of next-item, direct"),
+        ([*WORDS, "--also=next-item"], "--also=next-item: the runs are made for it"),
         ([*WORDS, "--datasets=a"], "--datasets: goes with --reproduce"),
         ([*WORDS, "--reference=Pop"], "--reference=Pop: not among SASRec, BPR"),
         (["--reproduce=igrsr-table9"], "no such table; known are igrsr-figure2"),
         (["--reproduce=igrsr-table2", "--datasets=toys"], "--datasets: toys is not in Table 2"),
         (["--reproduce=igrsr-table2", "--dataset=toys"], "--datasets=… restricts it"),
+        (["--reproduce=igrsr-table2", "--also=direct"], "--also: the paper's table says it"),
         (["--reproduce=igrsr-table2", "--noise=0.1"], "--noise: the paper's table says it"),
         (["SASRec"], "SASRec: not of the form --key=value"),
     ],

@@ -45,6 +45,11 @@ def check_options(config: Any) -> None:
         ("adapter_activation", config["adapter_activation"] in ("none", "gelu"), "none or gelu"),
         ("hide_targets", config["hide_targets"] in ("auto", True, False), "auto, True or False"),
         ("learn_users", config["learn_users"] in ("auto", True, False), "auto, True or False"),
+        (
+            "sequential_user",
+            config["sequential_user"] in ("auto", True, False),
+            "auto, True or False",
+        ),
     ):
         if not is_good:
             raise UserError(f"{key}: {config[key]!r} must be {wanted}")
@@ -82,9 +87,16 @@ def aligned_tasks(config: Any) -> list[str]:
 
 def learns_users(config: Any) -> bool:
     """Are users' own vectors learned? auto: by protocol."""
-    if config["learn_users"] == "auto":
-        return config["protocol"] == "published"
-    return config["learn_users"]
+    return _if_published(config, "learn_users")
+
+
+def names_users(config: Any) -> bool:
+    """Do sequential prompts name their user? auto: by protocol."""
+    return _if_published(config, "sequential_user")
+
+
+def _if_published(config: Any, key: str) -> bool:
+    return config["protocol"] == "published" if config[key] == "auto" else config[key]
 
 
 def numbers_users(config: Any) -> bool:

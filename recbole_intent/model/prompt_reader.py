@@ -12,6 +12,7 @@ from recbole_intent.data.prompts import NEW_USER, TEMPLATES, Prompts, PromptWrit
 from recbole_intent.model.isrf_options import (
     DIRECT,
     SEQUENTIAL,
+    names_users,
     numbers_users,
     uses_decoder_words,
 )
@@ -67,6 +68,7 @@ class PromptReader(nn.Module):
         self.writer = PromptWriter(tokenizer, n_users, item_ids, numbers_users(config))
         self.decoder_words = uses_decoder_words(config, self.writer.one_token)
         self.alpha = {SEQUENTIAL: config["alpha_sequential"], DIRECT: config["alpha_direct"]}
+        self.names_users = names_users(config)
         self.varies = config["training_prompts"] == "all"
         d, n_soft = self.t5.config.d_model, config["n_soft_prompts"]
         self.other_word = nn.Parameter(torch.zeros(d))  # w_0
@@ -82,7 +84,8 @@ class PromptReader(nn.Module):
 
         Args:
             task: sequential or direct.
-            user: (B,); None for new histories, which are sequential.
+            user: (B,); None for new histories, which are sequential. Those of the sequential task
+                are passed over where `sequential_user` says so.
             items: (B, n), a history or candidates; 0 is passed over.
             E: (U + V, d), or None where places number the ids.
 
@@ -91,6 +94,8 @@ class PromptReader(nn.Module):
         """
         if user is None and task != SEQUENTIAL:
             raise ValueError(f"a prompt of the {task} task names a user")
+        if task == SEQUENTIAL and not self.names_users:
+            user = None
         template = NEW_USER if user is None else self._template(task)
         prompts = self.writer.write(template, user, items)
         if template == NEW_USER:

@@ -83,6 +83,7 @@ class ISRFTrainer(Trainer):
             ("decoder_whole_words", model.reader.decoder_words and has_words),
             ("direct_loss: candidates", model.among_candidates and DIRECT in model.tasks),
             ("learn_users: False", not learns_users(config)),
+            ("sequential_user: False", SEQUENTIAL in model.tasks and not model.reader.names_users),
         )
         return [name for name, is_ours in found if is_ours]
 

@@ -8,6 +8,7 @@ from recbole_intent.model.isrf_options import (
     check_options,
     chooses_among_candidates,
     learns_users,
+    names_users,
     numbers_users,
     uses_decoder_words,
 )
@@ -31,6 +32,7 @@ from recbole_intent.model.isrf_options import (
         ({"similar_users_index": "hnsw"}, "similar_users_index: 'hnsw' must be exact or faiss"),
         ({"hide_targets": "no"}, "hide_targets: 'no' must be auto, True or False"),
         ({"learn_users": "no"}, "learn_users: 'no' must be auto, True or False"),
+        ({"sequential_user": 1.5}, "sequential_user: 1.5 must be auto, True or False"),
         ({"direct_loss": "all"}, "direct_loss: 'all' must be auto, candidates, tokens"),
         ({"decoder_whole_words": "no"}, "decoder_whole_words: 'no' must be auto, True or False"),
         ({"decay_epochs": -1}, "decay_epochs: -1 must be a whole number from 0"),
@@ -89,11 +91,14 @@ def test_users_have_numbers_where_the_paper_is_followed_or_nothing_else_tells_th
     assert numbers_users(tiny("ISRF", **options)) == by_number
 
 
-def test_users_are_learned_by_protocol_unless_it_is_named(tiny):
-    assert not learns_users(tiny("ISRF"))
-    assert learns_users(tiny("ISRF", protocol="published"))
-    assert learns_users(tiny("ISRF", learn_users=True))
-    assert not learns_users(tiny("ISRF", learn_users=False, protocol="published"))
+@pytest.mark.parametrize(
+    ("asks", "key"), [(learns_users, "learn_users"), (names_users, "sequential_user")]
+)
+def test_users_are_learned_and_named_by_protocol_unless_it_is_said(tiny, asks, key):
+    assert not asks(tiny("ISRF"))
+    assert asks(tiny("ISRF", protocol="published"))
+    assert asks(tiny("ISRF", **{key: True}))
+    assert not asks(tiny("ISRF", **{key: False}, protocol="published"))
 
 
 def test_users_told_by_nothing_are_refused(tiny):

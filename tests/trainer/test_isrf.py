@@ -119,12 +119,8 @@ def test_its_inputs_are_the_files_that_it_reads(trained, tiny, tmp_path):
 
 
 OURS = "not the paper's: t5: scratch"
-AS_PRINTED = {
-    "id_tokens": "digits",
-    "decode": "exact",
-    "training_prompts": "all",
-    "learn_users": True,
-}
+USERS = {"learn_users": True, "sequential_user": True}
+AS_PRINTED = {"id_tokens": "digits", "decode": "exact", "training_prompts": "all", **USERS}
 
 
 @pytest.mark.parametrize(
@@ -136,12 +132,12 @@ AS_PRINTED = {
                 "protocol: clean",
                 f"{OURS}, semantics: metadata, id_tokens: item, user_tokens: word, "
                 "training_prompts: bare, decoder_whole_words, direct_loss: candidates, "
-                "learn_users: False",
+                "learn_users: False, sequential_user: False",
                 "align_every: 8",
             ],
         ),
         (
-            {"tasks": ["sequential"], "sequential_whole_word": "position", "learn_users": True},
+            {"tasks": ["sequential"], "sequential_whole_word": "position", **USERS},
             ["protocol: clean", f"{OURS}, id_tokens: item, training_prompts: bare"],
         ),
         (AS_PRINTED, ["protocol: clean", OURS]),

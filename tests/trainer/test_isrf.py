@@ -287,6 +287,7 @@ def test_it_learns_tastes_for_the_direct_task(config, tastes, tmp_path):
         "train_batch_size": 64,
         "learning_rate": 0.01,
         "epochs": 25,
+        "decay_epochs": 25,
         "stopping_step": 25,
     }
     trainer, data = build(config("ISRF", "tastes", **options))

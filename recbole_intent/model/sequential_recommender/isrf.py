@@ -49,7 +49,8 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
     of the item (11) + `align_weight` * alignment (10): of G with E of the user, which stands
     still, in the direct task (8), of G with p_u in the sequential one (9). `direct_loss:
     candidates` (ours): the cross-entropy of the direct task is over the prompt's candidates alone.
-    `learn_users: False` (ours): users' own vectors stay as drawn.
+    `learn_users: False` (ours): users' own vectors stay as drawn. `sequential_user: False` (ours):
+    sequential prompts do not name the user, whose row of E lacks what came since training.
 
     An item's score is T5's log-probability of its id: of all items by `full_sort_predict`, from
     the history; of some by `score_candidates`, from a prompt that names them. Where ids have

@@ -7,6 +7,9 @@ from recbole_intent.errors import UserError
 SEQUENTIAL, DIRECT = "sequential", "direct"  # its tasks
 CHOICE_LOSSES = ("auto", "candidates", "tokens")
 USER_TOKENS = ("auto", "digits", "word")
+# Which edges leave the graph for a training step.
+NO_EDGES, TARGETS, UNSEEN = "none", "targets", "unseen"
+HIDDEN_EDGES = ("auto", NO_EDGES, TARGETS, UNSEEN)
 
 
 def check_options(config: Any) -> None:
@@ -43,7 +46,7 @@ def check_options(config: Any) -> None:
             "exact or faiss",
         ),
         ("adapter_activation", config["adapter_activation"] in ("none", "gelu"), "none or gelu"),
-        ("hide_targets", config["hide_targets"] in ("auto", True, False), "auto, True or False"),
+        ("hide_edges", config["hide_edges"] in HIDDEN_EDGES, ", ".join(HIDDEN_EDGES)),
         ("learn_users", config["learn_users"] in ("auto", True, False), "auto, True or False"),
         (
             "sequential_user",
@@ -93,6 +96,13 @@ def learns_users(config: Any) -> bool:
 def names_users(config: Any) -> bool:
     """Do sequential prompts name their user? auto: by protocol."""
     return _if_published(config, "sequential_user")
+
+
+def hidden_edges(config: Any) -> str:
+    """Which edges leave the graph for a training step; auto: by protocol."""
+    if config["hide_edges"] != "auto":
+        return config["hide_edges"]
+    return NO_EDGES if config["protocol"] == "published" else UNSEEN
 
 
 def _if_published(config: Any, key: str) -> bool:

@@ -110,6 +110,14 @@ class ExplicitInterest(nn.Module):
         value = None if hidden is None else self.edges_without(*hidden)
         return self.propagation(x, value)
 
+    def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The edges of users (B,): which of the B each belongs to (P,), and its item (P,)."""
+        count = self._degree[users]
+        row = torch.arange(len(users), device=users.device).repeat_interleave(count)
+        start = self._degree.cumsum(0)[users] - count  # where a user's edges begin
+        within = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
+        return row, self._column[start[row] + within] - self.n_users
+
     def edges_without(self, users: Tensor, items: Tensor) -> Tensor:
         """Weights of all edges, normalised as if those of pairs (B,) and (B,) were not there."""
         n, nodes = len(self._degree), items + self.n_users

@@ -11,7 +11,13 @@ from recbole_intent.data.direct_batches import Alternating, DirectBatches
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.model.isrf_options import DIRECT, SEQUENTIAL, check_options, learns_users
+from recbole_intent.model.isrf_options import (
+    DIRECT,
+    NO_EDGES,
+    SEQUENTIAL,
+    check_options,
+    learns_users,
+)
 from recbole_intent.model.semantics import vector_files
 from recbole_intent.model.t5 import SCRATCH, t5_files
 from recbole_intent.trainer.base import Trainer
@@ -62,7 +68,7 @@ class ISRFTrainer(Trainer):
         for key, leak in (
             ("item_ids", "sequential_p5"),
             ("graph_edges", "any"),
-            ("hide_targets", False),
+            ("hide_edges", NO_EDGES),
         ):
             value = self.config[key]
             is_published = value == "auto" and self.config["protocol"] == "published"

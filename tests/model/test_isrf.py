@@ -263,7 +263,7 @@ def test_interests_are_computed_once_until_weights_may_have_changed(made):
 
 
 def test_alignment_moves_groups_and_its_teacher_stands_still(made):
-    model, _, batch, direct = made(hide_targets=False, learn_users=True)
+    model, _, batch, direct = made(hide_edges="none", learn_users=True)
     model.train()
     for task, rows in (("direct", direct), ("sequential", batch)):
         model.zero_grad()
@@ -277,7 +277,7 @@ def test_alignment_moves_groups_and_its_teacher_stands_still(made):
 
 
 def test_direct_alignment_is_infonce_of_cosines(made):
-    model, _, _, direct = made(hide_targets=False, align_weight=0.5, align_temperature=0.2)
+    model, _, _, direct = made(hide_edges="none", align_weight=0.5, align_temperature=0.2)
     losses = dict(zip(model.train().loss_names, model.calculate_loss(direct), strict=True))
     user = direct["user_id"]
     group, known = (F.normalize(x[user], dim=1) for x in (model.group(), model.interests()))
@@ -376,7 +376,7 @@ def test_a_pretrained_t5_learns_a_step_and_scores(made, tmp_path):
 
 
 def test_a_batchs_own_edges_leave_the_graph_of_its_step(made):
-    model, _, batch, direct = made(**NO_ALIGNMENT)
+    model, _, batch, direct = made(hide_edges="targets", **NO_ALIGNMENT)
     asked = []
     model.explicit.register_forward_pre_hook(lambda _, args: asked.append(args))
     for rows in (batch, direct):
@@ -386,10 +386,29 @@ def test_a_batchs_own_edges_leave_the_graph_of_its_step(made):
         assert torch.equal(items, rows["item_id"])
     model.eval().full_sort_predict(batch)
     assert asked.pop() == ()
-    stays, *_, direct = made(hide_targets=False, **NO_ALIGNMENT)
+    stays, *_, direct = made(hide_edges="none", **NO_ALIGNMENT)
     stays.explicit.register_forward_pre_hook(lambda _, args: asked.append(args))
     stays.train().calculate_loss(direct)
     assert asked.pop() == (None,)
+
+
+def test_nor_are_edges_there_that_a_prompt_does_not_show(made):
+    model, data, batch, direct = made(**NO_ALIGNMENT)
+    asked = []
+    model.explicit.register_forward_pre_hook(lambda _, args: asked.append(args[0]))
+    model.train().calculate_loss(batch)
+    hidden = {*zip(*(part.tolist() for part in asked.pop()), strict=True)}
+    pairs = data.train._dataset.inter_matrix(form="coo")
+    wanted = {*zip(batch["user_id"].tolist(), batch["item_id"].tolist(), strict=True)}
+    for user, shown in zip(batch["user_id"].tolist(), batch["item_id_list"].tolist(), strict=True):
+        bought = pairs.col[pairs.row == user].tolist()
+        wanted |= {(user, item) for item in bought if item not in shown}
+    assert hidden == wanted
+    assert len(wanted) > len(batch)  # some come later than the target
+    model.calculate_loss(direct)  # the other items are what a candidate is chosen by
+    assert torch.equal(
+        torch.stack(asked.pop()), torch.stack([direct["user_id"], direct["item_id"]])
+    )
 
 
 def test_nothing_of_training_changes_with_what_comes_after(tiny):

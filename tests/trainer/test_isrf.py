@@ -151,7 +151,7 @@ AS_PRINTED = {"id_tokens": "digits", "decode": "exact", "training_prompts": "all
             [
                 "protocol: published",
                 "item_ids: sequential_p5",
-                "hide_targets: False",
+                "hide_edges: none",
                 f"{OURS}, id_tokens: item, training_prompts: bare",
             ],
         ),

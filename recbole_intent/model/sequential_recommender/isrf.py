@@ -16,10 +16,13 @@ from recbole_intent.model.candidates import ScoresCandidates
 from recbole_intent.model.explain import ExplainsIntents, Intent
 from recbole_intent.model.isrf_options import (
     DIRECT,
+    NO_EDGES,
     SEQUENTIAL,
+    TARGETS,
     aligned_tasks,
     check_options,
     chooses_among_candidates,
+    hidden_edges,
     learns_users,
 )
 from recbole_intent.model.isrf_reasons import Reasons
@@ -62,8 +65,10 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
     item's logit is h · (t_v + α w(v)), its vector as in (1): the graph and the texts tell T5 from
     its first step on what it would else have to learn to copy.
 
-    `hide_targets`: the edges between users and targets of a training batch leave the graph for
-    that step; else E tells the answer in training, and never in a test.
+    `hide_edges`: `targets`: the edges between users and targets of a training batch leave the
+    graph for that step; else E tells the answer in training, and never in a test. `unseen`: in the
+    sequential task so do the users' edges with items that their prompts do not show, for in a test
+    nothing of a user comes after the history.
 
     Raises:
         UserError: a property outside its range, or texts, T5 or libraries that are not there.
@@ -103,8 +108,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
             )
         self.loss_names = (*self.tasks, *(f"align_{task}" for task in self.aligned))
         self.among_candidates = chooses_among_candidates(config, writer.one_token)
-        hides = config["hide_targets"]
-        self.hides_targets = config["protocol"] == "clean" if hides == "auto" else hides
+        self.hides = hidden_edges(config)
         self._settled: Tensor | None = None  # E while weights stand still
         self.register_load_state_dict_post_hook(lambda model, _: model._forget())
 
@@ -151,8 +155,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         user, target = interaction[self.USER_ID], interaction[self.POS_ITEM_ID]
         E = None
         if task == DIRECT or not self.reader.by_place:
-            hides = self.hides_targets and self.training
-            E = self.interests((user, target) if hides else None)
+            E = self.interests(self._hidden(task, interaction) if self.training else None)
         if task == DIRECT:
             candidates = interaction[CANDIDATES]
             read = self.reader.read(DIRECT, user, candidates, E)
@@ -170,6 +173,22 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
             found[f"align_{task}"] = self._weight() * self._alignment(user, known)
         zero = target.new_zeros((), dtype=torch.float32)
         return tuple(found.get(name, zero) for name in self.loss_names)
+
+    def _hidden(self, task: str, interaction: Any) -> tuple[Tensor, Tensor] | None:
+        """Users (P,) and items (P,) of the edges that a training step does without."""
+        if self.hides == NO_EDGES:
+            return None
+        user, target = interaction[self.USER_ID], interaction[self.POS_ITEM_ID]
+        if task == DIRECT or self.hides == TARGETS:
+            return user, target
+        row, item = self.explicit.items_of(user)
+        shown = interaction[self.ITEM_SEQ]  # (B, n)
+        is_shown = torch.isin(
+            row * self.n_items + item,
+            torch.arange(len(shown), device=shown.device)[:, None] * self.n_items + shown,
+        )
+        row, item = row[~is_shown], item[~is_shown]
+        return torch.cat([user, user[row]]), torch.cat([target, item])
 
     def _text_loss(self, read: Reading, item: Tensor) -> Tensor:
         """Mean cross-entropy of the tokens of items (B,), padding left out (11)."""

@@ -102,7 +102,7 @@ def hidden_edges(config: Any) -> str:
     """Which edges leave the graph for a training step; auto: by protocol."""
     if config["hide_edges"] != "auto":
         return config["hide_edges"]
-    return NO_EDGES if config["protocol"] == "published" else UNSEEN
+    return NO_EDGES if config["protocol"] == "published" else TARGETS
 
 
 def _if_published(config: Any, key: str) -> bool:

@@ -376,7 +376,7 @@ def test_a_pretrained_t5_learns_a_step_and_scores(made, tmp_path):
 
 
 def test_a_batchs_own_edges_leave_the_graph_of_its_step(made):
-    model, _, batch, direct = made(hide_edges="targets", **NO_ALIGNMENT)
+    model, _, batch, direct = made(**NO_ALIGNMENT)
     asked = []
     model.explicit.register_forward_pre_hook(lambda _, args: asked.append(args))
     for rows in (batch, direct):
@@ -393,7 +393,7 @@ def test_a_batchs_own_edges_leave_the_graph_of_its_step(made):
 
 
 def test_nor_are_edges_there_that_a_prompt_does_not_show(made):
-    model, data, batch, direct = made(**NO_ALIGNMENT)
+    model, data, batch, direct = made(hide_edges="unseen", **NO_ALIGNMENT)
     asked = []
     model.explicit.register_forward_pre_hook(lambda _, args: asked.append(args[0]))
     model.train().calculate_loss(batch)

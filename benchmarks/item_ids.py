@@ -1,11 +1,13 @@
 """What an item's number tells without a model: the test item among the numbers after the last one.
 
-python -m benchmarks.item_ids --dataset=amazon-toys
+python -m benchmarks.item_ids --dataset=amazon-toys [--runs saved/A saved/B]
 
 Ranks the ten items whose numbers follow that of a history's last item, in this order, and no other.
+Of runs it says how well they do where P5's numbers tell the test item in this way, and where not.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
@@ -22,11 +24,27 @@ def steps(ids: list[str], last: np.ndarray, target: np.ndarray) -> np.ndarray:
     return number[target] - number[last]
 
 
+def told_and_not(folder: Path, told: np.ndarray) -> tuple[float, float, float]:
+    """NDCG@10 of a run's test where P5's numbers tell the item, where not, and the first's share.
+
+    Args:
+        folder: of a run that is finished.
+        told: the users that P5's numbers tell the item of.
+    """
+    with np.load(folder / "ranks.npz") as file:
+        rank, is_told = file["rank"], np.isin(file["user"], told)
+    gain = np.where(rank <= GUESSES, 1 / np.log2(rank + 1), 0)
+    share = gain[is_told].sum() / max(gain.sum(), 1e-9)
+    return gain[is_told].mean(), gain[~is_told].mean(), share
+
+
 def main() -> None:
-    """Print Recall and NDCG of the guess, by the way of numbering."""
+    """Print Recall and NDCG of the guess by the way of numbering, and what runs owe to it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", default="amazon-toys")
-    config = Config("SASRec", parser.parse_args().dataset)
+    parser.add_argument("--runs", nargs="*", type=Path, default=[], metavar="FOLDER")
+    args = parser.parse_args()
+    config = Config("SASRec", args.dataset)
     data = load_data(config)
     dataset = data.train._dataset
     user, items = dataset.clean_users.numpy(), dataset.clean_items.numpy()
@@ -36,8 +54,9 @@ def main() -> None:
     print(f"{config['dataset']}: {len(ends)} users\n")
     print("| numbering | recall@5 | ndcg@5 | recall@10 | ndcg@10 |")
     print("|---|--:|--:|--:|--:|")
+    p5 = sequential_ids(items, dataset.item_num)
     for name, ids in (
-        ("sequential_p5", sequential_ids(items, dataset.item_num)),
+        ("sequential_p5", p5),
         ("random", random_ids(dataset.item_num, config["seed"])),
     ):
         rank = steps(ids, items[ends - 1], items[ends])
@@ -46,6 +65,16 @@ def main() -> None:
             hit = (rank >= 1) & (rank <= k)
             cells += [hit.mean(), (hit / np.log2(np.maximum(rank, 1) + 1)).mean()]
         print(f"| {name} | {' | '.join(f'{cell:.4f}' for cell in cells)} |")
+    if not args.runs:
+        return
+    rank = steps(p5, items[ends - 1], items[ends])
+    told = user[ends][(rank >= 1) & (rank <= GUESSES)]
+    print(f"\nP5's numbers tell the test item of {len(told)} users; ndcg@10 of runs:\n")
+    print("| run | of these users | of the others | share of these in the whole |")
+    print("|---|--:|--:|--:|")
+    for folder in args.runs:
+        here, elsewhere, share = told_and_not(folder, told)
+        print(f"| {folder.name} | {here:.4f} | {elsewhere:.4f} | {share:.1%} |")
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ def main() -> None:
 
     inputs = make_inputs(TOYS_ITEMS)
     fused_seconds, plain_seconds = seconds_of(lambda: fused(*inputs), lambda: plain(*inputs))
+    strip = 16 * 2**20 // (4 * TOYS_ITEMS)
+    small_seconds, large_seconds = seconds_of(
+        lambda: linear_cross_entropy(*inputs),
+        lambda: linear_cross_entropy(*inputs, chunk_size=strip),
+    )
     scores, targets = torch.randn(BATCH, TOYS_ITEMS), inputs[2]
     rank_seconds, topk_seconds = seconds_of(
         lambda: rank_of_targets(scores, targets), lambda: torch.topk(scores, 20, dim=1)
@@ -95,6 +100,11 @@ def main() -> None:
     print(
         f"| cross-entropy, {size}: ms, forward and backward | {1e3 * fused_seconds:.0f} "
         f"| {1e3 * plain_seconds:.0f} | {plain_seconds / fused_seconds:.1f} |"
+    )
+    print(
+        f"| the same with its gradients, in strips of 4 MiB (plain: of 16 MiB): ms "
+        f"| {1e3 * small_seconds:.0f} | {1e3 * large_seconds:.0f} "
+        f"| {large_seconds / small_seconds:.1f} |"
     )
     print(
         f"| the same: MiB that it adds | {fused_mib:.0f} | {plain_mib:.0f} "

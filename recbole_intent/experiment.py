@@ -21,6 +21,7 @@ from recbole_intent.data.session_split import warn_of_user_vectors
 from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
+from recbole_intent.memory import keep_freed_memory
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
@@ -158,6 +159,8 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     """Seed, read the data, make the model; returns its trainer and the data."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
+    if config["fast_sequences"] and torch.device(config["device"]).type == "cpu":
+        keep_freed_memory()
     _set_matmul_precision(config["matmul_precision"])
     init_seed(config["seed"], config["reproducibility"])
     model_class = config.spec.model_class(fast=config["fast_sequences"])

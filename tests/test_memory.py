@@ -12,17 +12,17 @@ if sys.argv[1] == "keep":
 layer = torch.nn.Linear(256, 1024)
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.nn.functional.gelu(layer(torch.ones(20_000, 256))).sum().backward()
+    torch.nn.functional.gelu(layer(torch.ones(4_000, 256))).sum().backward()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(min([faults() for _ in range(8)][5:]))
+print(sum([faults() for _ in range(20)][10:]))
 """
 
 
 def test_later_batches_of_the_same_size_fault_no_pages():
-    """Forward and backward, which run in two threads, on tensors of 80 MB."""
+    """Forward and backward, which run in two threads, on tensors of 16 MB."""
     kept, default = (
         int(subprocess.check_output([sys.executable, "-c", _FAULTS, how]))
         for how in ("keep", "default")
     )
-    assert default > 20_000  # pages of 4 KiB, of one tensor at least
-    assert kept < 500
+    assert default > 4_000  # pages of 4 KiB, of one tensor at least
+    assert kept < default / 10

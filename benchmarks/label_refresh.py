@@ -5,9 +5,7 @@ python -m benchmarks.label_refresh [--threads=2]
 
 import argparse
 import multiprocessing
-import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_intent.memory import peak_mib
 from recbole_intent.nn.label_refresh import refreshed_labels
 
 SESSIONS, WIDTH, INTENTS, K = 35_000, 64, 135, 10
@@ -58,12 +57,6 @@ def some_of_a_million(n_strips: int) -> float:
     start = time.perf_counter()
     refreshed_labels(h, y_hat, K, rows)
     return (time.perf_counter() - start) * MILLION / len(rows)
-
-
-def peak_mib() -> float:
-    """Largest resident memory of this process so far."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def measure(task: Callable[[int], float | None], n: int, threads: int) -> tuple:

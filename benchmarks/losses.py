@@ -4,9 +4,7 @@ python -m benchmarks.losses
 """
 
 import multiprocessing
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
@@ -15,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_intent.evaluation.ranks import rank_of_targets
+from recbole_intent.memory import peak_mib
 from recbole_intent.nn.losses import linear_cross_entropy
 
 BATCH, WIDTH = 2048, 64
@@ -51,12 +50,6 @@ def seconds_of(first: Callable[[], object], second: Callable[[], object]) -> tup
             call()
             record.append(time.perf_counter() - start)
     return statistics.median(times[0]), statistics.median(times[1])
-
-
-def peak_mib() -> float:
-    """Largest resident memory of this process so far."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def measure_memory(loss: Callable[..., None], n_items: int) -> tuple[float, float, float]:

@@ -23,13 +23,14 @@ FORMS = ("amazon-2014", "table")
 START, DAYS, DAY = 1_000_000_000, 4_000, 86_400
 
 MEASURED = """
-import json, resource, sys, time
+import json, sys, time
 begin = time.perf_counter()
 from recbole_intent.data.prepare import prepare
+from recbole_intent.memory import peak_mib
 counts = prepare("cds", sys.argv[1], sys.argv[2], k_core=5)
 print(json.dumps({
     "seconds": time.perf_counter() - begin,
-    "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "peak_mib": peak_mib(),
     "counts": [counts.users, counts.items, counts.interactions],
 }))
 """

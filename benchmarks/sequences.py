@@ -8,12 +8,13 @@ python -m benchmarks.sequences [--dataset=amazon-toys] [--batches=10] [--threads
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 
 import torch
+
+from recbole_intent.memory import peak_mib
 
 CASES = {
     "RecBole's SASRec, as installed": {"model": "SASRec", "reference": True, "anomaly": True},
@@ -44,7 +45,7 @@ def measure(case: dict, dataset: str, batches: int, threads: int) -> dict:
     # (its sine.py); recbole_intent switches it off again.
     torch.autograd.set_detect_anomaly(anomaly)
     if is_reference:
-        return {**_reference(config, trainer.model, batches), "peak_mib": _peak()}
+        return {**_reference(config, trainer.model, batches), "peak_mib": peak_mib()}
     trainer.seed_epoch(0, data.train)
     warm = next(iter(data.train))
     trainer.model.calculate_loss(warm)
@@ -57,7 +58,7 @@ def measure(case: dict, dataset: str, batches: int, threads: int) -> dict:
         "epoch": epoch,
         "evaluation": time.perf_counter() - start,
         "measured": len(data.train),
-        "peak_mib": _peak(),
+        "peak_mib": peak_mib(),
     }
 
 
@@ -92,12 +93,8 @@ def _reference(config, model, batches: int) -> dict:
     }
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Measure all cases and print one table of seconds and ratios."""
+def main(argv: list[str] | None = None) -> int:
+    """Measure all cases and print one table of seconds and ratios; 1 if a case failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", default="amazon-toys")
     parser.add_argument("--batches", type=int, default=10)
@@ -107,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     if options.case:
         case = CASES[options.case]
         print(json.dumps(measure(case, options.dataset, options.batches, options.threads)))
-        return
+        return 0
     results = {}
     for name in CASES:
         command = [sys.executable, "-m", "benchmarks.sequences", f"--case={name}"]
@@ -130,7 +127,8 @@ def main(argv: list[str] | None = None) -> None:
             f"| {result['evaluation']:.1f} | {result['peak_mib']:.0f} |"
         )
     print(f"\nRecBole's epochs are scaled from {options.batches} of their batches.")
+    return 0 if len(results) == len(CASES) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

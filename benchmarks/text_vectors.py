@@ -9,7 +9,6 @@ python -m benchmarks.text_vectors [--texts=25000] [--users=35598] [--share=1] [-
 """
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import torch
 from recbole_intent.data.like_minded import like_minded, nearest
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.text_encoder import TextEncoder
+from recbole_intent.memory import peak_mib
 
 SIZE, K = 384, 100
 TEXTS_LIMIT, USERS_LIMIT, MEMORY_LIMIT = 240, 60, 1000  # seconds, seconds, MiB
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = round(given.share * given.users)
     # The users first, so that their memory is not the encoder's.
     of_users = measure_users(given.users, asked) / given.share
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_mib()
     print(f"{'memory':12} {memory:7.0f} MiB at most")
     with tempfile.TemporaryDirectory() as place:
         of_texts = measure_encoding(round(given.share * given.texts), Path(place)) / given.share

@@ -107,13 +107,17 @@ def _was_told() -> bool:
 
 def _run(argv: list[str]) -> int:
     options, flags = parse_arguments(argv)
-    for name in ("model", "dataset"):
-        if not options.get(name):
-            raise UserError(f"--{name}=… is missing; --help shows how")
+    if not options.get("model"):
+        raise UserError("--model=… is missing; --help shows how")
     from recbole_intent.config import parse_value
     from recbole_intent.evaluation.report import metric_table
     from recbole_intent.experiment import run
+    from recbole_intent.registry import get_spec
     from recbole_intent.trainer import distributed
+
+    get_spec(options["model"])  # a wrong name tells the right ones, with or without a dataset
+    if not options.get("dataset"):
+        raise UserError("--dataset=… is missing; --help shows how")
 
     files = [path.strip() for path in options.pop("config_files", "").split(",") if path.strip()]
     model, dataset = options.pop("model"), options.pop("dataset")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from recbole.utils import ModelType
 
 from recbole_intent.comparing.entries import check_protocol
 from recbole_intent.comparing.gather import gather
@@ -20,7 +19,6 @@ from recbole_intent.data.split import data_fingerprint
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation import comparison_tables
 from recbole_intent.evaluation.comparison import Comparison
-from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.experiment import run_folder
@@ -63,13 +61,13 @@ def compare(request: Request) -> Outcome:
         failures = _train(request, configs, folders, output)
         comparison, notes = gather(request, configs, folders, failures, output)
         metric = next(iter(configs.values()))["valid_metric"].lower()
-        tables = _tables(comparison, configs, folders, metric, notes)
+        tables = _tables(comparison, folders, metric, notes)
         others = {
             task: ask_otherwise(request, task, configs, folders, comparison, output)
             for task in request.tasks
         }
         for task, other in others.items():
-            tables[f"test-{task}"] = _task_table(other, configs)
+            tables[f"test-{task}"] = _task_table(other)
         _write(request, comparison, tables, output)
     return Outcome(output, comparison, tables, others)
 
@@ -150,13 +148,12 @@ def _share_of_machine(request: Request) -> dict[str, int]:
 
 def _tables(
     comparison: Comparison,
-    configs: Mapping[Key, Config],
     folders: Mapping[Key, Path],
     metric: str,
     notes: Sequence[str],
 ) -> dict[str, Table]:
     metrics, reference = comparison.metrics, comparison.reference
-    values = _values(comparison, configs)
+    values = comparison.user_values()
     best = best_baselines(comparison_tables.mean_test(comparison), metrics, reference)
     against_best = paired_tests(values, metrics, best)
     tables = {"test": comparison_tables.metric_table(comparison, best, against_best)}
@@ -190,23 +187,11 @@ def _tables(
     return tables
 
 
-def _values(comparison: Comparison, configs: Mapping[Key, Config]) -> dict[Key, np.ndarray]:
-    """(label, seed) -> (U, M) values of users."""
-    return {
-        key: user_values(
-            ranks,
-            comparison.metrics,
-            by_target=configs[key]["MODEL_TYPE"] == ModelType.SEQUENTIAL,
-        )
-        for key, ranks in comparison.ranks.items()
-    }
-
-
-def _task_table(other: Comparison, configs: Mapping[Key, Config]) -> Table:
+def _task_table(other: Comparison) -> Table:
     """The metrics of a task that is not the one that chose the epochs."""
     metrics = other.metrics
     best = best_baselines(comparison_tables.mean_test(other), metrics, other.reference)
-    tests = paired_tests(_values(other, configs), metrics, best)
+    tests = paired_tests(other.user_values(), metrics, best)
     table = comparison_tables.metric_table(other, best, tests)
     note = f"The runs were not trained again: their epochs were not chosen on {other.ranked}."
     return replace(table, notes=[*table.notes, note])

@@ -18,8 +18,11 @@ from recbole_intent.registry import ModelSpec, get_spec
 
 compat.apply()
 
-from recbole.config import Config as RecBoleConfig  # noqa: E402  (needs the shims)
+import recbole  # noqa: E402  (needs the shims)
+from recbole.config import Config as RecBoleConfig  # noqa: E402
 from recbole.utils import ModelType  # noqa: E402
+
+_RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
 
 # Keys that RecBole or its models read without giving them a default anywhere.
 _OPTIONAL_KEYS = frozenset(
@@ -47,7 +50,8 @@ class Config(RecBoleConfig):
 
     Later ones win: RecBole's `overall.yaml`, ours, RecBole's model and dataset properties, ours
     (`properties/model/<Model>.yaml`, `properties/dataset/<dataset>.yaml`), `config_file_list`,
-    `config_dict`. Unlike RecBole's, it reads no command line of its own and evaluates no string.
+    `config_dict`. A model without properties of its own has those of the class that it derives
+    from. Unlike RecBole's, it reads no command line of its own and evaluates no string.
 
     Args:
         model: registered name, or `package.module:Class`.
@@ -121,6 +125,9 @@ class Config(RecBoleConfig):
         return values
 
     def _load_internal_config_dict(self, model, model_class, dataset) -> None:
+        # A class without a file of its own has the defaults of the nearest base that has one.
+        names = [base.__name__ for base in model_class.__mro__]
+        model = next((name for name in names if _has_defaults(name)), model)
         super()._load_internal_config_dict(model, model_class, dataset)
         for path in (f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
             if (properties_dir() / path).is_file():
@@ -258,6 +265,11 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return compat.plain(value) if hasattr(value, "dtype") else str(value)
+
+
+def _has_defaults(name: str) -> bool:
+    roots = (_RECBOLE_PROPERTIES, properties_dir())
+    return any((root / "model" / f"{name}.yaml").is_file() for root in roots)
 
 
 def read_yaml(path: str | os.PathLike) -> dict[str, Any]:

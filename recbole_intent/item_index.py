@@ -32,8 +32,7 @@ class ItemIndex:
             import faiss
         except ImportError as error:
             raise UserError(
-                "--index=faiss: faiss is not installed; pip install 'recbole_intent[ann]' "
-                "(faiss-cpu)"
+                "--index=faiss: faiss is not installed (extra ann): pip install faiss-cpu"
             ) from error
         vectors = np.ascontiguousarray(table[1:].detach().cpu().numpy(), dtype=np.float32)
         n, width = vectors.shape

@@ -1,12 +1,20 @@
-"""Let the C library keep the memory that a batch frees: the next batch asks for as much again."""
+"""Memory of the process: what it took at most, and keeping for the next batch what one frees."""
 
 import ctypes
 import ctypes.util
 import functools
+import resource
+import sys
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 _MIB = 2**20
+
+
+def peak_mib() -> float:
+    """Largest resident memory of this process since it began, whatever it did."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 @functools.cache

@@ -214,3 +214,19 @@ def test_a_user_file_does_not_change_the_defaults(file):
         train_neg_sample_args={"sample_num": 9}, loss_type="BPR", topk=[3], valid_metric="MRR@3"
     )
     assert _config().plain() == before
+
+
+def test_a_class_of_the_user_has_the_defaults_of_the_model_it_derives_from(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from recbole.model.sequential_recommender import GRU4Rec\n"
+        "from recbole_intent.model.sequential_recommender.igrsr import IGRSR\n"
+        "class Mine(GRU4Rec): pass\n"
+        "class Guided(IGRSR): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mine, usual = Config("mine:Mine", "ml-100k"), Config("GRU4Rec", "ml-100k")
+    assert (mine["loss_type"], mine["num_layers"]) == ("CE", usual["num_layers"])
+    assert mine["embedding_size"] == usual["embedding_size"]
+    assert Config("mine:Guided", "ml-100k", config_dict={"n_intents": 3})["n_intents"] == 3
+    with pytest.raises(UserError, match="n_intent"):
+        Config("mine:Mine", "ml-100k", config_dict={"n_intents": 3})

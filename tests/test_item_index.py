@@ -72,5 +72,5 @@ def test_more_than_there_is(vectors):
 
 def test_without_faiss_it_says_what_to_install(vectors, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(UserError, match=r"pip install 'recbole_intent\[ann\]'"):
+    with pytest.raises(UserError, match=r"\(extra ann\): pip install faiss-cpu"):
         ItemIndex(vectors[0])

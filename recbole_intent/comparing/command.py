@@ -80,9 +80,10 @@ def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) 
     if "datasets" in options:
         raise UserError("--datasets: goes with --reproduce; one --dataset=… at a time")
     reference, params = options.pop("reference", None), options.pop("params", None)
-    entries = read_entries(_words(options.pop("models", "")), params, dataset)
+    labels, overrides = _words(options.pop("models", "")), _values(options)
+    entries = read_entries(labels, params, dataset, overrides)
     request = Request(
-        dataset, entries, reference=reference, overrides=_values(options), tasks=also, **shared
+        dataset, entries, reference=reference, overrides=overrides, tasks=also, **shared
     )
     done = compare(request)
     shown = [*list(done.tables.values())[:2], *(done.tables[f"test-{task}"] for task in also)]

@@ -32,7 +32,9 @@ class Entry:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_entries(models: Sequence[str], params: str | None, dataset: str) -> list[Entry]:
+def read_entries(
+    models: Sequence[str], params: str | None, dataset: str, shared: Mapping[str, Any] | None = None
+) -> list[Entry]:
     """The entries that `--models` and `--params` ask for.
 
     Args:
@@ -41,10 +43,12 @@ def read_entries(models: Sequence[str], params: str | None, dataset: str) -> lis
             where it is not given), or `MODEL:FILE,MODEL:FILE` with flat files `KEY: VALUE` as
             `tune` leaves them.
         dataset: that all are compared on.
+        shared: keys given for all models. An entry may repeat those of the protocol.
 
     Raises:
         UserError: a label twice, a file of another form, or a key that all must share.
     """
+    shared = {**(shared or {}), "dataset": dataset}
     given = _read_params(params) if params else {}
     labels = list(models) or list(given)
     if not labels:
@@ -55,14 +59,14 @@ def read_entries(models: Sequence[str], params: str | None, dataset: str) -> lis
     for label, (where, _) in given.items():
         if label not in labels:
             raise UserError(f"{where}: {label} is not among --models ({', '.join(labels)})")
-    return [_entry(label, *given.get(label, ("", {})), dataset) for label in labels]
+    return [_entry(label, *given.get(label, ("", {})), shared) for label in labels]
 
 
-def _entry(label: str, where: str, values: Mapping[str, Any], dataset: str) -> Entry:
-    values = dict(values)
+def _entry(label: str, where: str, values: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
+    # A file of `tune` also names what was given to all of its trials.
+    agreed = PROTOCOL & {key for key in shared if shared[key] == values.get(key)}
+    values = {key: value for key, value in values.items() if key not in agreed}
     model = values.pop("model", label)
-    if values.get("dataset") == dataset:
-        del values["dataset"]  # a file of `tune` may name the data that it was made on
     refuse_protocol(values, f"{where}: {label}")
     return Entry(label, str(model), values)
 
@@ -73,7 +77,7 @@ def refuse_protocol(values: Mapping[str, Any], where: str) -> None:
         if key in PROTOCOL:
             raise UserError(
                 f"{where}: {key} is a part of the protocol, the same for all models; "
-                f"give it for all: --{key}=…"
+                f"give it for all: --{key}={values[key]}"
             )
 
 
@@ -83,7 +87,10 @@ def _read_params(params: str) -> dict[str, tuple[str, dict[str, Any]]]:
         pairs = [pair.strip().rpartition(":") for pair in params.split(",")]
         if not all(label and path for label, _, path in pairs):
             raise UserError(f"--params={params}: neither a file nor MODEL:FILE,MODEL:FILE")
-        return {label: (path, read_yaml(path)) for label, _, path in pairs}
+        files = {label: (path, read_yaml(path)) for label, _, path in pairs}
+        for _, values in files.values():
+            values.pop("seed", None)  # of a search; a comparison has seeds of its own
+        return files
     found = {}
     for label, values in read_yaml(params).items():
         if not isinstance(values, Mapping | None):

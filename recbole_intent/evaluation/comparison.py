@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
 
 
@@ -26,6 +27,8 @@ class Comparison:
         noise: (label, seed) -> {(kind, ratio): test metrics}; empty unless asked for.
         inference_seconds: label -> seconds to rank the test targets of 1,000 users.
         reference: the label that the others are tested against, or None.
+        by_target: labels of which each target is a list of its own (sequential models); of the
+            others a user's targets are one list.
     """
 
     dataset: str
@@ -40,6 +43,14 @@ class Comparison:
     noise: dict[tuple[str, int], dict[tuple[str, float], dict[str, float]]]
     inference_seconds: dict[str, float]
     reference: str | None
+    by_target: frozenset[str] = frozenset()
+
+    def user_values(self) -> dict[tuple[str, int], np.ndarray]:
+        """(label, seed) -> (U, M) metrics of each user, users in ascending order."""
+        return {
+            (label, seed): user_values(ranks, self.metrics, label in self.by_target)
+            for (label, seed), ranks in self.ranks.items()
+        }
 
     @property
     def candidates(self) -> dict[str, Any] | None:

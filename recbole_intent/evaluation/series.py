@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recbole_intent.evaluation.comparison import Comparison
-from recbole_intent.evaluation.metrics import per_user
+from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.evaluation.significance import bootstrap_intervals
 
@@ -120,17 +120,17 @@ def estimates(
     for (label, seed), ranks in comparison.ranks.items():
         if rows is not None:
             ranks = Ranks(ranks.user[rows], ranks.target[rows], ranks.rank[rows])
-        for metric in metrics:
-            name, _, k = metric.partition("@")
-            by_seed[metric, label][seed] = per_user(ranks, name, int(k))[1]  # (U,)
+        found = user_values(ranks, metrics, label in comparison.by_target)  # (U, M)
+        for metric, column in zip(metrics, found.T, strict=True):
+            by_seed[metric, label][seed] = column
     values = np.stack([np.mean(list(by_seed[pair].values()), axis=0) for pair in pairs], axis=1)
-    found: dict[str, dict[str, Estimate]] = {metric: {} for metric in metrics}
+    table: dict[str, dict[str, Estimate]] = {metric: {} for metric in metrics}
     for i, ((metric, label), (low, high)) in enumerate(
         zip(pairs, bootstrap_intervals(values).tolist(), strict=True)
     ):
         means = {seed: float(each.mean()) for seed, each in by_seed[metric, label].items()}
-        found[metric][label] = Estimate(float(values[:, i].mean()), low, high, means)
-    return found
+        table[metric][label] = Estimate(float(values[:, i].mean()), low, high, means)
+    return table
 
 
 def curve(result: Mapping[str, Any], metric: str) -> Curve:

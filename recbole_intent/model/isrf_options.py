@@ -69,7 +69,10 @@ def check_options(config: Any) -> None:
     if config["align_temperature"] <= 0:
         raise UserError(f"align_temperature: {config['align_temperature']!r} must be positive")
     if SEQUENTIAL not in tasks and config["task"] != "direct":
-        raise UserError(f"tasks: {tasks} lacks sequential, which task: {config['task']} asks for")
+        raise UserError(
+            f"tasks: {tasks} lacks sequential, so this ISRF writes no items, which "
+            f"task: {config['task']} asks for; train with tasks: [sequential, direct]"
+        )
     if config["compile"]:
         raise UserError("compile: ISRF's prompts are of another length in each batch; leave it out")
     if config["session_split"]:

@@ -33,7 +33,7 @@ def make_t5(config: Any, item_ids: Sequence[str]) -> tuple[Any, Any]:
     try:
         import transformers
     except ImportError as error:
-        raise UserError("ISRF needs transformers: pip install recbole_intent[t5,graph]") from error
+        raise UserError("ISRF needs transformers (extra t5): pip install transformers") from error
     if config["t5"] == SCRATCH:
         tokenizer = own_tokenizer(whole_items)
         t5 = _scratch(transformers, config, len(tokenizer))

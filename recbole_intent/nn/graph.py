@@ -38,7 +38,7 @@ class MeanPropagation(nn.Module):
             from torch_geometric.nn import LGConv
         except ImportError as error:
             raise UserError(
-                "graph propagation needs torch-geometric: pip install recbole_intent[graph]"
+                "graph propagation needs torch-geometric (extra graph): pip install torch-geometric"
             ) from error
         if adjacency.layout != torch.sparse_csr or adjacency.shape[0] != adjacency.shape[1]:
             raise ValueError(f"adjacency: a square sparse CSR matrix: {adjacency.shape}")

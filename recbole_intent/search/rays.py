@@ -46,6 +46,13 @@ _LOCAL = {
 }
 
 
+def _cores() -> int:
+    """CPU cores that this process may use; macOS tells those of the machine alone."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Engine:
     """Where trials run.
@@ -201,7 +208,7 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
         try:
             if is_local:
                 ray.init(
-                    num_cpus=len(os.sched_getaffinity(0)),
+                    num_cpus=_cores(),
                     include_dashboard=False,
                     object_store_memory=_STORE_BYTES,
                     log_to_driver=False,

@@ -102,7 +102,7 @@ class OptunaSuggester:
             import optuna
         except ModuleNotFoundError as error:
             raise UserError(
-                "--algorithm=optuna needs Optuna: pip install 'recbole_intent[search]'"
+                "--algorithm=optuna needs Optuna (extra search): pip install optuna"
             ) from error
         self._optuna = optuna
         optuna.logging.set_verbosity(optuna.logging.ERROR)

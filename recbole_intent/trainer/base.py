@@ -2,7 +2,6 @@
 
 import logging
 import math
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.memory import peak_mib
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import load_checkpoint, save_checkpoint
@@ -267,7 +267,7 @@ class Trainer(Ranker):
         return is_best
 
     def _note_memory(self) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_mib()
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device) / 2**20
         self.peak_memory_mib = max(self.peak_memory_mib, peak)

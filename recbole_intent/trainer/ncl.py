@@ -41,7 +41,7 @@ class NCLTrainer(Trainer):
         try:
             import faiss  # noqa: F401  (the model imports it at its first E-step)
         except ImportError as error:
-            raise UserError("NCL needs faiss: pip install recbole_intent[ann]") from error
+            raise UserError("NCL needs faiss (extra ann): pip install faiss-cpu") from error
         fewest = min(model.n_users, model.n_items)
         if config["num_clusters"] > fewest:
             raise UserError(

@@ -68,6 +68,17 @@ def test_mistakes_are_named(write, models, text, message):
         read_entries(models, str(path), "toys")
 
 
+def test_a_file_of_tune_may_repeat_what_is_given_for_all(write):
+    """`tune` writes what all its trials were given, its seed too, into best.yaml."""
+    path = write("best.yaml", "learning_rate: 0.01\nepochs: 6\ntask: direct\nseed: 7\n")
+    shared = {"epochs": 6, "task": "direct", "n_layers": 1}
+    assert read_entries(["SASRec"], f"SASRec:{path}", "toys", shared) == [
+        Entry("SASRec", "SASRec", {"learning_rate": 0.01})
+    ]
+    with pytest.raises(UserError, match=r"epochs is a part.*give it for all: --epochs=6"):
+        read_entries(["SASRec"], f"SASRec:{path}", "toys", {**shared, "epochs": 7})
+
+
 @pytest.mark.parametrize("params", ["nowhere.yaml", "SASRec:nowhere.yaml", ":x", "SASRec:"])
 def test_absent_files_are_named(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

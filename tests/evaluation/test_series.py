@@ -140,3 +140,18 @@ def test_noise_has_its_clean_value_and_leaves_out_models_without(make_comparison
         assert by_ratio[0.0][seed] == clean
         assert by_ratio[0.3][seed] == pytest.approx(0.7 * clean)
     assert series.noisy(make_comparison(["A"]), "ndcg@10").values == {}
+
+
+def test_targets_of_a_sequential_model_are_lists_of_their_own(make_comparison):
+    """As in the tables and tests of a comparison, where users have several targets."""
+    ranks = Ranks(np.array([1, 1, 2]), np.array([5, 6, 7]), np.array([1.0, 20.0, 1.0]))
+    comparison = dataclasses.replace(
+        make_comparison(["A", "B"]),
+        ranks={("A", 1): ranks, ("B", 1): ranks},
+        metrics=["ndcg@10"],
+        by_target=frozenset("A"),
+    )
+    found = series.estimates(comparison, ["ndcg@10"])["ndcg@10"]
+    values = comparison.user_values()
+    assert found["A"].mean == values["A", 1].mean() == (0.5 + 1) / 2
+    assert found["B"].mean == values["B", 1].mean() == pytest.approx((0.6131 + 1) / 2, abs=1e-4)

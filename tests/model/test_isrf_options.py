@@ -20,7 +20,7 @@ from recbole_intent.model.isrf_options import (
         ({"tasks": []}, r"tasks: \[\] must be a list of sequential and direct"),
         ({"tasks": ["direct", "direct"]}, "tasks: .* must be a list"),
         ({"tasks": ["review"]}, "tasks: .* must be a list"),
-        ({"tasks": ["direct"]}, "lacks sequential, which task: next-item asks for"),
+        ({"tasks": ["direct"]}, "lacks sequential.*task: next-item asks for; train"),
         ({"protocol": "clear"}, "protocol: 'clear' must be clean or published"),
         ({"decode": "greedy"}, "decode: 'greedy' must be beam or exact"),
         ({"alignment": "cosine"}, "alignment: 'cosine' must be infonce or soft_target"),

@@ -54,5 +54,5 @@ def test_without_torch_geometric_the_extra_is_named(tiny, monkeypatch):
     made = tiny("LightGCN")
     data = load_data(made)
     monkeypatch.setitem(sys.modules, "torch_geometric.nn", None)
-    with pytest.raises(UserError, match=r"pip install recbole_intent\[graph\]"):
+    with pytest.raises(UserError, match=r"\(extra graph\): pip install torch-geometric"):
         made.spec.model_class()(made, data.train._dataset)

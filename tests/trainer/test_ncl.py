@@ -72,5 +72,5 @@ def test_more_clusters_than_users_are_refused_before_anything_is_trained(tiny):
 
 def test_without_faiss_the_extra_is_named(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(UserError, match=r"NCL needs faiss: pip install recbole_intent\[ann\]"):
+    with pytest.raises(UserError, match=r"NCL needs faiss \(extra ann\): pip install faiss-cpu"):
         build(tiny("NCL", num_clusters=5))

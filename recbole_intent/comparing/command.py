@@ -32,6 +32,7 @@ Runs that are finished are read again, and a comparison that was cut off goes on
                         the same for all models (n_candidates, candidates_seed)
   --also=direct         test the same runs on this task too; nothing is trained or chosen for it
   --fresh               train anew
+  --allow-unknown       accept keys that no default file knows
   --config_files=A,B    YAML files with keys for all models
   --KEY=VALUE           any key for all models; those of the protocol (eval_args, metrics, epochs …)
                         can be given in no other way

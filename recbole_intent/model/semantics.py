@@ -90,7 +90,7 @@ def _ways_out(config: Any, kind: str, semantics: str, text: str) -> str:
             else f"after `{command} --semantics=metadata`"
         )
         ways.append(f"--{key}=metadata, {when}, needs no language model")
-    texts = "" if text == "fused" else f" --texts=[fused,{text}]"
+    texts = "" if text == "fused" else f" '--texts=[fused,{text}]'"
     model = " --llm.model=MODEL" if semantics == "llm" else ""
     ways.append(f"`{command} --semantics={semantics}{texts}{model}` makes it")
     ways.append("--semantics=random with --align_weight=0 does without texts")

@@ -28,6 +28,7 @@ class MeanPropagation(nn.Module):
 
     Raises:
         UserError: torch-geometric is not installed.
+        ValueError: `adjacency` is not square or not CSR, or `n_layers` is negative.
 
     Source: He et al., LightGCN (SIGIR 2020), equations (3) and (4) with α_l = 1 / (L + 1).
     """
@@ -118,6 +119,9 @@ def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int
     Returns:
         (U + V, U + V) sparse CSR float32, symmetric. A node without an edge has an empty row.
 
+    Raises:
+        ValueError: a number outside its range.
+
     Source: LightGCN, equations (6) to (8).
     """
     _check_range("users", users, n_users)
@@ -138,6 +142,9 @@ def neighbour_adjacency(neighbours: Tensor) -> Tensor:
 
     Returns:
         (N, N) sparse CSR float32, symmetric.
+
+    Raises:
+        ValueError: a neighbour outside -1 .. N - 1.
 
     Source: ISRF, equations (6) and (7).
     """

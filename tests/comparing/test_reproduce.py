@@ -126,7 +126,7 @@ def test_a_table_of_both_tasks(paper, small, shared, make):
     assert direct["small"].candidates == direct["ISRF"].candidates
     assert texts(done.table)[2][2::2] == ["failed"] * 5
     (why,) = (note for note in done.table.notes if "ISRF-vNeg" in note)
-    assert "enrich --for=ISRF --dataset=tiny --semantics=llm --texts=[fused,negative]" in why
+    assert "enrich --for=ISRF --dataset=tiny --semantics=llm '--texts=[fused,negative]'" in why
     # The lower of two costs is the better one, and is marked.
     row = min(range(2), key=lambda i: done.table.records[9 + i]["ours"])
     assert [done.table.rows[i][8].bold for i in range(2)] == [row == 0, row == 1]

@@ -9,6 +9,7 @@ import torch
 from recbole_intent.config import Config
 from recbole_intent.data.direct_batches import Alternating, DirectBatches
 from recbole_intent.data.loader import RankingLoader
+from recbole_intent.data.split import noise_of
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.model.isrf_options import (
@@ -36,8 +37,13 @@ class ISRFTrainer(Trainer):
 
     def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
         super().__init__(config, model, folder, title)
-        if config["noise"] and DIRECT in model.tasks:
-            raise UserError("noise: perturbs histories; it needs tasks: [sequential]")
+        noise = noise_of(config)
+        learns_noisy = noise and noise["where"] != "test"
+        if (noise and config["task"] == DIRECT) or (learns_noisy and DIRECT in model.tasks):
+            raise UserError(
+                "noise: perturbs histories, which ISRF's direct task does not read; ask "
+                "task: next-item with where: test, or train with tasks: [sequential]"
+            )
         self.decay_epochs = config["decay_epochs"]
         if self.decay_epochs:
             self.epochs = min(self.epochs, self.decay_epochs)

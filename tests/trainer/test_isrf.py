@@ -207,8 +207,17 @@ def test_mistakes_show_before_the_first_epoch(trained):
     with pytest.raises(UserError, match="n_negatives: 39: a user has only"):
         trainer.fit(data.train, data.valid)
     assert not trainer.history
-    with pytest.raises(UserError, match=r"noise: .*tasks: \[sequential\]"):
-        trained(noise={"ratio": 0.2})
+    for options in ({"noise": {"where": "both", "ratio": 0.2}}, {"task": "direct"}):
+        with pytest.raises(UserError, match=r"noise: .*tasks: \[sequential\]"):
+            trained(**{"noise": {"ratio": 0.2}, **options})
+
+
+def test_noise_of_a_test_reaches_the_prompts_of_that_test_alone(trained):
+    (trainer, plain), (_, noisy) = trained(), trained(noise={"ratio": 0.9})
+    clean, valid = trainer.rank(plain.test), trainer.rank(plain.valid)
+    np.testing.assert_array_equal(trainer.rank(noisy.valid).rank, valid.rank)
+    assert (trainer.rank(noisy.test).rank != clean.rank).any()
+    np.testing.assert_array_equal(trainer.rank(plain.test).rank, clean.rank)
 
 
 def test_a_killed_run_ends_as_an_undisturbed_one(

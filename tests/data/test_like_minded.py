@@ -61,6 +61,6 @@ def test_the_index_finds_the_same_and_tells_its_recall(caplog):
 def test_a_missing_faiss_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(
-        UserError, match=r"similar_users_index: faiss is not installed: pip .*\[ann"
+        UserError, match=r"similar_users_index: faiss is not .*\(extra ann\): pip install faiss"
     ):
         like_minded(np.eye(3, dtype=np.float32), 2, index="faiss")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from recbole_intent.data.split import SplitData
 
 PARTS = ("valid", "test")
+# What a part's negatives are outside of, for the record. Nothing of the test set reaches
+# validation: its negatives may be test targets, which in validation nobody has chosen yet.
+EXCLUDED = {"valid": "training and validation", "test": "training, validation and test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,8 @@ class Question:
     Attributes:
         users: (U,) str, sorted: all users with an interaction.
         items: (V,) str, sorted: all items with an interaction.
-        seen: (M,) int64, sorted: u * V + v for each item v of user u's full history.
+        seen: part -> (M,) int64, sorted: u * V + v for each item v of user u's history, as far as
+            the part may know it: `valid` without anything of the test set, `test` all of it.
         asked: part -> (N,) places in `users`, rising.
         targets: part -> (N,) places in `items`.
         n_negatives: items drawn beside each target.
@@ -37,7 +41,7 @@ class Question:
 
     users: np.ndarray
     items: np.ndarray
-    seen: np.ndarray
+    seen: dict[str, np.ndarray]
     asked: dict[str, np.ndarray]
     targets: dict[str, np.ndarray]
     n_negatives: int
@@ -67,21 +71,46 @@ class Question:
                     f"task: direct asks for one {part} target a user; leave one out, as by "
                     "--eval_args='{split: {LS: valid_and_test}}'"
                 )
-        seen = np.unique(user_place[users] * len(item_ids) + item_place[items])
+        seen = {}
+        for part in PARTS:
+            known = _known_to(part, config, data)
+            users, items = (x.numpy() for x in known)
+            seen[part] = np.unique(user_place[users] * len(item_ids) + item_place[items])
         negatives, seed = config["n_candidates"], config["candidates_seed"]
         return cls(user_ids, item_ids, seen, asked, targets, negatives, seed)
 
-    def starts(self) -> np.ndarray:
-        """(U + 1,) where each user's part of `seen` begins, and where the last one ends."""
-        return np.searchsorted(self.seen, np.arange(len(self.users) + 1) * len(self.items))
+    def pool(self, part: str) -> np.ndarray:
+        """(P,) rising places of the items that may be drawn: those that the part knows."""
+        return np.unique(self.seen[part] % len(self.items))
+
+    def n_seen(self, part: str) -> np.ndarray:
+        """(U,) different items of each user's history, as far as the part knows it."""
+        return np.bincount(self.seen[part] // len(self.items), minlength=len(self.users))
 
     def digest(self) -> str:
         """SHA-256 of all of it."""
         digest = hashlib.sha256(f"{self.n_negatives} {self.seed}\n".encode())
         for ids in (self.users, self.items):
             digest.update("\n".join([*ids, ""]).encode())
-        _update(digest, self.seen, *self.asked.values(), *self.targets.values())
+        _update(digest, *self.seen.values(), *self.asked.values(), *self.targets.values())
         return digest.hexdigest()
+
+
+def _known_to(part: str, config: Config, data: "SplitData") -> tuple[torch.Tensor, torch.Tensor]:
+    """Users (P,) and items (P,) of the interactions that a part may know."""
+    everyone = torch.arange(data.dataset.user_num)
+    if part == "test":
+        return KnownHistories.of(config, data).of_rows(everyone)
+    train, valid, test = (
+        torch.zeros(len(everyone), dtype=torch.bool).index_fill_(
+            0, split.inter_feat[data.dataset.uid_field], True
+        )
+        for split in (data.train._dataset, data.valid.dataset, data.test.dataset)
+    )
+    # Of who is tested alone (a session, say) even the history belongs to the test set.
+    users = everyone[train | valid | ~test]
+    rows, items = KnownHistories.of(config, data, "valid").of_rows(users)
+    return users[rows], items
 
 
 def _sorted_ids(tokens: Sequence[str], present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +160,12 @@ def with_candidates(config: Config, data: "SplitData") -> "SplitData":
         places = np.array([place_of_user[str(tokens[user])] for user in users])
         rows = np.searchsorted(question.asked[part], places)
         loader.candidates = torch.from_numpy(internal[found.lists[part][rows]])
-    told = {"negatives": question.n_negatives, "seed": question.seed, "hash": found.hash}
+    told = {
+        "negatives": question.n_negatives,
+        "seed": question.seed,
+        "hash": found.hash,
+        "outside": EXCLUDED,
+    }
     return replace(data, candidates=told)
 
 
@@ -184,7 +218,10 @@ def _read(path: Path, question: Question, digest: str) -> dict[str, np.ndarray]:
 
 
 def draw(question: Question) -> dict[str, np.ndarray]:
-    """Draw each user's list: the target and n different items outside the user's full history.
+    """Draw each user's list: the target and n different items outside the user's history.
+
+    Histories and items are those that a part may know: validation's lists do not depend on
+    anything of the test set.
 
     Args:
         question: who is asked about what.
@@ -199,25 +236,32 @@ def draw(question: Question) -> dict[str, np.ndarray]:
     for number, part in enumerate(PARTS):
         rng = np.random.default_rng([question.seed, number])
         users, targets = question.asked[part], question.targets[part]
+        pool = question.pool(part)
+        number_of = np.full(n_items, -1)
+        number_of[pool] = np.arange(len(pool))
+        owner, item = np.divmod(question.seen[part], n_items)
+        seen = owner * len(pool) + number_of[item]
         drawn = np.empty((len(users), 1 + n), dtype=np.int32)
         drawn[:, 0] = targets
         for first in range(0, len(users), 4096):
             rows = slice(first, first + 4096)
-            drawn[rows, 1:] = draw_outside(question.seen, users[rows], n_items, n, rng)
+            drawn[rows, 1:] = pool[draw_outside(seen, users[rows], len(pool), n, rng)]
         # In random order, or a model that reads its candidates could learn where the target is.
         lists[part] = rng.permuted(drawn, axis=1)
     return lists
 
 
 def _refuse_too_many(question: Question) -> None:
-    n_left = len(question.items) - np.diff(question.starts())
-    fewest = int(n_left.argmin())
-    if n_left[fewest] < question.n_negatives:
-        raise UserError(
-            f"n_candidates: {question.n_negatives} are to be drawn, but user "
-            f"{str(question.users[fewest])!r} has only {n_left[fewest]} items outside the history; "
-            f"give --n_candidates={n_left[fewest]}"
-        )
+    for part in PARTS:
+        asked = question.asked[part]
+        n_left = len(question.pool(part)) - question.n_seen(part)[asked]
+        if len(n_left) and n_left.min() < question.n_negatives:
+            fewest = int(n_left.argmin())
+            raise UserError(
+                f"n_candidates: {question.n_negatives} are to be drawn, but user "
+                f"{str(question.users[asked[fewest]])!r} has only {n_left[fewest]} items outside "
+                f"{EXCLUDED[part]}; give --n_candidates={n_left.min()}"
+            )
 
 
 def draw_outside(

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from recbole.data.dataset import Dataset, SequentialDataset
-from recbole.data.utils import create_samplers, get_dataloader
+from recbole.data.utils import get_dataloader
+from recbole.sampler import RepeatableSampler, Sampler
+from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import ModelType
 
 from recbole_intent.config import Config
@@ -44,15 +46,33 @@ class SplitData:
     candidates: dict[str, Any] | None = None
 
 
-def load_data(config: Config, shares_passes: bool = False) -> SplitData:
-    """Read, split and batch the dataset of a configuration.
+@dataclass(frozen=True)
+class Parts:
+    """A dataset as it was read and split, before anything is batched.
 
-    Args:
-        config: of the run.
-        shares_passes: the model may be trained on shared batches (see `NextItemMixin`).
+    Attributes:
+        files: the atomic files that were read.
+        dataset: the whole.
+        train, valid, test: its parts.
+        is_indexed: the parts are `IndexedSequentialDataset`s.
+    """
+
+    files: tuple[Path, ...]
+    dataset: Dataset
+    train: Dataset
+    valid: Dataset
+    test: Dataset
+    is_indexed: bool
+
+
+def read_parts(config: Config) -> Parts:
+    """Read and split the dataset of a configuration.
+
+    This alone decides which interactions are training, validation and test: runs batch these
+    parts, and `enrich` reads its training interactions from them (`training_interactions.py`).
 
     Raises:
-        UserError: the dataset is not prepared, or its files are not usable.
+        UserError: the dataset is not prepared, its files are not usable, or a part is empty.
     """
     files = check_files(config)
     is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
@@ -73,7 +93,38 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
             raise UserError(
                 f"dataset {config['dataset']}: the {name} split is empty; {_wanted_of_data(config)}"
             )
-    samplers = create_samplers(config, dataset, [train, valid, test])
+    return Parts(tuple(files), dataset, train, valid, test, indexed)
+
+
+def _negative_sampler(config: Config, train: Dataset) -> AbstractSampler | None:
+    """RecBole's sampler of training negatives, which knows the training split alone.
+
+    RecBole's `create_samplers` counts popularity over all splits, the test set among them.
+    """
+    args = config["train_neg_sample_args"]
+    if args["distribution"] == "none":
+        return None
+    kind = RepeatableSampler if config["repeatable"] else Sampler
+    try:
+        sampler = kind(["train"], train, args["distribution"], args["alpha"])
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"train_neg_sample_args: {' '.join(str(error).split())}") from error
+    return sampler.set_phase("train")
+
+
+def load_data(config: Config, shares_passes: bool = False) -> SplitData:
+    """Read, split and batch the dataset of a configuration.
+
+    Args:
+        config: of the run.
+        shares_passes: the model may be trained on shared batches (see `NextItemMixin`).
+
+    Raises:
+        UserError: the dataset is not prepared, or its files are not usable.
+    """
+    parts = read_parts(config)
+    train, valid, test, indexed = parts.train, parts.valid, parts.test, parts.is_indexed
+    sampler = _negative_sampler(config, train)
     noise = noise_of(config)
     if noise and not indexed:
         raise UserError("noise: needs a sequential model with fast_sequences: True")
@@ -87,15 +138,13 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         loader = SequenceTrainLoader(
             config,
             noisy["train"],
-            samplers[0],
+            sampler,
             trim=spec.trim,
             shares=shares_passes,
             shuffle=config["shuffle"],
         )
     else:
-        loader = get_dataloader(config, "train")(
-            config, train, samplers[0], shuffle=config["shuffle"]
-        )
+        loader = get_dataloader(config, "train")(config, train, sampler, shuffle=config["shuffle"])
     ranking = {
         name: RankingLoader(
             noisy[name],
@@ -106,11 +155,11 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         for name, split, earlier in (("valid", valid, [train]), ("test", test, [train, valid]))
     }
     data = SplitData(
-        dataset=dataset,
+        dataset=parts.dataset,
         train=loader,
         valid=ranking["valid"],
         test=ranking["test"],
-        fingerprint=_fingerprint(files),
+        fingerprint=_fingerprint(list(parts.files)),
     )
     return with_candidates(config, data) if config["task"] == "direct" else data
 

@@ -99,7 +99,8 @@ def metric_table(
         drawn = comparison.candidates
         notes.append(
             f"Direct task: each user's target is ranked among itself and {drawn['negatives']} "
-            f"items outside the user's full history, the same for every model (drawn by seed "
+            f"items outside the user's full history (in validation: outside training and "
+            f"validation), the same for every model (drawn by seed "
             f"{drawn['seed']}, hash {drawn['hash'][:10]})."
         )
     if tests:

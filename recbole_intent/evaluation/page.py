@@ -178,8 +178,9 @@ def _header(comparison: Comparison) -> str:
         if comparison.candidates:
             drawn = comparison.candidates
             among = (
-                f"each target ranked among {comparison.ranked}, items outside the user's full "
-                f"history, the same for every model (seed {drawn['seed']}, hash "
+                f"each target ranked among {comparison.ranked}, items outside the user's "
+                f"history up to the target's part (validation's lists know nothing of the test "
+                f"set), the same for every model (seed {drawn['seed']}, hash "
                 f"{drawn['hash'][:10]})"
             )
         lines["Protocol"] = (

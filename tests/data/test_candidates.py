@@ -48,13 +48,19 @@ def histories(tiny_path: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(("part", "place"), [("valid", -2), ("test", -1)])
-def test_a_list_is_the_target_and_items_that_the_user_never_had(direct, tiny_path, part, place):
+def test_a_list_is_the_target_and_items_that_the_user_had_not(direct, tiny_path, part, place):
+    """Nor later, in the test; validation does not know what comes after it."""
     history, asked = histories(tiny_path), by_user(direct(), part)
+    later = []
     assert asked.keys() == history.keys()
     for user, (target, items) in asked.items():
         assert target == history[user][place]
         assert len(set(items)) == len(items) == 21
-        assert set(items) & set(history[user]) == {target}
+        before = history[user][:-1] if part == "valid" else history[user]
+        assert set(items) & set(before) == {target}
+        later.append(history[user][-1] in items)
+    # A user's test target is among 20 of some 30 items as often as any other.
+    assert np.mean(later) > 0.3 if part == "valid" else all(later)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +86,11 @@ def test_another_seed_or_number_draws_other_lists(direct):
     for other in others:
         assert other.candidates["hash"] != usual.candidates["hash"]
     assert by_user(usual, "valid") != by_user(usual, "test")
-    assert usual.candidates.keys() == {"negatives", "seed", "hash"}
+    assert usual.candidates.keys() == {"negatives", "seed", "hash", "outside"}
+    assert usual.candidates["outside"] == {
+        "valid": "training and validation",
+        "test": "training, validation and test",
+    }
 
 
 def question(n_users=400, n_items=30, length=5, n_negatives=10, seed=3) -> Question:
@@ -88,11 +98,11 @@ def question(n_users=400, n_items=30, length=5, n_negatives=10, seed=3) -> Quest
     rng = np.random.default_rng(0)
     history = rng.permuted(np.tile(np.arange(n_items), (n_users, 1)), axis=1)[:, :length]
     users = np.arange(n_users)
-    seen = np.sort((users[:, None] * n_items + history).ravel())
+    seen = users[:, None] * n_items + history
     return Question(
         np.array([f"u{user:04}" for user in users]),
         np.array([f"i{item:04}" for item in range(n_items)]),
-        seen,
+        {"valid": np.sort(seen[:, :-1].ravel()), "test": np.sort(seen.ravel())},
         {"valid": users, "test": users},
         {"valid": history[:, -2], "test": history[:, -1]},
         n_negatives,
@@ -111,7 +121,7 @@ def test_every_allowed_item_is_drawn_alike_and_the_target_lies_anywhere(length):
     times = np.bincount(lists.ravel(), minlength=30)
     assert abs(times - times.mean()).max() < 4 * np.sqrt(times.mean())
     keys = np.arange(4000)[:, None] * 30 + lists
-    assert (np.isin(keys, asked.seen).sum(axis=1) == 1).all()
+    assert (np.isin(keys, asked.seen["test"]).sum(axis=1) == 1).all()
     assert (np.sort(lists)[:, 1:] != np.sort(lists)[:, :-1]).all()
 
 

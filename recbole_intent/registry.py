@@ -56,7 +56,7 @@ _TABLE: dict[str, ModelSpec] = {
         ModelSpec(
             "IGRSR",
             f"{_OURS}.igrsr:IGRSR",
-            trainer="recbole_intent.trainer.igrsr:IGRSRTrainer",
+            trainer="recbole_intent.trainer.distilled:DistilledTrainer",
             trim=True,
             splits=True,
         ),
@@ -76,6 +76,7 @@ _TABLE: dict[str, ModelSpec] = {
         ModelSpec(
             "SASRec",
             f"{_OURS}.sasrec:SASRec",
+            trainer="recbole_intent.trainer.distilled:DistilledTrainer",
             trim=True,
             splits=True,
             reference=f"{_SEQUENTIAL}.sasrec:SASRec",
@@ -83,6 +84,7 @@ _TABLE: dict[str, ModelSpec] = {
         ModelSpec(
             "GRU4Rec",
             f"{_OURS}.gru4rec:GRU4Rec",
+            trainer="recbole_intent.trainer.distilled:DistilledTrainer",
             trim=True,
             splits=True,
             reference=f"{_SEQUENTIAL}.gru4rec:GRU4Rec",
@@ -150,7 +152,8 @@ def get_spec(name: str) -> ModelSpec:
 
     Args:
         name: a registered name, or `package.module:Class` for a class outside the table, which
-            is fed with full-width rows and trained by the plain trainer.
+            is fed with full-width rows and trained by the trainer of the class that it derives
+            from, or the plain one.
 
     Raises:
         UserError: no such model; names the nearest ones.
@@ -185,4 +188,11 @@ def _from_path(path: str) -> ModelSpec:
         raise UserError(f"--model={path}: module {module} has no {name!r}") from error
     if not isinstance(found, type) or not issubclass(found, AbstractRecommender):
         raise UserError(f"--model={path}: {name} is no RecBole model (no AbstractRecommender)")
-    return ModelSpec(found.__name__, path)
+    return ModelSpec(found.__name__, path, trainer=_trainer_of(found))
+
+
+def _trainer_of(found: type) -> str:
+    """The trainer of the nearest base in the table: a variant of a model is trained as that is."""
+    by_path = {spec.path: spec.trainer for spec in _TABLE.values()}
+    bases = (f"{base.__module__}:{base.__qualname__}" for base in found.__mro__)
+    return next((by_path[base] for base in bases if base in by_path), ModelSpec.trainer)

@@ -48,6 +48,8 @@ def make_backbone(config: Any, dataset: Any, hidden_size: int) -> nn.Module:
         "dropout_prob": config["hidden_dropout_prob"],
         # For the losses of the class, which are not asked for.
         "loss_type": "CE",
+        "item_init": "random",
+        "distiller_size": None,
         "mask_ratio": 0.0,
         **dict.fromkeys("MASK_ITEM_SEQ POS_ITEMS NEG_ITEMS MASK_INDEX".split()),
     }

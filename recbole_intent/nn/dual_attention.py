@@ -114,6 +114,8 @@ class DualAttentionLayer(nn.Module):
         inner_size: width of the FFN; None: 4 d.
         dropout: on the outputs of the sub-layers, in [0, 1].
         attn_dropout: on attention probabilities, in [0, 1].
+        cross_attn_dropout: the same of the cross-attention alone; None: `attn_dropout`. There are
+            no more than a few intents to read, so that dropping half of them is much.
         norm: "paper", one LayerNorm a layer as printed in (7), or "sasrec", one after each
             sub-layer.
         use_cross: False drops (5), and `T_D` with it.
@@ -136,6 +138,7 @@ class DualAttentionLayer(nn.Module):
         inner_size: int | None = None,
         dropout: float = 0.0,
         attn_dropout: float = 0.0,
+        cross_attn_dropout: float | None = None,
         norm: Literal["paper", "sasrec"] = "paper",
         use_cross: bool = True,
         activation: Callable[[Tensor], Tensor] = F.gelu,
@@ -153,7 +156,8 @@ class DualAttentionLayer(nn.Module):
         inner_size = inner_size or 4 * hidden_size
         self.cross_attention = None
         if use_cross:
-            self.cross_attention = Attention(hidden_size, n_heads, dropout, attn_dropout)
+            of_cross = attn_dropout if cross_attn_dropout is None else cross_attn_dropout
+            self.cross_attention = Attention(hidden_size, n_heads, dropout, of_cross)
             self.cross_norm = inner_norm()
         self.self_attention = Attention(hidden_size, n_heads, dropout, attn_dropout)
         self.self_norm = inner_norm()

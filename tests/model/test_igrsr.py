@@ -41,7 +41,10 @@ CONFIG = {
     "icr_views": "masks",
     "icr_main": "separate",
     "icr_share": 1.0,
+    "icr_rescale": False,
     "item_init": "random",
+    "intent_norm": "none",
+    "cross_attn_dropout_prob": None,
 }
 
 
@@ -86,6 +89,8 @@ VARIANTS = [
     {"icr_main": "view", "icr_share": 0.5},
     {"icr_main": "view", "intent_scope": "causal"},
     {"icr_share": 0.5, "intent_scope": "causal", "intent_dropout_prob": 0.2},
+    {"icr_main": "view", "icr_rescale": True, "intent_norm": "layer"},
+    {"cross_attn_dropout_prob": 0.0, "item_init": "auto"},
 ]
 
 
@@ -205,6 +210,11 @@ def test_distiller_loads_weights_of_its_own_shape_only():
         ({"loss_type": "BPR"}, "loss_type"),
         ({"p_mask": 1.5}, "p_mask"),
         ({"icr_share": 0}, "icr_share"),
+        ({"intent_norm": "batch"}, "intent_norm"),
+        ({"cross_attn_dropout_prob": 1.5}, "cross_attn_dropout_prob"),
+        ({"item_init": "zeros"}, "item_init"),
+        ({"item_init": "distiller", "distiller_size": 32}, "distiller_size"),
+        ({"distiller_size": 7}, "distiller_size"),
     ],
 )
 def test_wrong_properties_are_named(options, word):
@@ -232,6 +242,30 @@ def test_item_init_serves_the_ablation_without_intents_too() -> None:
     d_l = CONFIG["distiller_size"]
     assert torch.equal(bare.item_embedding.weight[:, :d_l], state["item_embedding.weight"])
     assert not _model(use_lid=False).needs_distiller
+    assert not _model(use_lid=False, item_init="auto").needs_distiller
+    assert _model(item_init="auto").item_init == "distiller"
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_a_rescaled_view_has_the_expected_size_of_what_a_test_reads(rescale) -> None:
+    model, batch = _model(icr_main="view", icr_rescale=rescale, p_mask=0.3), _rows()
+    T_D = model.distil(batch["item_id_list"], batch["item_length"])
+    views = torch.stack([model._view(T_D) for _ in range(4000)])
+    expected = T_D if rescale else 0.7 * T_D
+    error = (views.mean(dim=0) - expected).abs().max() / T_D.abs().max()
+    assert error < 0.05
+
+
+def test_intent_norm_gives_intents_the_size_of_the_states_that_read_them() -> None:
+    batch = _rows()
+    options = {"initializer_range": 0.02}
+
+    def size(**more) -> float:
+        model = _model(**options, **more)
+        return model.distil(batch["item_id_list"], batch["item_length"]).std().item()
+
+    assert size() < 0.05
+    assert 0.5 < size(intent_norm="layer") < 1.5
 
 
 def test_a_distiller_of_another_dataset_is_refused() -> None:

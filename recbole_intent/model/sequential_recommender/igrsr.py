@@ -10,8 +10,12 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
 from recbole_intent.errors import UserError
+from recbole_intent.model.distilled_start import (
+    DistilledStart,
+    distiller_config,
+    unfit_distiller,
+)
 from recbole_intent.model.explain import ExplainsIntents, Intent, nearest_items
-from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.nn.distiller import FrozenSASRec, LatentIntentDistiller
 from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.nn.dual_attention import ACTIVATIONS, DualAttentionReasoner
@@ -26,11 +30,11 @@ _CHOICES = {
     "fusion": ("cross", "concat"),
     "icr_views": ("masks", "dropout"),
     "icr_main": ("separate", "view"),
-    "item_init": ("random", "distiller"),
+    "intent_norm": ("none", "layer"),
 }
 
 
-class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
+class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
     """Intent-Guided Reasoning for Sequential Recommendation (Shao and Zhou).
 
     | symbol | shape | meaning | source |
@@ -56,6 +60,10 @@ class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
     Ablations of the paper's Figure 2: `use_lid: False` (then nothing is there to mask, and ICR
     needs `icr_views: dropout`, else it is left out), `fusion: concat`, `use_icr: False`.
 
+    `use_lid: False` with `item_init: auto` has nothing of the distiller: the paper's "w/o LID".
+    With `item_init: distiller` its items still start as the distiller's, which is a control of
+    what that start is worth.
+
     The frozen encoder is random until `load_distiller` gives it its trained weights, or a
     checkpoint of the whole model is loaded.
 
@@ -80,14 +88,14 @@ class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
         self.icr_temperature = config["icr_temperature"]
         self.icr_main = config["icr_main"]
         self.icr_share = config["icr_share"]
-        self.item_init = config["item_init"]
-        self.distiller_size = config["distiller_size"]
+        self.icr_rescale = config["icr_rescale"]
         self.loss_names = ("rec", "icr") if self.use_icr else ("rec",)
         # Views and users of the rows that other processes train: they are negatives here too.
         self.other_views: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
         eps = config["layer_norm_eps"]
         self.item_embedding = nn.Embedding(self.n_items, d, padding_idx=0)
+        self.prepare_start(config)
         self.position_embedding = nn.Embedding(self.max_seq_length, d)
         self.LayerNorm = nn.LayerNorm(d, eps=eps)
         self.dropout = FastDropout(config["hidden_dropout_prob"])
@@ -98,19 +106,22 @@ class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
             inner_size=config["inner_size"],
             dropout=config["hidden_dropout_prob"],
             attn_dropout=config["attn_dropout_prob"],
+            cross_attn_dropout=config["cross_attn_dropout_prob"],
             norm=config["norm"],
             use_cross=self.use_lid and not self.use_concat,
             activation=ACTIVATIONS[config["hidden_act"]],
             layer_norm_eps=eps,
         )
         if self.use_lid:
-            self.projection = IntentProjection(config["distiller_size"], d)
+            self.projection = IntentProjection(
+                config["distiller_size"], d, norm=config["intent_norm"], layer_norm_eps=eps
+            )
             self.intent_dropout = FastDropout(config["intent_dropout_prob"])
 
         self.initializer_range = config["initializer_range"]
         self.apply(self._init_weights)
         if self.use_lid:  # after `apply`: it has initial values of its own
-            shape = self.distiller_config(config)
+            shape = distiller_config(config)
             encoder = FrozenSASRec.untrained(
                 self.n_items,
                 self.max_seq_length,
@@ -137,27 +148,10 @@ class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
 
-    @staticmethod
-    def distiller_config(config: Any) -> dict[str, Any]:
-        """Properties of the SASRec of width d_l whose trained weights the distiller freezes."""
-        d_l, dropout = config["distiller_size"], config["distiller_dropout_prob"]
-        return {
-            "n_layers": 2,
-            "n_heads": 2,
-            "hidden_size": d_l,
-            "inner_size": 4 * d_l,
-            "hidden_dropout_prob": dropout,
-            "attn_dropout_prob": dropout,
-            "hidden_act": "gelu",
-            "layer_norm_eps": 1e-12,
-            "initializer_range": 0.02,
-            "loss_type": "CE",
-        }
-
     @property
     def needs_distiller(self) -> bool:
         """Whether `load_distiller` must be called before training."""
-        return self.use_lid or self.item_init == "distiller"
+        return self.use_lid or super().needs_distiller
 
     def load_distiller(self, state_dict: dict[str, Tensor]) -> None:
         """Take the weights of a trained SASRec (`distiller_config`).
@@ -168,23 +162,12 @@ class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
         Raises:
             UserError: the weights are of another shape, or nothing here wants them.
         """
-        if not self.needs_distiller:
-            raise UserError("use_lid is False: this IGRSR has no distiller to load weights into")
-        table = state_dict.get("item_embedding.weight")
-        is_right = table is not None and table.shape == (self.n_items, self.distiller_size)
-        try:
-            if self.use_lid and is_right:
+        super().load_distiller(state_dict)
+        if self.use_lid:
+            try:
                 self.distiller.encoder.load_state_dict(state_dict)
-        except RuntimeError:
-            is_right = False  # torch's message is a page of names
-        if not is_right:
-            raise UserError(
-                "the distiller's checkpoint does not fit n_items, MAX_ITEM_LIST_LENGTH or "
-                "distiller_size; train it anew with lid_checkpoint: auto"
-            )
-        if self.item_init == "distiller":
-            with torch.no_grad():
-                self.item_embedding.weight[:, : self.distiller_size] = table
+            except RuntimeError as error:  # torch's message is a page of names
+                raise unfit_distiller() from error
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors h_u of histories `item_seq` (B, n), 0 on the right.
@@ -296,7 +279,9 @@ class IGRSR(NextItemMixin, ExplainsIntents, SequentialRecommender):
         return self.reasoner(H, T_D, last.clamp_min(0))
 
     def _view(self, T_D: Tensor | None) -> Tensor | None:
-        return T_D if self.p_mask is None else mask_intents(T_D, self.p_mask)  # (8)
+        if self.p_mask is None:
+            return T_D
+        return mask_intents(T_D, self.p_mask, rescale=self.icr_rescale)  # (8)
 
     def _needs_rows(self, length: Tensor) -> bool:
         """Whether each target needs a pass of its own, and the batch has several a history."""
@@ -314,16 +299,15 @@ def _check(config: Any) -> None:
         if config[key] not in choices:
             raise UserError(f"{key}: {config[key]!r} is not one of {', '.join(choices)}")
     for key, is_good, wanted in (
-        ("distiller_size", config["distiller_size"] % 2 == 0, "even: the distiller has 2 heads"),
-        (
-            "item_init",
-            config["item_init"] == "random" or config["distiller_size"] <= config["hidden_size"],
-            "random where distiller_size is above hidden_size",
-        ),
         ("n_intents", config["n_intents"] >= 1, "at least 1"),
         ("n_prefix", config["n_prefix"] >= 0, "at least 0"),
         ("p_mask", 0 <= config["p_mask"] <= 1, "in [0, 1]"),
         ("icr_temperature", config["icr_temperature"] > 0, "positive"),
+        (
+            "cross_attn_dropout_prob",
+            (dropout := config["cross_attn_dropout_prob"]) is None or 0 <= dropout <= 1,
+            "in [0, 1], or empty",
+        ),
         ("icr_share", 0 < config["icr_share"] <= 1, "in (0, 1]"),
     ):
         if not is_good:

@@ -3,20 +3,22 @@
 from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 from torch import Tensor
 
-from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.model.distilled_start import DistilledStart
 from recbole_intent.nn.sasrec_layers import encode_causal, use_fast_dropout
 
 
-class SASRec(NextItemMixin, RecBoleSASRec):
+class SASRec(DistilledStart, RecBoleSASRec):
     """RecBole's `SASRec` (Kang and McAuley, 2018), weight for weight, that accepts shared batches.
 
     Its attention is causal and padding stands on the right, so that the state at position t is
     that of a row which ends there. A state dict of either class loads into the other.
+    `item_init: distiller` starts its items as IGR-SR's do.
     """
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         use_fast_dropout(self)
+        self.prepare_start(config)
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors (B, d) at lengths (B,), or (B, T, d) at lengths (B, T)."""

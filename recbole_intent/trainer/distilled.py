@@ -1,15 +1,16 @@
-"""IGR-SR's loop: pre-train the distiller's encoder once, keep it, then train as usual."""
+"""The loop of models that need a distiller: pre-train it once, keep it, then train as usual."""
 
 import copy
 import json
 from pathlib import Path
 
-from recbole.utils import init_seed
+from recbole.utils import InputType, init_seed
 
 from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint, folder_lock, write_json
+from recbole_intent.model.distilled_start import DistilledStart, distiller_config, item_init_of
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
@@ -36,8 +37,10 @@ def _check_pretraining(config: Config) -> None:
         raise UserError(f"distiller_passes: {passes!r} is neither a number from 1 nor `all`")
 
 
-class IGRSRTrainer(Trainer):
-    """Gives IGRSR's distiller a trained encoder before the first epoch.
+class DistilledTrainer(Trainer):
+    """Gives a `DistilledStart` model the weights of a trained distiller before the first epoch.
+
+    That is IGRSR, which reads its intents, and any model under `item_init: distiller`.
 
     The encoder is a small SASRec trained on the same training split (and stopped by the same
     validation rule), then frozen. It is kept in `<checkpoint_dir>/distillers/` under a name made
@@ -47,11 +50,15 @@ class IGRSRTrainer(Trainer):
 
     def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
         super().__init__(config, model, folder, title)
-        if distributed.count() > 1:
+        if distributed.count() > 1 and hasattr(model, "other_views"):
             model.other_views = self.split.others
+        # RecBole's own classes (fast_sequences: False) know of no distiller.
+        if not isinstance(model, DistilledStart) and item_init_of(config) == "distiller":
+            raise UserError("item_init: distiller needs fast_sequences: True")
+        self.needs_distiller = getattr(model, "needs_distiller", False)
         is_new = folder is not None and not (folder / LAST).is_file()
         # A mistake is found here, before the run begins.
-        if model.needs_distiller and is_new and not self._load_given():
+        if self.needs_distiller and is_new and not self._load_given():
             _check_pretraining(config)
 
     def _load_given(self) -> bool:
@@ -69,7 +76,7 @@ class IGRSRTrainer(Trainer):
         has_encoder = distributed.on_main(
             lambda: self.folder is not None and (self.folder / LAST).is_file()
         )
-        if self.model.needs_distiller and not has_encoder:
+        if self.needs_distiller and not has_encoder:
             self.model.load_distiller(self._encoder(train_data, valid_data, show_progress))
             self.model.to(self.device)
         return super().fit(train_data, valid_data, show_progress, on_epoch)
@@ -85,7 +92,7 @@ class IGRSRTrainer(Trainer):
         found = super().approximations(train_data)
         config = self.config
         if (
-            self.model.needs_distiller
+            self.needs_distiller
             and config["lid_checkpoint"] == "auto"
             and config["windows"] == "strided"
             and config["distiller_passes"] != "all"
@@ -117,16 +124,21 @@ class IGRSRTrainer(Trainer):
     def encoder_config(self) -> Config:
         """The configuration of the encoder's SASRec: this run's, with the encoder's own shape."""
         config = copy.deepcopy(self.config)
-        for key, value in self.model.distiller_config(self.config).items():
+        for key, value in distiller_config(self.config).items():
             config[key] = value
         config["model"] = "SASRec"
+        config["item_init"] = "random"
+        config["MODEL_INPUT_TYPE"] = InputType.POINTWISE  # cross-entropy, whatever the model's loss
+        config["train_neg_sample_args"] = {"distribution": "none", "dynamic": False}
+        config["transform"] = None
         config["passes"] = self.config["distiller_passes"]
         config["compile"] = False
         return config
 
     def _encoder_folder(self, config: Config, train_data) -> Path:
-        keys = (*_SHARED_KEYS, "passes", *self.model.distiller_config(self.config))
-        values = config.plain()
+        # Its shape is not among what the model itself was asked for: GRU4Rec has no n_layers.
+        values = {**config.plain(), **distiller_config(self.config), "passes": config["passes"]}
+        keys = (*_SHARED_KEYS, "passes", *distiller_config(self.config))
         dataset = train_data._dataset
         digest = fingerprint(
             [

@@ -1,0 +1,80 @@
+"""The distiller: kept once for all runs that would train the same, and read by all models alike."""
+
+import pytest
+import torch
+
+from recbole_intent.errors import UserError
+from recbole_intent.experiment import build
+from recbole_intent.registry import get_spec
+from recbole_intent.trainer.distilled import DistilledTrainer
+
+
+def test_other_training_targets_get_another_encoder(walks, tmp_path):
+    small = {"distiller_size": 8, "hidden_size": 16, "inner_size": 16, "n_layers": 1, "epochs": 1}
+    kept = []
+    for which in ("all", "last", "last"):
+        made = walks("IGRSR", train_targets=which, checkpoint_dir=str(tmp_path), **small)
+        trainer, data = build(made)
+        trainer.fit(data.train, data.valid)
+        kept.append(len(list((tmp_path / "distillers").iterdir())))
+    assert kept == [1, 2, 2]
+
+
+@pytest.mark.parametrize("loss_type", ["CE", "BPR"])
+def test_all_models_start_their_items_from_one_distiller(tiny, tmp_path, loss_type):
+    """Nothing learns at a learning rate of 0, so that the start can be read off afterwards."""
+    small = {"distiller_size": 8, "hidden_size": 16, "epochs": 1, "learning_rate": 0.0}
+    tables = []
+    for model in ("IGRSR", "SASRec", "GRU4Rec"):
+        width = {"embedding_size": 16} if model == "GRU4Rec" else {}
+        loss = {"loss_type": loss_type} if model != "IGRSR" else {}
+        made = tiny(
+            model, item_init="distiller", checkpoint_dir=str(tmp_path), **small, **width, **loss
+        )
+        trainer, data = build(made)
+        trainer.fit(data.train, data.valid)
+        assert trainer.pretraining_seconds > 0
+        tables.append(trainer.model.item_embedding.weight.detach())
+    (folder,) = (tmp_path / "distillers").iterdir()  # the same for all three
+    weights = torch.load(folder / "best.pt")["state_dict"]["item_embedding.weight"]
+    for table in tables:
+        assert torch.equal(table[:, :8], weights)
+        assert not torch.equal(table[:, 8:], torch.zeros_like(table[:, 8:]))
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("SASRec", {}), ("GRU4Rec", {"item_init": "auto"}), ("IGRSR", {"use_lid": False})],
+)
+def test_a_model_without_a_distiller_trains_none(tiny, tmp_path, model, options):
+    small = {"hidden_size": 16, "epochs": 1, "checkpoint_dir": str(tmp_path)}
+    trainer, data = build(tiny(model, **small, **options))
+    trainer.fit(data.train, data.valid)
+    assert trainer.pretraining_seconds == 0
+    assert not (tmp_path / "distillers").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"fast_sequences": False}, "fast_sequences"),
+        ({"distiller_size": 128}, "distiller_size"),
+        ({"distiller_size": 7}, "distiller_size"),
+        ({"distiller_passes": 0}, "distiller_passes"),
+        ({"item_init": "zeros"}, "item_init"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("model", ["SASRec", "GRU4Rec"])
+def test_a_start_that_cannot_be_is_named(tiny, tmp_path, model, options, word):
+    with pytest.raises(UserError, match=word):
+        build(tiny(model, **{"item_init": "distiller", **options}), tmp_path / "run")
+
+
+def test_a_variant_of_a_model_is_trained_as_the_model_is(tmp_path, monkeypatch):
+    (tmp_path / "variants.py").write_text(
+        "from recbole_intent.model.sequential_recommender.igrsr import IGRSR\n"
+        "class Mine(IGRSR):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert get_spec("variants:Mine").trainer_class() is DistilledTrainer

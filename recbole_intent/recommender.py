@@ -304,9 +304,8 @@ class Recommender:
     ) -> tuple[Tensor, Tensor]:
         """As `_best`, by the index; exact where the index finds too few."""
         interaction = self._interaction(chunk, part).to(self.trainer.device)
-        model = self.model
         with self.trainer.autocast():
-            vectors = model(interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN])
+            vectors = self.model.user_vectors(interaction)
         excluded = self._excluded(chunk, part, include_history)
         scores, items = self.index.search(vectors.float(), k, excluded)
         few = scores[:, -1].isinf()

@@ -42,6 +42,11 @@ def distiller_config(config: Any) -> dict[str, Any]:
     }
 
 
+def fold_of(user: Tensor, folds: int) -> Tensor:
+    """The fold, 0 .. folds - 1, of users by their numbers; of any shape."""
+    return user % folds
+
+
 class DistilledStart(NextItemMixin):
     """A next-item model whose item table starts from random, or as that of a trained distiller.
 
@@ -75,19 +80,32 @@ class DistilledStart(NextItemMixin):
             )
 
     @property
+    def wanted_distillers(self) -> list[int | None]:
+        """Which distillers `load_distiller` must be given before training.
+
+        None is the one that is trained on all users, f the one that is trained on all but those
+        of fold f.
+        """
+        return [None] if self.item_init == "distiller" else []
+
+    @property
     def needs_distiller(self) -> bool:
         """Whether `load_distiller` must be called before training."""
-        return self.item_init == "distiller"
+        return bool(self.wanted_distillers)
 
-    def load_distiller(self, state_dict: dict[str, Tensor]) -> None:
+    def load_distiller(self, state_dict: dict[str, Tensor], fold: int | None = None) -> None:
         """Take the weights of a trained SASRec (`distiller_config`).
 
-        Its item vectors go into the first d_l columns of the item table.
+        The item vectors of the one of all users go into the first d_l columns of the item table.
+
+        Args:
+            state_dict: its weights.
+            fold: one of `wanted_distillers`.
 
         Raises:
             UserError: the weights are of another shape, or nothing here wants them.
         """
-        if not self.needs_distiller:
+        if fold not in self.wanted_distillers:
             raise UserError(
                 "there is no distiller to load weights into: use_lid is False (or the model has "
                 "none) and item_init is not distiller"
@@ -95,7 +113,7 @@ class DistilledStart(NextItemMixin):
         table = state_dict.get("item_embedding.weight")
         if table is None or table.shape != (self.n_items, self.distiller_size):
             raise unfit_distiller()
-        if self.item_init == "distiller":
+        if fold is None and self.item_init == "distiller":
             with torch.no_grad():
                 self.item_embedding.weight[:, : self.distiller_size] = table
 

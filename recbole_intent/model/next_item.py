@@ -41,9 +41,13 @@ class NextItemMixin:
         """The vectors (V, d) that score items; row 0 is padding."""
         return self.item_embedding.weight
 
+    def user_vectors(self, interaction) -> Tensor:
+        """`forward` of a batch's histories; of a model that also asks whose they are, its own."""
+        return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+
     def encode_targets(self, interaction) -> tuple[Tensor, Tensor]:
         """User vectors (N, d) and target items (N,) of a batch of rows or of a shared batch."""
-        hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        hidden = self.user_vectors(interaction)
         return self.flatten_targets(hidden, interaction[self.POS_ITEM_ID])
 
     @staticmethod
@@ -73,10 +77,10 @@ class NextItemMixin:
 
     def predict(self, interaction) -> Tensor:
         """Scores (B,) of the one item that each row names."""
-        hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        hidden = self.user_vectors(interaction)
         return (hidden * self.item_table()[interaction[self.ITEM_ID]]).sum(-1)
 
     def full_sort_predict(self, interaction) -> Tensor:
         """Scores (B, V) of all items."""
-        hidden = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        hidden = self.user_vectors(interaction)
         return hidden @ self.item_table().T

@@ -10,7 +10,12 @@ from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint, folder_lock, write_json
-from recbole_intent.model.distilled_start import DistilledStart, distiller_config, item_init_of
+from recbole_intent.model.distilled_start import (
+    DistilledStart,
+    distiller_config,
+    fold_of,
+    item_init_of,
+)
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
@@ -43,9 +48,11 @@ class DistilledTrainer(Trainer):
     That is IGRSR, which reads its intents, and any model under `item_init: distiller`.
 
     The encoder is a small SASRec trained on the same training split (and stopped by the same
-    validation rule), then frozen. It is kept in `<checkpoint_dir>/distillers/` under a name made
-    of the dataset, the width, the seed and a fingerprint of data and settings, and every later
-    run with the same reuses it; a run that starts at the same time waits for it.
+    validation rule), then frozen. With `distiller_folds: K` there are K of them, each trained on
+    the users of all folds but its own, whose histories alone it reads. It is kept in
+    `<checkpoint_dir>/distillers/` under a name made of the dataset, the width, the seed and a
+    fingerprint of data and settings, and every later run with the same reuses it; a run that starts
+    at the same time waits for it.
     """
 
     def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
@@ -66,6 +73,11 @@ class DistilledTrainer(Trainer):
         path = self.config["lid_checkpoint"]
         if path == "auto":
             return False
+        if self.model.wanted_distillers != [None]:
+            raise UserError(
+                "lid_checkpoint: is one distiller, and distiller_folds asks for several; give "
+                "lid_checkpoint: auto"
+            )
         self.model.load_distiller(load_checkpoint(Path(path), self.device)["state_dict"])
         return True
 
@@ -77,7 +89,9 @@ class DistilledTrainer(Trainer):
             lambda: self.folder is not None and (self.folder / LAST).is_file()
         )
         if self.needs_distiller and not has_encoder:
-            self.model.load_distiller(self._encoder(train_data, valid_data, show_progress))
+            for fold in self.model.wanted_distillers:
+                state = self._encoder(train_data, valid_data, show_progress, fold)
+                self.model.load_distiller(state, fold)
             self.model.to(self.device)
         return super().fit(train_data, valid_data, show_progress, on_epoch)
 
@@ -100,25 +114,32 @@ class DistilledTrainer(Trainer):
             found.append("windows of the distiller's training: strided")
         return found
 
-    def _encoder(self, train_data, valid_data: RankingLoader, show_progress: bool) -> dict:
+    def _encoder(
+        self, train_data, valid_data: RankingLoader, show_progress: bool, fold: int | None
+    ) -> dict:
+        """Weights of the distiller that saw all users, or all but those of a fold."""
         path = self.config["lid_checkpoint"]
         if path != "auto":
             self.logger.info("distiller: weights of %s", path)
             return load_checkpoint(Path(path), self.device)["state_dict"]
         config = self.encoder_config()
-        folder = self._encoder_folder(config, train_data)
+        dataset = train_data._dataset
+        folder = self._encoder_folder(config, dataset, fold)
         with distributed.main_alone(folder_lock(folder, wait=True)):
             if not distributed.on_main((folder / "done.json").is_file):
                 self.logger.info(
-                    "distiller: pre-training a SASRec of width %d in %s",
+                    "distiller: pre-training a SASRec of width %d%s in %s",
                     config["hidden_size"],
+                    "" if fold is None else f" without the users of fold {fold + 1}",
                     folder,
                 )
-                self._pretrain(config, folder, train_data, valid_data, show_progress)
+                if fold is not None:
+                    dataset = without_fold(dataset, fold, config["distiller_folds"])
+                self._pretrain(config, folder, dataset, valid_data, show_progress)
             else:
                 self.logger.info("distiller: reusing %s", folder)
             done = json.loads((folder / "done.json").read_text("utf-8"))
-            self.pretraining_seconds = done["seconds"]
+            self.pretraining_seconds += done["seconds"]
             return load_checkpoint(folder / BEST, self.device)["state_dict"]
 
     def encoder_config(self) -> Config:
@@ -135,11 +156,10 @@ class DistilledTrainer(Trainer):
         config["compile"] = False
         return config
 
-    def _encoder_folder(self, config: Config, train_data) -> Path:
+    def _encoder_folder(self, config: Config, dataset, fold: int | None) -> Path:
         # Its shape is not among what the model itself was asked for: GRU4Rec has no n_layers.
         values = {**config.plain(), **distiller_config(self.config), "passes": config["passes"]}
         keys = (*_SHARED_KEYS, "passes", *distiller_config(self.config))
-        dataset = train_data._dataset
         digest = fingerprint(
             [
                 {key: values.get(key) for key in keys},
@@ -147,16 +167,20 @@ class DistilledTrainer(Trainer):
                 fingerprint(dataset.clean_items.tolist()),
                 fingerprint(dataset.inter_feat[dataset.iid_field].tolist()),
                 *([which] if (which := config["train_targets"]) not in (None, "all") else []),
+                *(
+                    [{"without fold": [fold, config["distiller_folds"]]}]
+                    if fold is not None
+                    else []
+                ),
             ]
         )
         name = f"{config['dataset']}-{config['hidden_size']}-{config['seed']}-{digest[:10]}"
         return Path(self.config["checkpoint_dir"]) / "distillers" / name
 
     def _pretrain(
-        self, config: Config, folder: Path, train_data, valid_data, show_progress: bool
+        self, config: Config, folder: Path, dataset, valid_data, show_progress: bool
     ) -> None:
         init_seed(config["seed"], config["reproducibility"])
-        dataset = train_data._dataset
         loader = SequenceTrainLoader(config, dataset, None, trim=True, shares=True, shuffle=True)
         model = SASRec(config, dataset).to(self.device)
         trainer = Trainer(config, model, folder, title="distiller")
@@ -172,3 +196,15 @@ class DistilledTrainer(Trainer):
             trainer.best_epoch + 1,
             trainer.seconds / 60,
         )
+
+
+def without_fold(dataset, fold: int, folds: int):
+    """A training split without the samples of the users of a fold.
+
+    Raises:
+        UserError: no sample is left, or no user is in the fold.
+    """
+    is_kept = fold_of(dataset.inter_feat[dataset.uid_field], folds) != fold
+    if is_kept.all() or not is_kept.any():
+        raise UserError(f"distiller_folds: {folds} are too many for the users of the dataset")
+    return dataset.copy(dataset.inter_feat[is_kept])

@@ -44,6 +44,7 @@ CONFIG = {
     "icr_rescale": False,
     "item_init": "random",
     "intent_norm": "none",
+    "distiller_folds": 1,
     "cross_attn_dropout_prob": None,
 }
 
@@ -91,6 +92,8 @@ VARIANTS = [
     {"icr_share": 0.5, "intent_scope": "causal", "intent_dropout_prob": 0.2},
     {"icr_main": "view", "icr_rescale": True, "intent_norm": "layer"},
     {"cross_attn_dropout_prob": 0.0, "item_init": "auto"},
+    {"distiller_folds": 2},
+    {"distiller_folds": 5, "intent_scope": "causal"},
 ]
 
 
@@ -102,7 +105,7 @@ def test_gradients_reach_all_that_learns_and_nothing_frozen(options, batch):
     assert len(losses) == len(model.loss_names)
     sum(losses).backward()
     for name, parameter in model.named_parameters():
-        is_frozen = name.startswith("distiller.encoder.")
+        is_frozen = "encoder." in name and "distiller" in name
         assert (parameter.grad is None) == is_frozen, name
         assert parameter.requires_grad != is_frozen, name
     if model.use_lid:
@@ -211,6 +214,7 @@ def test_distiller_loads_weights_of_its_own_shape_only():
         ({"p_mask": 1.5}, "p_mask"),
         ({"icr_share": 0}, "icr_share"),
         ({"intent_norm": "batch"}, "intent_norm"),
+        ({"distiller_folds": 0}, "distiller_folds"),
         ({"cross_attn_dropout_prob": 1.5}, "cross_attn_dropout_prob"),
         ({"item_init": "zeros"}, "item_init"),
         ({"item_init": "distiller", "distiller_size": 32}, "distiller_size"),
@@ -254,6 +258,23 @@ def test_a_rescaled_view_has_the_expected_size_of_what_a_test_reads(rescale) -> 
     expected = T_D if rescale else 0.7 * T_D
     error = (views.mean(dim=0) - expected).abs().max() / T_D.abs().max()
     assert error < 0.05
+
+
+def test_each_user_is_read_by_the_distiller_of_its_fold() -> None:
+    model, batch = _model(distiller_folds=2).eval(), _rows()
+    item_seq, length, user = batch["item_id_list"], batch["item_length"], batch["user_id"]
+    T_D = model.distil(item_seq, length, user)
+    for f, (distiller, projection) in enumerate(
+        ((model.distiller, model.projection), (*model.other_distillers, *model.other_projections))
+    ):
+        rows = user % 2 == f
+        torch.testing.assert_close(T_D[rows], projection(distiller(item_seq, length))[rows])
+    scores = model.full_sort_predict(batch)
+    new = {key: value for key, value in batch.items() if key != "user_id"}
+    is_first = user % 2 == 0
+    torch.testing.assert_close(model.full_sort_predict(new)[is_first], scores[is_first])
+    assert not torch.allclose(model.full_sort_predict(new)[~is_first], scores[~is_first])
+    assert len(model.explain(batch, 2)) == 5
 
 
 def test_intent_norm_gives_intents_the_size_of_the_states_that_read_them() -> None:

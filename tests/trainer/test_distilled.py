@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from recbole_intent.data.loader import SequenceTrainLoader
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
 from recbole_intent.registry import get_spec
@@ -78,3 +79,54 @@ def test_a_variant_of_a_model_is_trained_as_the_model_is(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert get_spec("variants:Mine").trainer_class() is DistilledTrainer
+
+
+@pytest.mark.parametrize("scope", ["prefix", "causal"])
+def test_a_user_is_read_by_a_distiller_that_never_saw_it(tiny, tmp_path, monkeypatch, scope):
+    """The users that each distiller is trained on, and the weights that read each user."""
+    seen = []
+    make = SequenceTrainLoader.__init__
+
+    def noting(self, config, dataset, *args, **options):
+        make(self, config, dataset, *args, **options)
+        if config["model"] == "SASRec":
+            batches = list(self)
+            seen.append({user for batch in batches for user in batch["user_id"].tolist()})
+
+    monkeypatch.setattr(SequenceTrainLoader, "__init__", noting)
+    config = tiny(
+        "IGRSR",
+        distiller_folds=3,
+        intent_scope=scope,
+        hidden_size=16,
+        epochs=1,
+        checkpoint_dir=str(tmp_path),
+    )
+    trainer, data = build(config)
+    trainer.fit(data.train, data.valid)
+    model, everybody = trainer.model, set(range(1, 61))
+    assert model.wanted_distillers == [None, 0, 1, 2]
+    assert seen[0] == everybody  # of item_init alone
+    for fold in range(3):
+        assert seen[1 + fold] == {user for user in everybody if user % 3 != fold}
+    # Which weights read a user: those of the others can be anything.
+    batch = next(iter(data.valid)).interaction
+    before = model.eval().user_vectors(batch)
+    with torch.no_grad():
+        model.other_distillers[1].encoder.LayerNorm.bias += 1.0
+    is_changed = (model.user_vectors(batch) != before).any(dim=1)
+    assert torch.equal(is_changed, batch["user_id"] % 3 == 2)
+    # Kept for the next run, each under a name of its own.
+    assert len(list((tmp_path / "distillers").iterdir())) == 4
+    again, data = build(config)
+    again.fit(data.train, data.valid)
+    assert len(seen) == 4
+
+
+def test_one_given_distiller_cannot_be_several(tiny, tmp_path):
+    trainer, data = build(tiny("IGRSR", epochs=1, checkpoint_dir=str(tmp_path), hidden_size=16))
+    trainer.fit(data.train, data.valid)
+    (folder,) = (tmp_path / "distillers").iterdir()
+    given = {"lid_checkpoint": str(folder / "best.pt"), "hidden_size": 16}
+    with pytest.raises(UserError, match="distiller_folds"):
+        build(tiny("IGRSR", distiller_folds=2, **given), tmp_path / "run")

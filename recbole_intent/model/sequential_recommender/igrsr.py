@@ -13,6 +13,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.model.distilled_start import (
     DistilledStart,
     distiller_config,
+    fold_of,
     unfit_distiller,
 )
 from recbole_intent.model.explain import ExplainsIntents, Intent, nearest_items
@@ -81,6 +82,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         d, m = config["hidden_size"], config["n_intents"]
         self.intent_scope = config["intent_scope"]
         self.use_lid = config["use_lid"]
+        self.folds = config["distiller_folds"] if self.use_lid else 1
         self.use_concat = self.use_lid and config["fusion"] == "concat"
         self.p_mask = config["p_mask"] if config["icr_views"] == "masks" else None
         self.use_icr = config["use_icr"] and (self.use_lid or self.p_mask is None)
@@ -113,28 +115,41 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
             layer_norm_eps=eps,
         )
         if self.use_lid:
-            self.projection = IntentProjection(
-                config["distiller_size"], d, norm=config["intent_norm"], layer_norm_eps=eps
+            # Distillers trained apart have spaces of their own, and so need an f of their own.
+            self.projection, *others = (
+                IntentProjection(
+                    config["distiller_size"], d, norm=config["intent_norm"], layer_norm_eps=eps
+                )
+                for _ in range(self.folds)
             )
+            self.other_projections = nn.ModuleList(others)
             self.intent_dropout = FastDropout(config["intent_dropout_prob"])
 
         self.initializer_range = config["initializer_range"]
         self.apply(self._init_weights)
         if self.use_lid:  # after `apply`: it has initial values of its own
-            shape = distiller_config(config)
-            encoder = FrozenSASRec.untrained(
-                self.n_items,
-                self.max_seq_length,
-                shape["hidden_size"],
-                n_layers=shape["n_layers"],
-                n_heads=shape["n_heads"],
-                inner_size=shape["inner_size"],
-                hidden_act=shape["hidden_act"],
-                layer_norm_eps=shape["layer_norm_eps"],
+            self.distiller, *others = (
+                LatentIntentDistiller(
+                    self._untrained_encoder(distiller_config(config)),
+                    config["n_prefix"],
+                    m,
+                    self.initializer_range,
+                )
+                for _ in range(self.folds)
             )
-            self.distiller = LatentIntentDistiller(
-                encoder, config["n_prefix"], m, self.initializer_range
-            )
+            self.other_distillers = nn.ModuleList(others)
+
+    def _untrained_encoder(self, shape: dict[str, Any]) -> FrozenSASRec:
+        return FrozenSASRec.untrained(
+            self.n_items,
+            self.max_seq_length,
+            shape["hidden_size"],
+            n_layers=shape["n_layers"],
+            n_heads=shape["n_heads"],
+            inner_size=shape["inner_size"],
+            hidden_act=shape["hidden_act"],
+            layer_norm_eps=shape["layer_norm_eps"],
+        )
 
     @classmethod
     def shares_passes(cls, config: Any) -> bool:
@@ -149,38 +164,52 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
             nn.init.zeros_(module.bias)
 
     @property
-    def needs_distiller(self) -> bool:
-        """Whether `load_distiller` must be called before training."""
-        return self.use_lid or super().needs_distiller
+    def wanted_distillers(self) -> list[int | None]:
+        """As `DistilledStart`; the intents of each fold of users are another distiller's."""
+        if not self.use_lid:
+            return super().wanted_distillers
+        if self.folds == 1:
+            return [None]
+        return [*super().wanted_distillers, *range(self.folds)]
 
-    def load_distiller(self, state_dict: dict[str, Tensor]) -> None:
+    def load_distiller(self, state_dict: dict[str, Tensor], fold: int | None = None) -> None:
         """Take the weights of a trained SASRec (`distiller_config`).
 
-        They go into the frozen encoder (`use_lid`), and its item vectors into the first d_l
-        columns of the item table (`item_init: distiller`).
+        They go into the frozen encoder of a fold, or into the only one, and the item vectors of
+        the one of all users into the first d_l columns of the item table (`item_init: distiller`).
 
         Raises:
             UserError: the weights are of another shape, or nothing here wants them.
         """
-        super().load_distiller(state_dict)
-        if self.use_lid:
+        super().load_distiller(state_dict, fold)
+        if self.use_lid and (fold is not None or self.folds == 1):
             try:
-                self.distiller.encoder.load_state_dict(state_dict)
+                self._distillers()[fold or 0].encoder.load_state_dict(state_dict)
             except RuntimeError as error:  # torch's message is a page of names
                 raise unfit_distiller() from error
 
-    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+    def _distillers(self) -> list[LatentIntentDistiller]:
+        return [self.distiller, *self.other_distillers]
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor, user: Tensor | None = None) -> Tensor:
         """User vectors h_u of histories `item_seq` (B, n), 0 on the right.
 
         `item_seq_len` is (B,), or (B, T) for several prefixes of each (0: none, any vector).
+        `user` (B,) says whose they are, for `distiller_folds`; None: histories of new users.
         Returns (B, d) or (B, T, d).
         """
         if self._needs_rows(item_seq_len):
             B, T = item_seq_len.shape
             rows = item_seq.repeat_interleave(T, dim=0)
-            return self.forward(rows, item_seq_len.reshape(-1)).view(B, T, -1)
-        T_D = self.distil(item_seq, item_seq_len)
+            user = None if user is None else user.repeat_interleave(T)
+            return self.forward(rows, item_seq_len.reshape(-1), user).view(B, T, -1)
+        T_D = self.distil(item_seq, item_seq_len, user)
         return self.reason(self.embed(item_seq), T_D, item_seq_len)
+
+    def user_vectors(self, interaction: Any) -> Tensor:
+        """`forward` of a batch's histories, and of whose they are where that is known."""
+        user = _user_of(interaction, self.USER_ID)
+        return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN], user)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """(L_rec, `icr_weight` * L_ICR) of a batch, or (L_rec,) without ICR; see `loss_names`."""
@@ -191,7 +220,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
             item_seq, user = item_seq[row], user[row]
             length, target = length[row, column], target[row, column]
 
-        E, T_D = self.embed(item_seq), self.distil(item_seq, length)
+        E, T_D = self.embed(item_seq), self.distil(item_seq, length, user)
         is_view = self.use_icr and self.icr_main == "view"
         h_u = self.reason(E, self._view(T_D) if is_view else T_D, length)
         rec = self.cross_entropy(*self.flatten_targets(h_u, target))
@@ -240,11 +269,17 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
                 "fusion: concat)"
             )
         item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        H, T_D = self.dropout(self.embed(item_seq)), self.distil(item_seq, length)
+        user = _user_of(interaction, self.USER_ID)
+        H, T_D = self.dropout(self.embed(item_seq)), self.distil(item_seq, length, user)
         weights = self.reasoner.intent_weights(H, T_D, length - 1)  # (B, m)
-        T_l = F.normalize(self.distiller(item_seq, length), dim=-1)  # (B, m, d_l)
-        items = F.normalize(self.distiller.encoder.item_embedding(item_seq), dim=-1)
-        cosine = T_l @ items.transpose(1, 2)  # (B, m, n)
+
+        def nearness(f: int, rows: Tensor | slice) -> Tensor:
+            distiller = self._distillers()[f]
+            T_l = F.normalize(distiller(item_seq[rows], length[rows]), dim=-1)  # (B, m, d_l)
+            items = F.normalize(distiller.encoder.item_embedding(item_seq[rows]), dim=-1)
+            return T_l @ items.transpose(1, 2)  # (B, m, n)
+
+        cosine = self._by_fold(nearness, user, len(item_seq))
         return [
             [
                 Intent(float(weight), items=nearest_items(near, row, n_items))
@@ -258,15 +293,40 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         position = self.position_embedding.weight[: item_seq.size(1)]
         return self.LayerNorm(self.item_embedding(item_seq) + position)
 
-    def distil(self, item_seq: Tensor, length: Tensor) -> Tensor | None:
-        """T_D: (B, m, d) in scope `prefix`, (B, n, m, d) in scope `causal`; None without LID."""
+    def distil(self, item_seq: Tensor, length: Tensor, user: Tensor | None = None) -> Tensor | None:
+        """T_D: (B, m, d) in scope `prefix`, (B, n, m, d) in scope `causal`; None without LID.
+
+        Of a `user` (B,) the intents are read by the distiller that was not trained on that user,
+        where `distiller_folds` are several; of new users (None) by the first.
+        """
         if not self.use_lid:
             return None
-        if self.intent_scope == "causal":
-            T_l = self.distiller.forward_all(item_seq)
-        else:
-            T_l = self.distiller(item_seq, length)
-        return self.intent_dropout(self.projection(T_l))  # (4)
+        projections = [self.projection, *self.other_projections]
+
+        def one(f: int, rows: Tensor | slice) -> Tensor:
+            distiller = self._distillers()[f]
+            if self.intent_scope == "causal":
+                T_l = distiller.forward_all(item_seq[rows])
+            else:
+                T_l = distiller(item_seq[rows], length[rows])
+            return projections[f](T_l)  # (4)
+
+        return self.intent_dropout(self._by_fold(one, user, len(item_seq)))
+
+    def _by_fold(
+        self, read: Callable[[int, Tensor | slice], Tensor], user: Tensor | None, B: int
+    ) -> Tensor:
+        """`read(f, rows)` of the rows of each fold f, put together in the order of the rows."""
+        if self.folds == 1 or user is None:
+            return read(0, slice(None))
+        fold, parts, order = fold_of(user, self.folds), [], []
+        for f in range(self.folds):
+            rows = (fold == f).nonzero().flatten()
+            order.append(rows)
+            # Of no row at all one is read and dropped, so that all weights have a gradient: the
+            # processes of torchrun expect the same ones of each other.
+            parts.append(read(f, rows) if len(rows) else read(f, slice(0, 1))[:0])
+        return torch.cat(parts)[torch.cat(order).argsort()]
 
     def reason(self, E: Tensor, T_D: Tensor | None, length: Tensor) -> Tensor:
         """h_u (B, d) or (B, T, d) at `length` (B,) or (B, T), with dropout of its own."""
@@ -293,6 +353,12 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         return torch.randperm(B, device=device)[: math.ceil(self.icr_share * B)]
 
 
+def _user_of(interaction: Any, field: str) -> Tensor | None:
+    """The users (B,) of a batch; None where its histories are of new users."""
+    columns = getattr(interaction, "interaction", interaction)
+    return columns.get(field)
+
+
 def _check(config: Any) -> None:
     """Raise UserError at the first property of IGRSR that is out of its range."""
     for key, choices in _CHOICES.items():
@@ -300,6 +366,11 @@ def _check(config: Any) -> None:
             raise UserError(f"{key}: {config[key]!r} is not one of {', '.join(choices)}")
     for key, is_good, wanted in (
         ("n_intents", config["n_intents"] >= 1, "at least 1"),
+        (
+            "distiller_folds",
+            isinstance(config["distiller_folds"], int) and config["distiller_folds"] >= 1,
+            "a whole number from 1",
+        ),
         ("n_prefix", config["n_prefix"] >= 0, "at least 0"),
         ("p_mask", 0 <= config["p_mask"] <= 1, "in [0, 1]"),
         ("icr_temperature", config["icr_temperature"] > 0, "positive"),

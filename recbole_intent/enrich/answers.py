@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _MOST_TRIES = 50  # openings of JSON that are looked at: a page of brackets must not take minutes
-_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+_THOUGHTS = ("<think>", "</think>")
 _OPENING = re.compile(r"[\[{]")
 _DECODER = json.JSONDecoder(strict=False)  # small models put raw control characters in strings
 _Model = TypeVar("_Model", bound="BaseModel")
@@ -33,14 +33,29 @@ def parse_answer(text: str, model_class: type[_Model]) -> _Model:
     from pydantic import ValidationError
 
     problem = "no JSON in the answer"
-    for value in _values(_THOUGHTS.sub("", text)):
+    for value in _values(_without_thoughts(text)):
         try:
             return model_class.model_validate(_whole(value))
+        except RecursionError:
+            problem = "the answer: nested too deeply"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the answer"
             problem = f"{where}: {first['msg']}"
     raise MalformedAnswer(problem)
+
+
+def _without_thoughts(text: str) -> str:
+    """The text without what stands between the marks of thoughts.
+
+    One pass: a pattern would look for the end of each beginning, up to the end of the text.
+    """
+    begin, end = _THOUGHTS
+    kept, place = [], 0
+    while (first := text.find(begin, place)) >= 0 and (last := text.find(end, first)) >= 0:
+        kept.append(text[place:first])
+        place = last + len(end)
+    return "".join([*kept, text[place:]])
 
 
 def _values(text: str) -> Iterator[Any]:

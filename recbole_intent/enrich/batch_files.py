@@ -16,12 +16,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.client import Answer, ChatRequest
 from recbole_intent.enrich.progress import Progress
-from recbole_intent.enrich.replies import NoCompletion, completion_of, one_line, words_of
+from recbole_intent.enrich.replies import (
+    NoCompletion,
+    completion_of,
+    one_line,
+    read_json,
+    words_of,
+)
 from recbole_intent.enrich.sources import Completion, RequestFailed, Source, request_key
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
@@ -33,6 +39,7 @@ MAX_BYTES = 190_000_000
 _PATH = "/v1/chat/completions"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _AT_ONCE = 1000  # answers a transaction
+_LONGEST_LINE = 4_000_000  # bytes: twice the longest reply of an endpoint
 _MOST_TOLD = 20  # lines without an answer that are told one by one
 _LOGGER = logging.getLogger("recbole_intent")
 
@@ -163,8 +170,8 @@ def import_batch(path: Path, cache: AnswerCache) -> tuple[int, int]:
 
 def _answers(path: Path, problems: list[tuple[int, str]]) -> Iterator[tuple[str, Completion]]:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, start=1):
+        with open(path, "rb") as file:
+            for number, line in enumerate(_lines(file), start=1):
                 if not line.strip():
                     continue
                 try:
@@ -175,16 +182,28 @@ def _answers(path: Path, problems: list[tuple[int, str]]) -> Iterator[tuple[str,
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _answer(line: str) -> tuple[str, Completion]:
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines, each with no more than the first bytes that are too many for an answer."""
+    while line := file.readline(_LONGEST_LINE + 1):
+        rest = line
+        while len(rest) > _LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(_LONGEST_LINE + 1)
+        yield line
+
+
+def _answer(line: bytes) -> tuple[str, Completion]:
+    if len(line) > _LONGEST_LINE:
+        raise NoCompletion(f"is longer than {_LONGEST_LINE:,} bytes")
     try:
-        record: Any = json.loads(line, strict=False)
-    except (ValueError, RecursionError):
+        record = read_json(line)
+    except NoCompletion:
         raise NoCompletion("is not JSON (cut off?)") from None
     match record:
         case {"custom_id": str(key)} if _KEY.fullmatch(key):
             pass
         case {"custom_id": key}:
-            raise NoCompletion(f"custom_id {str(key)[:80]!r} is none that enrich exported")
+            shown = one_line(words_of(key))[:80]
+            raise NoCompletion(f"custom_id {shown!r} is none that enrich exported")
         case _:
             raise NoCompletion("has no custom_id")
     match record:

@@ -26,7 +26,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recbole_intent.enrich.sources import Completion
+from recbole_intent.enrich.sources import Completion, token_count
 from recbole_intent.errors import UserError
 
 _VERSION = 1
@@ -238,7 +238,10 @@ def _select(connection: sqlite3.Connection, key: str) -> Completion | None:
     row = connection.execute(
         "SELECT text, prompt_tokens, completion_tokens FROM answers WHERE key = ?", [key]
     ).fetchone()
-    return Completion(*row) if row else None
+    if row is None or not isinstance(row[0], str):  # sqlite holds any type in any column
+        return None
+    text, asked, given = row
+    return Completion(text, token_count(asked), token_count(given))
 
 
 def _advice(error: sqlite3.Error) -> str:

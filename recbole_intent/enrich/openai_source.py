@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from recbole_intent.enrich.dialect import SCHEMA_STYLES, Dialect
+from recbole_intent.enrich.endpoint import HttpEndpoint
 from recbole_intent.enrich.replies import (
     NoCompletion,
     Refused,
     completion_of,
+    error_of,
     failure_of,
-    words_of,
 )
-from recbole_intent.enrich.sources import ChatRequest, Completion, RequestFailed, TryAgain
+from recbole_intent.enrich.sources import ChatRequest, Completion, TryAgain
 from recbole_intent.errors import UserError
 
-_OPENAI = "https://api.openai.com/v1"
-_CONNECT_SECONDS = 10.0
-_SHORTEST_SECRET = 8  # `EMPTY` or `ollama`, the keys of local servers, are words and no secrets
+_HOST = "api.openai.com"  # and its regions: eu.api.openai.com
+_OPENAI = f"https://{_HOST}/v1"
+# Who pays, among those that a key may speak for: nobody else's business.
+_OF_OPENAI = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 _PAUSE = 0.5  # seconds before a server's error is believed to be about the style
 
 
@@ -33,12 +34,14 @@ class OpenAISource:
         model: as the endpoint calls it.
         base_url: such as `http://127.0.0.1:8000/v1`; OpenAI's own if None.
         api_key_env: environment variable that holds the key; None for an endpoint without one
-            (OpenAI itself: `OPENAI_API_KEY`). The key is in memory and in requests alone.
+            (OpenAI itself: `OPENAI_API_KEY`). The key is in memory and in requests alone. No
+            other endpoint is sent it unless it is named here, nor `OPENAI_ORG_ID` and
+            `OPENAI_PROJECT_ID` in any case; further variables of that name are not read.
         timeout: seconds for a try: an answer that is not whole by then is a failed try.
         max_bytes: an answer longer than this is given up while it is being read.
 
     Raises:
-        UserError: no such variable, a URL that cannot be, or the package `openai` is missing.
+        UserError: no such variable, a URL that cannot be, or the package `httpx2` is missing.
     """
 
     name = "openai"
@@ -56,54 +59,21 @@ class OpenAISource:
             raise UserError("llm.model: is missing: the model's name at the endpoint")
         self.model = model
         self.base_url = _checked_url(base_url or _OPENAI)
-        is_openai = self.base_url == _OPENAI
+        is_openai = _is_openai(self.base_url)
         self._key_env = api_key_env or ("OPENAI_API_KEY" if is_openai else None)
         self._key = _key_of(self._key_env) if self._key_env else ""
-        self._timeout = timeout
-        self._max_bytes = max_bytes
-        self._client = self._make_client()
+        headers = {"Authorization": f"Bearer {self._key or 'none'}"}
+        if is_openai:
+            found = {name: _from_environment(v) for name, v in _OF_OPENAI.items()}
+            headers |= {name: value for name, value in found.items() if value}
+        self._endpoint = HttpEndpoint(
+            self.base_url, headers, timeout=timeout, max_bytes=max_bytes, secret=self._key
+        )
         # OpenAI's newer models know the new name alone, local servers often the old one alone.
         self._dialect = Dialect(limit="max_completion_tokens" if is_openai else "max_tokens")
         self._is_style_known = False
         self._styles_tried = asyncio.Event()  # not set while a request tries them
         self._styles_tried.set()
-
-    def _make_client(self) -> Any:
-        try:
-            import httpx2
-            import openai
-        except ImportError as error:
-            hint = "is not installed (extra llm): pip install openai"
-            raise UserError(f"{error.name}: {hint}") from error
-
-        class Bounded(httpx2.AsyncByteStream):
-            """The bytes of a reply, of an error too, up to a limit."""
-
-            def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
-                self._stream, self._left = stream, limit
-
-            async def __aiter__(self) -> AsyncIterator[bytes]:
-                async for part in self._stream:
-                    self._left -= len(part)
-                    if self._left < 0:
-                        raise _TooLong
-                    yield part
-
-            async def aclose(self) -> None:
-                await self._stream.aclose()
-
-        async def bound(response: httpx2.Response) -> None:
-            response.stream = Bounded(response.stream, self._max_bytes)
-
-        return openai.AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self.base_url,
-            max_retries=0,  # the caller's, who knows of the other requests
-            timeout=httpx2.Timeout(self._timeout, connect=_CONNECT_SECONDS),
-            # Not packed: a small body must not grow past the limit when it is unpacked.
-            default_headers={"Accept-Encoding": "identity"},
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [bound]}),
-        )
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
         """The JSON body of a request, in what is known of the endpoint's dialect."""
@@ -178,63 +148,23 @@ class OpenAISource:
                     self._dialect = changed
 
     async def _post(self, body: dict[str, Any]) -> Completion:
-        """One request over the wire; nothing is raised from the SDK's errors: they hold the key."""
-        import httpx2
-        import openai
-
+        reply = await self._endpoint.post("/chat/completions", body)
+        # Once more where JSON was read: it may hold the key in another spelling (\\u0073k-…).
+        without_key = self._endpoint.without_secret
+        if not 200 <= reply.status < 300:
+            said = error_of(reply.content)
+            said["message"] = without_key(said["message"])
+            where = {"url": self.base_url, "model": self.model, "key_env": self._key_env}
+            raise failure_of(reply.status, said, reply.headers, **where)
         try:
-            async with asyncio.timeout(self._timeout):
-                # Not `chat.completions.create`: its checks of types are a sixth of the cost.
-                reply = await self._client.post(
-                    "/chat/completions", cast_to=httpx2.Response, body=body
-                )
-            completion = completion_of(self._without_key(reply.text))
-        except TimeoutError:
-            raise TryAgain(f"no answer within {self._timeout:g} s", "time-out") from None
-        except _TooLong:
-            reason = f"the answer is longer than {self._max_bytes:,} bytes"
-            raise RequestFailed(reason, "too long") from None
+            completion = completion_of(reply.content)
         except NoCompletion as error:
-            reason = self._without_key(f"the answer {error}")
-            raise TryAgain(reason, "no completion") from None
-        except openai.APIStatusError as error:
-            raise self._failure(error) from None
-        except openai.APIConnectionError as error:
-            raise self._broken(error) from None
-        return replace(completion, text=self._without_key(completion.text))
-
-    def _failure(self, error: Any) -> Exception:
-        said = {
-            "message": self._without_key(words_of(error.body or error.response.text)),
-            "code": error.code,
-            "param": self._without_key(str(error.param)),
-        }
-        where = {"url": self.base_url, "model": self.model, "key_env": self._key_env}
-        return failure_of(error.status_code, said, error.response.headers, **where)
-
-    def _broken(self, error: Any) -> TryAgain:
-        import httpx2
-
-        cause = error.__cause__
-        words = self._without_key(" ".join(str(cause).split())) or type(cause).__name__
-        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
-            reason = f"{self.base_url}: nothing answers there ({words}); mend llm.base_url"
-            return TryAgain(f"{reason} or start the server", "no connection", is_absent=True)
-        if isinstance(cause, httpx2.TimeoutException):
-            return TryAgain(f"no answer within {self._timeout:g} s", "time-out")
-        return TryAgain(f"the connection broke ({words})", "broken connection")
-
-    def _without_key(self, text: str) -> str:
-        # Servers repeat the key in their errors; one that repeats it in an answer is not excluded.
-        return text.replace(self._key, "***") if len(self._key) >= _SHORTEST_SECRET else text
+            raise TryAgain(without_key(f"the answer {error}"), "no completion") from None
+        return replace(completion, text=without_key(completion.text))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
-
-
-class _TooLong(Exception):
-    pass
+        await self._endpoint.close()
 
 
 def _may_be_the_style(error: Refused | TryAgain) -> bool:
@@ -245,8 +175,11 @@ def _may_be_the_style(error: Refused | TryAgain) -> bool:
 def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # such as a port that is no number
+        host = parts.hostname or ""
+        is_good = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+        if host.isascii():
+            host.encode("idna")
+    except ValueError:  # such as a port that is no number, or a name that no host can have
         is_good = False
     if not is_good:
         raise UserError("llm.base_url: must be like http://127.0.0.1:8000/v1")
@@ -258,13 +191,25 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _is_openai(url: str) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" and (host == _HOST or host.endswith(f".{_HOST}"))
+
+
 def _key_of(variable: str) -> str:
-    key = os.environ.get(variable, "").strip()
+    key = _from_environment(variable)
     if not key:
         raise UserError(
             f"llm.api_key_env: the environment variable {variable} is not set: it is to hold the "
             "key of the endpoint"
         )
+    return key
+
+
+def _from_environment(variable: str) -> str:
+    """What a variable holds, fit for a header; empty if it is not set."""
+    key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise UserError(f"environment variable {variable}: has characters that no key has")
     return key

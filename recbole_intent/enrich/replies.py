@@ -8,10 +8,12 @@ from typing import Any
 
 from recbole_intent.enrich.answers import whole_text
 from recbole_intent.enrich.retry import retry_after
-from recbole_intent.enrich.sources import Completion, RequestFailed, TryAgain
+from recbole_intent.enrich.sources import Completion, RequestFailed, TryAgain, token_count
 from recbole_intent.errors import UserError
+from recbole_intent.printable import printable
 
 _LONGEST_MESSAGE = 300  # characters of what a server says of its error
+_MOST_DIGITS = 18  # of an integer
 _TEMPORARY = (408, 409, 425, 429)
 
 
@@ -32,48 +34,91 @@ class Refused(RequestFailed):
         self.option = option
 
 
-def completion_of(content: str | dict[str, Any]) -> Completion:
+def completion_of(content: bytes | str | dict[str, Any]) -> Completion:
     """The first choice of a chat completion's body; a refusal's words where there is no text.
 
+    Args:
+        content: the body as it came (UTF-8, whatever its headers say), or as `read_json` gives it.
+
     Raises:
-        NoCompletion: it is not JSON, or has no such choice, or tells an error.
+        NoCompletion: it is not JSON, or has no such choice, or reports an error.
     """
-    body = _json(content) if isinstance(content, str) else content
+    body = content if isinstance(content, dict) else read_json(content)
     if not isinstance(body, dict):
         raise NoCompletion("is no JSON object")
-    if body.get("error"):  # some gateways tell it with HTTP 200
-        raise NoCompletion(f"tells an error: {one_line(words_of(body['error']))}")
+    if body.get("error"):  # some gateways report it with HTTP 200
+        raise NoCompletion(f"reports an error: {one_line(words_of(body['error']))}")
     match body.get("choices"):
-        case [{"message": {"content": str(text)}}, *_]:
-            pass
-        case [{"message": {"refusal": str(text)}}, *_]:
-            pass
-        case [{"message": {}}, *_]:
-            text = ""  # all tokens were spent on thoughts: paid for, so it counts as an answer
+        case [{"message": dict(message)}, *_] if message:
+            text = _text_of(message)
         case _:
             raise NoCompletion("has no choices")
-    match body.get("usage"):
-        case {"prompt_tokens": int(asked), "completion_tokens": int(given)}:
-            return Completion(whole_text(text), asked, given)
-    return Completion(whole_text(text))
+    usage = body.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    asked, given = (token_count(counts.get(f"{of}_tokens")) for of in ("prompt", "completion"))
+    return Completion(whole_text(text), asked, given)
 
 
-def _json(content: str) -> Any:
+def _text_of(message: dict[str, Any]) -> str:
+    content, refusal = message.get("content"), message.get("refusal")
+    for text in (content, refusal):
+        if isinstance(text, str):
+            return text
+    if content is None and refusal is None:
+        return ""  # all tokens were spent on thoughts: paid for, so it counts as an answer
+    raise NoCompletion("has a message that is no text")
+
+
+def read_json(content: bytes | str) -> Any:
+    """A JSON value from others: UTF-8, a byte-order mark is passed over.
+
+    An integer of more than 18 digits, which nothing here counts, is read as a float.
+
+    Raises:
+        NoCompletion: it is not UTF-8, no JSON, cut off, or nested deeper than any answer.
+    """
     try:
-        return json.loads(content, strict=False)
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        return json.loads(text, strict=False, parse_int=_number)
+    except UnicodeDecodeError as error:
+        raise NoCompletion(f"is not UTF-8 (byte {error.start})") from None
     except (ValueError, RecursionError):
-        raise NoCompletion(f"is no whole JSON: {content[:40]!r}") from None
+        raise NoCompletion(f"is no whole JSON: {text[:40]!r}") from None
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def words_of(error: Any) -> str:
     """What a server says of an error, which is the body's `error` or the whole body."""
-    return str(error["message"] if isinstance(error, dict) and "message" in error else error)
+    try:
+        return str(error["message"] if isinstance(error, dict) and "message" in error else error)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks, cut where it is long."""
-    line = " ".join(text.split())
+    """A server's words as they may be printed: one line, cut where it is long."""
+    line = " ".join(printable(text).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+
+
+def error_of(content: bytes) -> dict[str, Any]:
+    """Message, code and param of the body that comes with an HTTP status of failure.
+
+    Args:
+        content: OpenAI's form, `{"error": …}`, or any other bytes, which then are the message.
+    """
+    try:
+        body = read_json(content)
+    except NoCompletion:
+        body = content.decode("utf-8", "replace")
+    error = body.get("error") or body if isinstance(body, dict) else body
+    details = error if isinstance(error, dict) else {}
+    named = {name: details.get(name) for name in ("code", "param")}
+    texts = {name: value if isinstance(value, str) else None for name, value in named.items()}
+    return {"message": words_of(error), **texts}
 
 
 def failure_of(
@@ -85,26 +130,33 @@ def failure_of(
     model: str,
     key_env: str | None,
 ) -> Exception:
-    """The exception for an HTTP status of 3xx, 4xx or 5xx.
+    """The exception for an HTTP status that is not 2xx.
 
     Args:
+        status: of the reply.
         error: message, code and param, each of which but the first may be None.
-        headers: of the reply, for Retry-After.
-        url, model, key_env: named where the user can mend them.
+        headers: of the reply, for Retry-After and Location.
+        url, model, key_env: named where the user can correct them.
 
     Returns:
         UserError where no request can succeed, TryAgain where this one may later, else Refused.
     """
     message, kind, code = one_line(error["message"]), f"HTTP {status}", error["code"]
+    if 300 <= status < 400:
+        # Never followed: the prompts would go to a place that the user did not name.
+        place = one_line(headers.get("location") or "another place, which it does not name")
+        hint = "redirects are not followed; if it is the right place, give it as llm.base_url"
+        reason = f"{url}: sends requests on to {place} ({kind}); {hint}"
+        return TryAgain(reason, kind, is_absent=True)
     if status in (401, 403):
         where = f"environment variable {key_env}" if key_env else "llm.api_key_env is not given"
         return UserError(f"{url}: refuses the key ({where}): {kind}: {message}")
     if status == 402 or code == "insufficient_quota":
         return UserError(f"{url}: the account is used up: {kind}: {message}")
     if status in (404, 405) or code == "model_not_found":
-        hint = "mend llm.model or llm.base_url"
+        hint = "correct llm.model or llm.base_url"
         return UserError(f"{url}: unknown model {model!r} or address: {kind}: {message}; {hint}")
-    if status in _TEMPORARY or status >= 500:
+    if status in _TEMPORARY or not 400 <= status < 500:
         after = retry_after(headers.get("retry-after"))
         return TryAgain(f"{kind}: {message}", kind, after=after)
     return Refused(f"{kind}: {message}", kind, error["param"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import email.utils
-import math
 import random
 import time
 from dataclasses import dataclass
 
+_LONGEST_WISH = 86_400.0  # seconds
 _CHANCE = random.Random()  # of the waits alone; no result depends on it
 
 
@@ -42,7 +42,7 @@ def retry_after(value: str | None) -> float | None:
     """Seconds that a Retry-After header asks for; None where it is absent or makes no sense.
 
     Args:
-        value: seconds, or an HTTP date.
+        value: seconds, or an HTTP date. More than a day makes no sense.
     """
     if not value:
         return None
@@ -51,6 +51,6 @@ def retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+        except (ArithmeticError, LookupError, OSError, TypeError, ValueError):
+            return None  # a stranger's text: the parser of dates does not foresee every one
+    return max(0.0, seconds) if seconds <= _LONGEST_WISH else None

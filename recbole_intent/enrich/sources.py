@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from recbole_intent.files import fingerprint
 
+_MOST_TOKENS = 10**8  # of one request or answer: no context is as long
+
 
 @dataclass(frozen=True)
 class ChatRequest:
@@ -37,6 +39,16 @@ class Completion:
     text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+def token_count(value: Any) -> int:
+    """A number of tokens that somebody else counted; 0 where it cannot be one.
+
+    Args:
+        value: anything: a server may send texts, fractions, or numbers that no file can hold.
+    """
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_count and 0 <= value <= _MOST_TOKENS else 0
 
 
 class Source(Protocol):
@@ -85,7 +97,8 @@ class TryAgain(Exception):
     Args:
         reason, kind: as of `RequestFailed`.
         after: seconds that the server asked to wait before anything is asked again.
-        is_absent: nothing listens there at all.
+        is_absent: nothing listens there, or it sends all requests elsewhere: most likely a wrong
+            address.
     """
 
     def __init__(

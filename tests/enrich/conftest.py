@@ -27,7 +27,9 @@ class Reply:
         body: the reply's bytes, or a value to send as JSON.
         headers: added to the usual ones.
         fault: `hang` (no byte until the server stops), `reset` (of the connection), `truncated`
-            (half the body, then the end of the connection), `drip` (a byte every 50 ms).
+            (half the body, then the end of the connection), `drip` (a byte every 50 ms), `raw`
+            (the body is all that is sent, status line and headers in it), `endless` (the body in
+            chunks, over and over).
         seconds: before the reply.
     """
 
@@ -145,11 +147,21 @@ class ChatServer:
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             handler.connection.close()
             return
+        if reply.fault == "raw":
+            handler.wfile.write(content)
+            handler.wfile.flush()
+            return
         handler.send_response(reply.status)
         headers = {"Content-Type": "application/json", **reply.headers}
-        for key, value in {**headers, "Content-Length": str(len(content))}.items():
+        is_endless = reply.fault == "endless"
+        length = (
+            {"Transfer-Encoding": "chunked"} if is_endless else {"Content-Length": len(content)}
+        )
+        for key, value in {**length, **headers}.items():
             handler.send_header(key, value)
         handler.end_headers()
+        while is_endless and not self._stopping.is_set():
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
         if reply.fault == "truncated":
             content = content[: len(content) // 2]
         if reply.fault == "drip":

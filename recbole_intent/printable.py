@@ -1,0 +1,66 @@
+"""Texts of others, made fit for a terminal, a log, a report: titles, labels, names, messages.
+
+A title may hold the escape sequences of a terminal, an error message a line that looks like one
+of ours, a label the HTML of a script. Every such text goes through `printable` where it becomes a
+part of a line, and through `markdown` where that line is Markdown. Files for machines (CSV, JSON
+lines, Parquet) hold texts as they are.
+"""
+
+import logging
+import re
+
+_REPLACEMENT = "\ufffd"
+_BREAKS = r"\t-\r\x1c-\x1f\x85\u2028\u2029"
+# Controls (C0, DEL, C1), halves of surrogate pairs, and signs that are not seen but change what
+# is: those of direction, zero width, interlinear notes. The two joiners (U+200C, U+200D), which
+# scripts and emoji need, and the soft hyphen stay.
+_UNSEEN = (
+    r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    r"\ufeff\ufff9-\ufffb\ud800-\udfff"
+)
+_BREAK = re.compile(f"[{_BREAKS}]+")
+_BREAK_WITHIN_LINES = re.compile(f"[{_BREAKS}]+".replace(r"\t-\r", r"\t\x0b-\r"))
+_BAD = re.compile(f"[{_UNSEEN}]")
+
+# What Markdown reads: everywhere; at the edge of a word; as the start of a tag or an entity.
+_MARKS = re.compile(
+    r"[*`\[\]|~]|\\(?=[!-/:-@\[-`{-~]|$)|(?<!\w)_|_(?!\w)|!(?=\[)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+)
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    """The text with nothing in it that a terminal obeys or a reader cannot see.
+
+    Args:
+        text: anything; `str` is taken of it.
+        lines: keep line breaks (`\\n`). Without it the result is one line: each run of line
+            breaks and tabs is one space.
+
+    Returns:
+        Text without control characters, escape sequences, signs of writing direction and halves
+        of surrogate pairs: each such character is U+FFFD.
+    """
+    text = str(text)
+    if text.isascii() and text.isprintable():  # most are, and this is quick
+        return text
+    return _BAD.sub(_REPLACEMENT, (_BREAK_WITHIN_LINES if lines else _BREAK).sub(" ", text))
+
+
+def markdown(text: object) -> str:
+    """One line of Markdown that shows the printable text as it is: no link, picture, tag or mark.
+
+    It fits a cell of a table, a heading and a sentence alike.
+    """
+    return _MARKS.sub(lambda sign: _ENTITIES.get(sign[0], f"\\{sign[0]}"), printable(text))
+
+
+class PrintableFormatter(logging.Formatter):
+    """A log's lines: a message is one line, a traceback below it keeps its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)

@@ -45,6 +45,11 @@ def check_options(config: Any) -> None:
             config["similar_users_index"] in ("exact", "faiss"),
             "exact or faiss",
         ),
+        (
+            "user_graph",
+            config["user_graph"] in ("directed", "symmetric"),
+            "directed or symmetric",
+        ),
         ("adapter_activation", config["adapter_activation"] in ("none", "gelu"), "none or gelu"),
         ("hide_edges", config["hide_edges"] in HIDDEN_EDGES, ", ".join(HIDDEN_EDGES)),
         ("learn_users", config["learn_users"] in ("auto", True, False), "auto, True or False"),

@@ -131,17 +131,18 @@ def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int
     return _normalised(rows, columns, n_users + n_items)
 
 
-def neighbour_adjacency(neighbours: Tensor) -> Tensor:
-    """D^-½ S D^-½ of the graph of like nodes: S_ij = 1 if i names j, or j names i, or i = j.
+def neighbour_adjacency(neighbours: Tensor, symmetric: bool = False) -> Tensor:
+    """D^-½ S D^-½ of the graph of like nodes: S_ij = 1 if i names j, or i = j.
 
-    One D on both sides asks for an undirected graph, while the k nearest of j need not hold an i
-    that holds j; so one of the two is enough.
+    D_ii is the sum of row i of S: how many nodes i reads. The graph is directed, for the k nearest
+    nodes of j need not hold an i that holds j.
 
     Args:
         neighbours: (N, k) int64 in 0 .. N - 1; -1 stands for none.
+        symmetric: S_ij = 1 also if j names i (not in the paper).
 
     Returns:
-        (N, N) sparse CSR float32, symmetric.
+        (N, N) sparse CSR float32.
 
     Raises:
         ValueError: a neighbour outside -1 .. N - 1.
@@ -154,8 +155,11 @@ def neighbour_adjacency(neighbours: Tensor) -> Tensor:
     named = names >= 0
     _check_range("neighbours", torch.from_numpy(names[named]), n_nodes)
     rows, columns = np.repeat(own, k)[named], names[named]
+    back = slice(None) if symmetric else slice(0)
     return _normalised(
-        np.concatenate([rows, columns, own]), np.concatenate([columns, rows, own]), n_nodes
+        np.concatenate([rows, columns[back], own]),
+        np.concatenate([columns, rows[back], own]),
+        n_nodes,
     )
 
 

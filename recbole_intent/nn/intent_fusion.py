@@ -60,6 +60,30 @@ class IntentFusion(nn.Module):
         return h + self.dropout(self.LayerNorm(h + guidance)), logits
 
 
+class FusionWithoutIntents(nn.Module):
+    """What is left of `IntentFusion` where no intent is above τ: h̃ = h + Dropout(LayerNorm(h)).
+
+    A network of its own, and not the backbone: the control that tells what intents add apart from
+    what the branch adds that reads them.
+
+    Args:
+        hidden_size, dropout, layer_norm_eps: as of `IntentFusion`.
+
+    Shapes: h (..., d) -> h̃ (..., d).
+    """
+
+    def __init__(
+        self, hidden_size: int, *, dropout: float = 0.1, layer_norm_eps: float = 1e-12
+    ) -> None:
+        super().__init__()
+        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.dropout = FastDropout(dropout)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """h (..., d) -> h̃ (..., d)."""
+        return h + self.dropout(self.LayerNorm(h))
+
+
 def intent_loss(logits: Tensor, labels: Tensor, has_labels: Tensor) -> Tensor:
     """Binary cross-entropy of the pool, for the rows that have labels.
 
@@ -86,7 +110,9 @@ def decoupling_loss(intents: Tensor) -> Tensor:
     """How little the directions of intents (C, d) differ: minus their mean squared distance.
 
     Over all ordered pairs of different intents, after L2 normalisation; in [-2 C / (C - 1), 0],
-    and 0 for a single intent. With ‖ê_i - ê_j‖² = 2 - 2 ê_i·ê_j no pair is ever formed.
+    and 0 for a single intent. Any intents whose directions add up to zero are an optimum, also
+    half of them in one direction and half in the opposite one. With
+    ‖ê_i - ê_j‖² = 2 - 2 ê_i·ê_j no pair is ever formed.
 
     Source: VELI4SBR, below equation (17).
     """
@@ -95,3 +121,19 @@ def decoupling_loss(intents: Tensor) -> Tensor:
         return intents.sum() * 0
     total = F.normalize(intents, dim=1).sum(0)
     return 2 * (total.square().sum() - C) / (C * (C - 1)) - 2
+
+
+def orthogonal_loss(intents: Tensor) -> Tensor:
+    """How far intents (C, d) are from orthogonal: the mean squared cosine of a pair.
+
+    Over all ordered pairs of different intents; in [0, 1], 1 where all lie on one line, 0 for a
+    single intent. Unlike `decoupling_loss` it has no optimum in which intents coincide, as long as
+    there are no more than d. Σ_ij (ê_i·ê_j)² is the squared norm of the d x d matrix ÊᵀÊ.
+
+    Not in the paper.
+    """
+    C = len(intents)
+    if C == 1:
+        return intents.sum() * 0
+    unit = F.normalize(intents, dim=1)
+    return ((unit.T @ unit).square().sum() - C) / (C * (C - 1))

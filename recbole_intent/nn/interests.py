@@ -142,6 +142,7 @@ class GroupInterest(nn.Module):
         sigma: σ of the table at the start.
         neighbours: called when G is asked for first; gives (U, k) int64, users alike, -1 for none.
             What only recommends has no need of it.
+        symmetric: S as of `neighbour_adjacency`.
 
     Shapes: () -> (U, d).
 
@@ -155,8 +156,10 @@ class GroupInterest(nn.Module):
         n_layers: int,
         sigma: float,
         neighbours: Callable[[], Tensor],
+        symmetric: bool = False,
     ) -> None:
         super().__init__()
+        self.symmetric = symmetric
         self.table = nn.Parameter(torch.randn(n_users, width) * sigma)
         self.n_layers = n_layers
         self._neighbours = neighbours
@@ -164,6 +167,6 @@ class GroupInterest(nn.Module):
 
     def forward(self) -> Tensor:
         if not self._propagation:
-            adjacency = neighbour_adjacency(self._neighbours())
+            adjacency = neighbour_adjacency(self._neighbours(), self.symmetric)
             self._propagation.append(MeanPropagation(adjacency, self.n_layers))
         return self._propagation[0].to(self.table.device)(self.table)

@@ -30,6 +30,7 @@ from recbole_intent.model.isrf_options import (
         ({"sequential_whole_word": "row"}, "sequential_whole_word: 'row' must be graph or pos"),
         ({"adapter_activation": "relu"}, "adapter_activation: 'relu' must be none or gelu"),
         ({"similar_users_index": "hnsw"}, "similar_users_index: 'hnsw' must be exact or faiss"),
+        ({"user_graph": "both"}, "user_graph: 'both' must be directed or symmetric"),
         ({"hide_edges": "no"}, "hide_edges: 'no' must be auto, none, targets, unseen"),
         ({"learn_users": "no"}, "learn_users: 'no' must be auto, True or False"),
         ({"sequential_user": 1.5}, "sequential_user: 1.5 must be auto, True or False"),

@@ -51,6 +51,9 @@ VARIANTS = [
     {"llm_embedding": True, "loss_type": "CE", "passes": 1},
     {"intents": "none"},
     {"intents": "none", "backbone": "BERT4Rec", "loss_type": "CE"},
+    {"intents": "none", "fusion_without_intents": True},
+    {"intents": "none", "fusion_without_intents": True, "passes": 1, "llm_embedding": True},
+    {"decoupling": "orthogonal"},
 ]
 
 
@@ -251,6 +254,8 @@ def test_without_intents_there_is_nothing_to_tell(make):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"decoupling": "cosine"}, "decoupling: 'cosine' must be paper or orthogonal"),
+        ({"fusion_without_intents": True}, "fusion_without_intents: True must be False unless"),
         ({"loss_type": "BPR"}, "loss_type: 'BPR' must be BCE2 or CE"),
         ({"enrich_scope": "some"}, "enrich_scope"),
         ({"intent_threshold": 1.5}, "intent_threshold"),
@@ -269,3 +274,15 @@ def test_without_intents_there_is_nothing_to_tell(make):
 def test_wrong_properties_are_named(tiny, options, message):
     with pytest.raises(UserError, match=message):
         build(tiny("VELI4SBR", **{**SMALL, **options}))
+
+
+def test_the_control_is_veli4sbr_without_intents_and_not_the_backbone(make):
+    control, batch = make(intents="none", fusion_without_intents=True)
+    closed, _ = make(intent_threshold=1.0)
+    backbone, _ = make(intents="none")
+    for model in (closed, backbone):
+        model.backbone.load_state_dict(control.backbone.state_dict())
+    rows = batch["item_id_list"], batch["item_length"]
+    h_tilde = control.eval()(*rows)
+    torch.testing.assert_close(h_tilde, closed.eval()(*rows))
+    assert not torch.allclose(h_tilde, backbone.eval()(*rows))

@@ -44,14 +44,18 @@ def test_bipartite_adjacency_counts_each_edge_once():
     assert not found.to_dense()[0].any()
 
 
-def test_neighbour_adjacency_is_undirected_and_holds_each_node_itself():
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_neighbour_adjacency_is_the_formula_and_holds_each_node_itself(symmetric):
     neighbours = torch.tensor([[1, 2], [2, 0], [3, -1], [2, 2]])
     S = torch.eye(4)
     for i, row in enumerate(neighbours.tolist()):
         for j in row:
             if j >= 0:
-                S[i, j] = S[j, i] = 1
-    torch.testing.assert_close(neighbour_adjacency(neighbours).to_dense(), dense_normalised(S))
+                S[i, j] = 1
+                S[j, i] = 1 if symmetric else S[j, i]
+    found = neighbour_adjacency(neighbours, symmetric).to_dense()
+    torch.testing.assert_close(found, dense_normalised(S))
+    assert torch.equal(found, found.T) == symmetric
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 4])

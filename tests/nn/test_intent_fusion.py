@@ -4,7 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from recbole_intent.nn.intent_fusion import IntentFusion, decoupling_loss, intent_loss
+from recbole_intent.nn.intent_fusion import (
+    FusionWithoutIntents,
+    IntentFusion,
+    decoupling_loss,
+    intent_loss,
+    orthogonal_loss,
+)
 
 N, C, D = 6, 7, 8
 
@@ -85,3 +91,39 @@ def test_decoupling_is_minus_the_mean_squared_distance_of_pairs():
     opposite = torch.tensor([[1.0, 0.0], [-2.0, 0.0]])
     assert decoupling_loss(opposite).item() == pytest.approx(-4)
     assert decoupling_loss(intents[:1]).item() == 0
+
+
+def test_orthogonal_is_the_mean_squared_cosine_of_pairs():
+    torch.manual_seed(0)
+    intents = torch.randn(C, D, requires_grad=True)
+    cosine = F.cosine_similarity(intents[:, None], intents[None], dim=2)
+    pairs = [cosine[i, j] ** 2 for i in range(C) for j in range(C) if i != j]
+    torch.testing.assert_close(orthogonal_loss(intents), torch.stack(pairs).mean())
+    assert orthogonal_loss(torch.eye(C, D)).item() == pytest.approx(0, abs=1e-6)
+    assert orthogonal_loss(intents[:1]).item() == 0
+
+
+def test_the_papers_decoupling_leaves_intents_together_that_orthogonal_parts():
+    """Two opposite bundles of alike intents: an optimum of the one, the worst case of the other."""
+    torch.manual_seed(0)
+    line = torch.randn(D)
+    planted = torch.stack([line, line, line, -line, -line, -line]) + 0.01 * torch.randn(6, D)
+
+    def nearest_pair(loss) -> float:
+        intents = planted.clone().requires_grad_()
+        optimizer = torch.optim.Adam([intents], lr=0.02)
+        for _ in range(300):
+            optimizer.zero_grad()
+            loss(intents).backward()
+            optimizer.step()
+        cosine = F.cosine_similarity(intents[:, None], intents[None], dim=2)
+        return (cosine - 2 * torch.eye(6)).max().item()
+
+    assert decoupling_loss(planted) == pytest.approx(-2 * 6 / 5, abs=1e-3)  # its least
+    assert nearest_pair(decoupling_loss) > 0.95
+    assert nearest_pair(orthogonal_loss) < 0.1
+
+
+def test_fusion_without_intents_is_the_fusion_whose_gates_are_closed():
+    fusion, h = _fusion(threshold=1.0).eval(), torch.randn(N, D)
+    torch.testing.assert_close(FusionWithoutIntents(D).eval()(h), fusion(h)[0])

@@ -74,20 +74,22 @@ def test_adapter_learns_and_vectors_do_not():
     assert not adapter.state_dict().keys() & {"vectors"}  # read from files, not from checkpoints
 
 
-def test_group_interest_is_the_formula_and_asks_for_users_alike_once():
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_group_interest_is_the_formula_and_asks_for_users_alike_once(symmetric):
     asked = []
 
     def neighbours() -> torch.Tensor:
         asked.append(1)
         return torch.tensor([[-1, -1], [2, 3], [1, 3], [2, 1], [5, 1], [4, 1]])
 
-    model = GroupInterest(U, D, 4, 1.0, neighbours)
+    model = GroupInterest(U, D, 4, 1.0, neighbours, symmetric)
     assert not asked
     S = torch.eye(U)
     for user, others in enumerate(neighbours().tolist()):
         for other in others:
             if other >= 0:
-                S[user, other] = S[other, user] = 1
+                S[user, other] = 1
+                S[other, user] = 1 if symmetric else S[other, user]
     asked.clear()
     torch.testing.assert_close(model(), _mean_of_layers(S, model.table, 4))
     model()

@@ -104,7 +104,12 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         self.group = None
         if self.aligned:
             self.group = GroupInterest(
-                self.n_users, d, layers, sigma, lambda: users_alike(config, dataset)
+                self.n_users,
+                d,
+                layers,
+                sigma,
+                lambda: users_alike(config, dataset),
+                symmetric=config["user_graph"] == "symmetric",
             )
         self.loss_names = (*self.tasks, *(f"align_{task}" for task in self.aligned))
         self.among_candidates = chooses_among_candidates(config, writer.one_token)

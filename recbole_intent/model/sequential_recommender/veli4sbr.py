@@ -14,8 +14,15 @@ from recbole_intent.model.backbones import CAUSAL, make_backbone
 from recbole_intent.model.explain import HasIntentSpace, Intent
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.model.session_intents import read_labels
-from recbole_intent.nn.intent_fusion import IntentFusion, decoupling_loss, intent_loss
+from recbole_intent.nn.intent_fusion import (
+    FusionWithoutIntents,
+    IntentFusion,
+    decoupling_loss,
+    intent_loss,
+    orthogonal_loss,
+)
 
+_DECOUPLING = {"paper": decoupling_loss, "orthogonal": orthogonal_loss}
 _EXPLAINED = 5  # intents that `explain` tells of a session
 
 
@@ -39,7 +46,9 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
     `llm_embedding: True` ("+LE"): an item is an id vector of d/2 beside its frozen text vector,
     brought to d/2 by an MLP; the backbone, of width d/2, reads each half for itself.
 
-    `intents: none` is the backbone alone, trained by the same loss. Recommending needs no LLM
+    `intents: none` is the backbone alone, trained by the same loss; with `fusion_without_intents:
+    True` it keeps the branch of (11), h̃ = h + Dropout(LayerNorm(h)), and differs from VELI4SBR in
+    nothing but the intents (and their hard negatives, which BCE2 has). Recommending needs no LLM
     and no labels.
 
     Raises:
@@ -55,6 +64,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
         self.loss_type = config["loss_type"]
         self.intent_weight = float(config["intent_weight"])
         self.decouple_weight = float(config["decouple_weight"])
+        self.decoupling = _DECOUPLING[config["decoupling"]]
         d, use_text = config["hidden_size"], config["llm_embedding"]
         self.backbone = make_backbone(config, dataset, d // 2 if use_text else d)
         self.text = None
@@ -73,6 +83,11 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
                 dropout=config["hidden_dropout_prob"],
                 layer_norm_eps=config["layer_norm_eps"],
                 initializer_range=config["initializer_range"],
+            )
+        self.empty_fusion = None
+        if config["fusion_without_intents"]:
+            self.empty_fusion = FusionWithoutIntents(
+                d, dropout=config["hidden_dropout_prob"], layer_norm_eps=config["layer_norm_eps"]
             )
         weights = {"intent": self.intent_weight, "decouple": self.decouple_weight}
         used = [name for name, weight in weights.items() if self.fusion and weight]
@@ -106,14 +121,17 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """h̃ of the shape of `encode`."""
         h = self.encode(item_seq, item_seq_len)
-        return h if self.fusion is None else self.fusion(h)[0]
+        if self.fusion is not None:
+            return self.fusion(h)[0]
+        return h if self.empty_fusion is None else self.empty_fusion(h)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """The weighted terms that `loss_names` names; each is a mean over the batch's targets."""
         target = interaction[self.POS_ITEM_ID]
-        h = self.encode(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         if self.fusion is None:
+            h = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
             return (self._next_item_loss(*self.flatten_targets(h, target), None),)
+        h = self.encode(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         user = interaction[self.USER_ID]
         if target.dim() == 2:
             user = user[:, None].expand_as(target)[target > 0]
@@ -123,7 +141,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
         if self.intent_weight:
             losses.append(self.intent_weight * intent_loss(logits, *self.labels.of(user)))
         if self.decouple_weight:
-            losses.append(self.decouple_weight * decoupling_loss(self.fusion.intents))
+            losses.append(self.decouple_weight * self.decoupling(self.fusion.intents))
         return tuple(losses)
 
     def _next_item_loss(self, h: Tensor, target: Tensor, user: Tensor | None) -> Tensor:
@@ -215,6 +233,12 @@ def _check(config: Any) -> None:
         ("intent_threshold", 0 <= config["intent_threshold"] <= 1, "in [0, 1]"),
         ("intent_share", 0 <= config["intent_share"] <= 1, "in [0, 1]"),
         ("intent_weight", config["intent_weight"] >= 0, "at least 0"),
+        ("decoupling", config["decoupling"] in _DECOUPLING, " or ".join(_DECOUPLING)),
+        (
+            "fusion_without_intents",
+            not config["fusion_without_intents"] or config["intents"] == "none",
+            "False unless intents: none",
+        ),
         ("decouple_weight", config["decouple_weight"] >= 0, "at least 0"),
         ("n_neighbors", whole and config["n_neighbors"] >= 0, "a whole number from 0"),
         ("enrich_every", whole and config["enrich_every"] >= 1, "a whole number from 1"),

@@ -14,7 +14,7 @@ from recbole_intent import compat
 from recbole_intent.config_values import mistake_in
 from recbole_intent.errors import UserError
 from recbole_intent.paths import properties_dir
-from recbole_intent.registry import ModelSpec, get_spec
+from recbole_intent.registry import OURS, RECBOLE, ModelSpec, get_spec
 
 compat.apply()
 
@@ -78,7 +78,10 @@ class Config(RecBoleConfig):
         self._config_files = [str(path) for path in config_file_list or ()]
         given = dict(config_dict or {})
         fast = self._value_given("fast_sequences", given, True)
-        model_class = self.spec.model_class(fast=bool(fast))
+        reference = self._value_given("reference", given, OURS)
+        if self.spec.corrected and reference not in (OURS, RECBOLE):
+            raise UserError(f"reference: {reference!r} is neither {OURS} nor {RECBOLE}")
+        model_class = self.spec.class_for(fast, reference)
         try:
             super().__init__(model_class, dataset, self._config_files, given)
         except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:

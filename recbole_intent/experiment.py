@@ -163,7 +163,7 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
         keep_freed_memory()
     _set_matmul_precision(config["matmul_precision"])
     init_seed(config["seed"], config["reproducibility"])
-    model_class = config.spec.model_class(fast=config["fast_sequences"])
+    model_class = config.spec.class_for(config["fast_sequences"], config["reference"])
     is_next_item = issubclass(model_class, NextItemMixin)
     data = load_data(config, is_next_item and model_class.shares_passes(config))
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split

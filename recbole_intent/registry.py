@@ -22,6 +22,8 @@ class ModelSpec:
             several processes may share out a batch (a test per model guards this too).
         reference: the untouched RecBole class, for `fast_sequences: False`; same as `path` when
             None.
+        corrected: `path` computes something else than `reference`, which is wrong there; the
+            class says what. The property `reference: recbole` keeps RecBole's way.
     """
 
     name: str
@@ -30,10 +32,20 @@ class ModelSpec:
     trim: bool = False
     splits: bool = False
     reference: str | None = None
+    corrected: bool = False
 
     def model_class(self, fast: bool = True) -> type:
         """The model's class: ours, or RecBole's own where `fast` is False."""
         return _import(self.path if fast or self.reference is None else self.reference)
+
+    def class_for(self, fast_sequences: bool, reference: str | None) -> type:
+        """The class of a run with these two properties.
+
+        RecBole's own class computes a run of `fast_sequences: False`, except where it is wrong
+        and `reference` does not ask for it.
+        """
+        wants_recbole = not self.corrected or reference == RECBOLE
+        return self.model_class(fast=bool(fast_sequences) or not wants_recbole)
 
     def trainer_class(self) -> type:
         """The class that trains it."""
@@ -46,7 +58,11 @@ def _import(path: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
+# Values of the property `reference` of a corrected model.
+OURS, RECBOLE = "ours", "recbole"
+
 _OURS = "recbole_intent.model.sequential_recommender"
+_OURS_GENERAL = "recbole_intent.model.general_recommender"
 _SEQUENTIAL = "recbole.model.sequential_recommender"
 _GENERAL = "recbole.model.general_recommender"
 
@@ -94,15 +110,16 @@ _TABLE: dict[str, ModelSpec] = {
             f"{_OURS}.bert4rec:BERT4Rec",
             trim=True,
             reference=f"{_SEQUENTIAL}.bert4rec:BERT4Rec",
+            corrected=True,
         ),
         ModelSpec(
             "LightGCN",
-            "recbole_intent.model.general_recommender.lightgcn:LightGCN",
+            f"{_OURS_GENERAL}.lightgcn:LightGCN",
             reference=f"{_GENERAL}.lightgcn:LightGCN",
         ),
         ModelSpec(
             "NCL",
-            "recbole_intent.model.general_recommender.ncl:NCL",
+            f"{_OURS_GENERAL}.ncl:NCL",
             trainer="recbole_intent.trainer.ncl:NCLTrainer",
             reference=f"{_GENERAL}.ncl:NCL",
         ),
@@ -121,6 +138,9 @@ _RECBOLE = {
         "NNCF NeuMF Pop Random SGL SLIMElastic SimpleX SpectralCF"
     ),
 }
+# Those of them whose numbers are wrong in RecBole: ours derive from them, a module per model.
+_CORRECTED = {"CORE": _OURS, "HGN": _OURS, "SHAN": _OURS}
+_CORRECTED |= dict.fromkeys(("FISM", "Pop", "Random"), _OURS_GENERAL)
 # Those of them that padding does not reach: they mask it, or read the last items alone. STAMP,
 # SHAN, NPE and others sum over padding's vector too, or are built for one width.
 _TRIM = frozenset("CORE FDSA FPMC GCSAN GRU4RecF HRM NARM SASRecF SRGNN TransRec".split())
@@ -132,8 +152,11 @@ _SPLITS = frozenset(
 )
 for _package, _names in _RECBOLE.items():
     for _name in _names.split():
-        _path = f"{_package}.{_name.lower()}:{_name}"
         _is = {"trim": _name in _TRIM, "splits": _name in _SPLITS}
+        _path = f"{_package}.{_name.lower()}:{_name}"
+        if _name in _CORRECTED:
+            _is |= {"reference": _path, "corrected": True}
+            _path = f"{_CORRECTED[_name]}.{_name.lower()}:{_name}"
         _TABLE.setdefault(_name, ModelSpec(_name, _path, **_is))
 
 

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from recbole.model.sequential_recommender import BERT4Rec as RecBoleBERT4Rec
 from torch import Tensor
 
+from recbole_intent.model.reference import is_recboles
 from recbole_intent.nn.losses import linear_cross_entropy
 from recbole_intent.nn.sasrec_layers import encode_both_ways, use_fast_dropout
 
@@ -18,12 +19,22 @@ class BERT4Rec(RecBoleBERT4Rec):
     Only masked positions reach the loss, so rows without one are left out, and so are the scores
     of positions that are not masked; a batch mixes lengths, so its rows are encoded by length.
     A state dict of either class loads into the other. As in RecBole, position 0 is never a
-    masked one to the loss, and a history loses its first item to the mask when it is scored.
+    masked one to the loss.
+
+    Scores are read at a mask behind the history. Only a history of `MAX_ITEM_LIST_LENGTH` = N
+    items loses its first one to the mask, so that the mask has a position that was trained.
+    RecBole's takes the first item from every history, and moves the others one position down,
+    when it scores, but not when it trains; `reference: recbole` scores so.
+
+    Args:
+        config: RecBole's, and `reference`.
+        dataset: the training split.
     """
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         use_fast_dropout(self)
+        self.as_recbole = is_recboles(config)
 
     def forward(self, item_seq: Tensor) -> Tensor:
         """States (B, n, d) of masked histories `item_seq` (B, n), 0 on the right."""
@@ -77,31 +88,22 @@ class BERT4Rec(RecBoleBERT4Rec):
         return self.output_ln(self.output_gelu(self.output_ffn(states)))
 
     def _at_mask(self, interaction) -> Tensor:
-        """States (B, d) of a mask behind each history, which loses its first item."""
-        item_seq, last = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN] - 1
-        item_seq = F.pad(item_seq[:, 1:], (0, 1))
+        """States (B, d) of a mask behind each history."""
+        item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        if not self.as_recbole:
+            return self.encode(self.item_embedding(item_seq), length)
+        item_seq, last = F.pad(item_seq[:, 1:], (0, 1)), length - 1
         item_seq[torch.arange(len(item_seq), device=item_seq.device), last] = self.mask_token
         x = encode_both_ways(self.trm_encoder, self._embed(item_seq), item_seq > 0, last)
         return self._head(x)
 
-
-class BERT4RecEncoder(BERT4Rec):
-    """`BERT4Rec` read at a mask behind the history, as the backbone of another model.
-
-    The mask takes the place of the item to predict, in training too. Only a history of full
-    length loses its first item to the mask.
-    """
-
-    def __init__(self, config, dataset) -> None:
-        super().__init__(config, dataset)
-        del self.output_bias  # of its own scores
-
-    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
-        """State (B, d) of a mask behind each history `item_seq` (B, n) of length (B,)."""
-        return self.encode(self.item_embedding(item_seq), item_seq_len)
-
     def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
-        """As `forward`, from the vectors (B, n, d) of the items, whatever they are made of."""
+        """States (B, d) of a mask behind histories (B,) long.
+
+        Args:
+            x: (B, n, d) vectors of the items, whatever they are made of.
+            item_seq_len: (B,), at most N, the width of the position table.
+        """
         B, n, d = x.shape
         row = torch.arange(B, device=x.device)
         x = F.pad(x, (0, 0, 0, 1))
@@ -113,3 +115,18 @@ class BERT4RecEncoder(BERT4Rec):
         x = self.dropout(self.LayerNorm(x + self.position_embedding.weight[: len(column)]))
         is_real = column <= last[:, None]  # (B, w)
         return self._head(encode_both_ways(self.trm_encoder, x, is_real, last))
+
+
+class BERT4RecEncoder(BERT4Rec):
+    """`BERT4Rec` read at a mask behind the history, as the backbone of another model.
+
+    The mask takes the place of the item to predict, in training too.
+    """
+
+    def __init__(self, config, dataset) -> None:
+        super().__init__(config, dataset)
+        del self.output_bias  # of its own scores
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """State (B, d) of a mask behind each history `item_seq` (B, n) of length (B,)."""
+        return self.encode(self.item_embedding(item_seq), item_seq_len)

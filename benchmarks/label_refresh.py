@@ -77,14 +77,18 @@ def in_fresh_process(task: Callable[[int], float | None], n: int, threads: int) 
 def inference_ratio(backbone: str) -> tuple[float, float]:
     """Milliseconds of ranking a batch by VELI4SBR and by its backbone alone, taking turns."""
     from recbole_intent.config import Config
-    from recbole_intent.data.split import load_data
+    from recbole_intent.data.split import load_data, read_parts
+    from recbole_intent.data.training_interactions import training_split
     from recbole_intent.enrich import intent_files as files
 
     with tempfile.TemporaryDirectory() as folder:
         sessions = [files.SessionIntents("196", ("intent 0",), (), 1, True)]
         pool = [files.PoolIntent(f"intent {c}", 1) for c in range(INTENTS)]
+        given = {"device": "cpu", "data_path": "not-there"}
+        config = Config("VELI4SBR", "ml-100k", config_dict=given)
+        about = {"split": training_split(config, read_parts(config).train).plain()}
         files.write_intent_files(
-            folder, "some", intents=sessions, pool=pool, features=[], manifest=dict
+            folder, "some", intents=sessions, pool=pool, features=[], manifest=lambda: about
         )
         made = []
         for intents in (str(Path(folder) / "some.intent"), "none"):

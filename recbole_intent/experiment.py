@@ -19,6 +19,7 @@ from recbole_intent import __version__
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.session_split import warn_of_user_vectors
 from recbole_intent.data.split import SplitData, data_fingerprint, load_data
+from recbole_intent.data.training_interactions import training_split
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
 from recbole_intent.memory import keep_freed_memory
@@ -217,6 +218,7 @@ def _train_and_test(
         "approximations": trainer.approximations(data.train),
         "noise": config["noise"] or None,
         "data_fingerprint": data.fingerprint,
+        "split": training_split(config, data.train._dataset).plain(),
         "config_fingerprint": fingerprint(comparable(config)),
         "versions": _versions(),
         "commit": _commit(),

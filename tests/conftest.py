@@ -87,7 +87,7 @@ def recbole_ml100k(config) -> "list[SequentialDataset]":  # noqa: F821
 
 
 @pytest.fixture(scope="session")
-def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_path(tmp_path_factory: pytest.TempPathFactory, split_of) -> Path:
     """`data_path` of the dataset `tiny`: 60 users, 4 to 15 of 40 items each, classes, intents.
 
     Users walk along a ring of items with small steps, so there is something to learn.
@@ -104,12 +104,26 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.inter").write_text("\n".join(lines) + "\n")
     items = [f"i{item}\tc{item % 3} c{item % 5}" for item in range(40)]
     (folder / "tiny.item").write_text("\n".join(["item_id:token\tclass:token_seq", *items]) + "\n")
-    _write_tiny_intents(folder)
-    _write_tiny_vectors(folder)
+    split = split_of("ISRF", "tiny", data_path=folder.parent)
+    _write_tiny_intents(folder, split)
+    _write_tiny_vectors(folder, split)
     return folder.parent
 
 
-def _write_tiny_vectors(folder: Path) -> None:
+@pytest.fixture(scope="session")
+def split_of(config) -> Callable[..., "Split"]:  # noqa: F821
+    """The split of a run, to stand in files that a test writes for it."""
+    from recbole_intent.data.split import read_parts
+    from recbole_intent.data.training_interactions import training_split
+
+    def find(model: str, dataset: str, data_path: Path, **options):
+        made = config(model, dataset, data_path=str(data_path), **options)
+        return training_split(made, read_parts(made).train)
+
+    return find
+
+
+def _write_tiny_vectors(folder: Path, split: "Split") -> None:  # noqa: F821
     """Texts' vectors that lie along the ring, an item's by its place, a user's by its number."""
     from recbole_intent.data.text_vectors import TextVectors, vector_path, write_text_vectors
 
@@ -120,10 +134,11 @@ def _write_tiny_vectors(folder: Path) -> None:
         ids = np.array([f"{kind[0]}{number}" for number in range(n)])
         for semantics in ("llm", "metadata"):
             path = vector_path(folder, "tiny", kind, semantics, "fused")
-            write_text_vectors(path, TextVectors(ids, vectors, semantics, "waves", "0" * 64))
+            about = json.dumps(split.plain())
+            write_text_vectors(path, TextVectors(ids, vectors, semantics, "waves", "0" * 64, about))
 
 
-def _write_tiny_intents(folder: Path) -> None:
+def _write_tiny_intents(folder: Path, split: "Split") -> None:  # noqa: F821
     """40 users with one or two intents of three, 10 who failed, and 10 who were never asked."""
     from recbole_intent.enrich import intent_files
 
@@ -140,7 +155,12 @@ def _write_tiny_intents(folder: Path) -> None:
     ]
     pool = [intent_files.PoolIntent(name, sum(name in u.intents for u in users)) for name in names]
     intent_files.write_intent_files(
-        folder, "tiny", intents=users, pool=pool, features=[], manifest=dict
+        folder,
+        "tiny",
+        intents=users,
+        pool=pool,
+        features=[],
+        manifest=lambda: {"source": "metadata", "split": split.plain()},
     )
 
 

@@ -27,6 +27,8 @@ class TextVectors:
         semantics: `llm` or `metadata`: where the texts are from.
         encoder: name of the model that encoded them.
         fingerprint: SHA-256 of the texts and the encoder, as hexadecimal digits.
+        split: JSON of the `training_interactions.Split` that the texts were made from; empty in
+            files that do not name it.
     """
 
     ids: np.ndarray
@@ -34,6 +36,7 @@ class TextVectors:
     semantics: str
     encoder: str
     fingerprint: str
+    split: str = ""
 
 
 def vector_path(
@@ -65,6 +68,7 @@ def write_text_vectors(path: str | Path, vectors: TextVectors) -> None:
             semantics=vectors.semantics,
             encoder=vectors.encoder,
             fingerprint=vectors.fingerprint,
+            split=vectors.split,
         )
 
 
@@ -80,7 +84,8 @@ def read_text_vectors(path: str | Path) -> TextVectors:
     try:
         with np.load(path, allow_pickle=False) as file:
             about = (str(file[name]) for name in ("semantics", "encoder", "fingerprint"))
-            found = TextVectors(file["ids"], file["vectors"], *about)
+            split = str(file["split"]) if "split" in file else ""
+            found = TextVectors(file["ids"], file["vectors"], *about, split)
     except (ValueError, KeyError, OSError, BadZipFile, EOFError) as error:
         raise UserError(f"{path}: no file of text vectors ({error}); run `enrich` again") from error
     shape = found.vectors.shape

@@ -34,7 +34,12 @@ twice. Nothing of validation and test is ever shown to a model.
   --cache=FILE          of all answers so far, shared by all outputs; DATASET.answers.sqlite in
                         the dataset's own folder if not given
   --data_path=DIR       parent folder of datasets (dataset)
-  --config_files=A,B    YAML files with options; later ones win
+  --config_files=A,B    YAML files with options; later ones win. A run's files will do: what decides
+                        which interactions are training is read, other keys of a run are not
+  --eval_args=…         and every other key of a run that decides which interactions are training:
+                        session_split, benchmark_filename, rm_dup_inter, intervals of filters. Give
+                        what the run will have; another split than the dataset's own gets a folder
+                        of its own there, and a run refuses texts made from another split
   --export_batch=FILE   ask nothing: write the next requests for OpenAI's batch service
   --import_batch=FILE   take its results in, then go on as far as they reach
   --KEY=VALUE           any option of properties/enrich/VELI4SBR.yaml or ISRF.yaml, such as
@@ -100,6 +105,7 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
         raise UserError("--dataset=… is missing; enrich --help shows how")
     from recbole_intent.enrich.batch_files import BatchPending
     from recbole_intent.enrich.options import read_options
+    from recbole_intent.enrich.training_data import run_keys, split_values
 
     purpose = purposes[name]
     files = [path.strip() for path in options.pop("config_files", "").split(",") if path.strip()]
@@ -107,12 +113,15 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
     where["data_path"] = options.pop("data_path", "dataset")
     exported, imported = options.pop("export_batch", None), options.pop("import_batch", None)
     given = {key: parse_value(text) for key, text in options.items()}
-    chosen = read_options(files, given, purpose.options)
+    split = split_values(files, given)
+    given = {key: value for key, value in given.items() if key not in split}
+    chosen = read_options(files, given, purpose.options, run_keys(name, dataset) if files else ())
     try:
         done = purpose.enrich(
             dataset,
             chosen,
             **where,
+            split=split,
             export_batch=Path(exported) if exported else None,
             import_batch=Path(imported) if imported else None,
         )

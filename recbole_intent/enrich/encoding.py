@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from recbole_intent.data.text_vectors import TextVectors, read_text_vectors, write_text_vectors
+from recbole_intent.data.training_interactions import Split
 from recbole_intent.enrich.workplace import bar
 from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint
@@ -37,7 +39,13 @@ class Encoder(Protocol):
 
 
 def encode_texts(
-    texts: Mapping[str, str], encoder: Encoder, path: Path, *, semantics: str, chunk: int
+    texts: Mapping[str, str],
+    encoder: Encoder,
+    path: Path,
+    *,
+    semantics: str,
+    chunk: int,
+    split: Split,
 ) -> bool:
     """Write the vectors of texts, unless they are there.
 
@@ -50,6 +58,7 @@ def encode_texts(
         path: of the file of vectors.
         semantics: where the texts are from, to stand in the file.
         chunk: texts between two savings.
+        split: what the texts were made from, to stand in the file.
 
     Returns:
         Whether the file was written: False where it holds vectors of these texts already.
@@ -58,7 +67,11 @@ def encode_texts(
         UserError: a file cannot be written, or the encoder not be read.
     """
     name = fingerprint([list(texts.items()), encoder.name])
-    if _fingerprint_of(path) == name:
+    kept = _vectors_there(path)
+    about = json.dumps(split.plain())
+    if kept is not None and kept.fingerprint == name:
+        if kept.split != about:  # the same texts, of another split
+            write_text_vectors(path, replace(kept, split=about))
         return False
     distinct = sorted(set(texts.values()), key=lambda text: (len(text), text))
     waiting = path.with_name(f".{path.name}.partial")
@@ -66,7 +79,7 @@ def encode_texts(
         rows = _rows(distinct, encoder, waiting, name, chunk)
         place = {text: row for row, text in enumerate(distinct)}
         vectors = rows[[place[text] for text in texts.values()]]
-        found = TextVectors(np.array(list(texts)), vectors, semantics, encoder.name, name)
+        found = TextVectors(np.array(list(texts)), vectors, semantics, encoder.name, name, about)
         write_text_vectors(path, found)
         waiting.unlink(missing_ok=True)
     except OSError as error:
@@ -74,9 +87,9 @@ def encode_texts(
     return True
 
 
-def _fingerprint_of(path: Path) -> str | None:
+def _vectors_there(path: Path) -> TextVectors | None:
     try:
-        return read_text_vectors(path).fingerprint
+        return read_text_vectors(path)
     except UserError:  # absent or damaged: made anew
         return None
 

@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from recbole_intent.data.training_interactions import TrainingHistories
 from recbole_intent.enrich.intent_files import SessionIntents
 from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.pool import IntentPool, clean_intent
-from recbole_intent.enrich.training_sessions import TrainingSessions
 from recbole_intent.errors import UserError
 
 COLUMNS = ("categories", "category", "genres", "genre", "class", "attributes")
@@ -54,7 +54,7 @@ def frequent_categories(names: list[tuple[str, ...]], most: int) -> list[str]:
 
 
 def metadata_intents(
-    sessions: TrainingSessions, chosen, names: list[tuple[str, ...]], pool: IntentPool, most: int
+    sessions: TrainingHistories, chosen, names: list[tuple[str, ...]], pool: IntentPool, most: int
 ) -> Iterator[SessionIntents]:
     """The most telling categories of each session's items but the last.
 

@@ -4,7 +4,7 @@ A later source wins: the file of defaults, files of the user, the command line.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -141,6 +141,7 @@ def read_options(
     files: Sequence[str | Path] = (),
     given: Mapping[str, Any] | None = None,
     kind: type[_Options] = IntentOptions,
+    passed_over: Collection[str] = (),
 ) -> _Options:
     """The options of a run.
 
@@ -148,14 +149,18 @@ def read_options(
         files: YAML files of the user; later ones win.
         given: typed values that win over all files; `llm.model` is a key within `llm`.
         kind: class of the options.
+        passed_over: keys of the files that are not for `enrich`, unless it has such an option.
 
     Raises:
         UserError: an unknown key, or a value that cannot be.
     """
     default = properties_dir() / "enrich" / f"{kind.purpose}.yaml"
     values: dict[str, Any] = {}
-    for path in (default, *files):
-        _merge(values, read_yaml(path), f"{path}: ", known=path != default)
+    _merge(values, read_yaml(default), f"{default}: ", known=False)
+    unread = set(passed_over) - values.keys()
+    for path in files:
+        wanted = {key: value for key, value in read_yaml(path).items() if key not in unread}
+        _merge(values, wanted, f"{path}: ", known=True)
     _merge(values, given or {}, "--", known=True)
     try:
         return kind.model_validate(values)

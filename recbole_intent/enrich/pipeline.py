@@ -7,7 +7,7 @@ Every answer is kept as it comes; the files are written whole, at the end.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from recbole_intent import __version__
 from recbole_intent.data.text_vectors import vector_path
+from recbole_intent.data.training_interactions import TrainingHistories
 from recbole_intent.enrich.asking import Asker
 from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
 from recbole_intent.enrich.encoding import encode_texts
@@ -40,12 +41,12 @@ from recbole_intent.enrich.pool import IntentPool
 from recbole_intent.enrich.predict_correct import LoopOptions, Task, find_intents
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.report import Coverage, StepCounts, summary
+from recbole_intent.enrich.samples import choose, draw_candidates
 from recbole_intent.enrich.text_encoder import TextEncoder
-from recbole_intent.enrich.training_sessions import (
-    TrainingSessions,
-    choose,
-    draw_candidates,
-    read_training_sessions,
+from recbole_intent.enrich.training_data import (
+    TrainingData,
+    read_training_data,
+    refuse_other_split,
 )
 from recbole_intent.enrich.workplace import (
     ANSWERS,
@@ -58,7 +59,7 @@ from recbole_intent.enrich.workplace import (
     own_folder,
 )
 from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256, write_text
+from recbole_intent.files import write_text
 
 _LOGGER = logging.getLogger("recbole_intent")
 _NOT_IN_MANIFEST = NOT_IN_MANIFEST | {"encoder": True}  # vectors tell in their own file
@@ -72,6 +73,7 @@ def enrich(
     data_path: str | Path = "dataset",
     output: str | Path | None = None,
     *,
+    split: Mapping[str, Any] | None = None,
     cache: str | Path | None = None,
     export_batch: Path | None = None,
     import_batch: Path | None = None,
@@ -81,10 +83,11 @@ def enrich(
     The same call again continues one that was cut off, without asking anything twice.
 
     Args:
-        dataset: a session dataset (`prepare --sessions=…`).
+        dataset: a session dataset (`prepare --sessions=…`), or one whose users have histories.
         options: of the intents.
         data_path: parent folder of datasets.
-        output: folder of the files; the dataset's own when None.
+        output: folder of the files; the dataset's own when None, or that of its split.
+        split: values of a run's keys that decide what is training, such as `eval_args`.
         cache: file of all answers so far, whatever the output; beside the dataset when None.
         export_batch: ask nothing; where answers are missing, write their requests to this file.
         import_batch: results of a batch to take in first.
@@ -93,16 +96,17 @@ def enrich(
         UserError: bad data or options, or no request can be answered; old files are as they were.
         BatchPending: requests were exported, and nothing can go on without their answers.
     """
-    source = Path(data_path) / dataset
-    folder = Path(output) if output is not None else source
-    work = _Work(dataset, source, options)
+    data = read_training_data(options.purpose, dataset, data_path, split)
+    folder = Path(output) if output is not None else data.folder
+    work = _Work(dataset, data, options)
     encoder = TextEncoder(options.encoder) if options.encoder else None
     batches = Batches(export_batch, import_batch)
     batches.check(options)
     suffixes = (INTENT, POOL, FEATURE, MANIFEST, REPORT)
+    refuse_other_split(folder / f"{dataset}{MANIFEST}", data.split)
     with own_folder(folder, dataset, suffixes), ExitStack() as stack:
         if work.is_llm:
-            answers = Path(cache or source / f"{dataset}{ANSWERS}")
+            answers = Path(cache or data.source / f"{dataset}{ANSWERS}")
             work.askers, work.model = open_askers(options, answers, batches, stack)
         work.write(folder)
         report = work.report()
@@ -116,10 +120,11 @@ def enrich(
 class _Work:
     """One run: what was read, what is asked with, and the counts so far."""
 
-    def __init__(self, dataset: str, source: Path, options: IntentOptions) -> None:
-        self.dataset, self.source, self.options = dataset, source, options
-        self.sessions = read_training_sessions(source, dataset)
-        self.texts = ItemTexts(source / f"{dataset}.item", self.sessions.item_ids)
+    def __init__(self, dataset: str, data: TrainingData, options: IntentOptions) -> None:
+        self.dataset, self.data, self.options = dataset, data, options
+        # The last item is to be predicted from those before it.
+        self.sessions = data.histories.at_least(2)
+        self.texts = ItemTexts(data.source / f"{dataset}.item", self.sessions.item_ids)
         self.chosen = choose(self.sessions, options.sample, options.limit, options.seed)
         self.domain = options.domain or dataset.replace("-", " ").replace("_", " ")
         self.is_llm = options.is_llm
@@ -139,10 +144,6 @@ class _Work:
             self.column, self.names = item_categories(self.texts)
         if is_validated:
             _check_catalogue(self.sessions, self.chosen, options.negatives)
-        self.inputs = {
-            f"{dataset}{suffix}": file_sha256(source / f"{dataset}{suffix}")
-            for suffix in (".inter", ".split", ".item")
-        }
 
     def write(self, folder: Path) -> None:
         """Find everything and write the four files."""
@@ -311,7 +312,8 @@ class _Work:
                 exclude=_NOT_IN_MANIFEST,
             ),
             "domain": self.domain,
-            "inputs": self.inputs,
+            "inputs": self.data.inputs,
+            "split": self.data.split.plain(),
             "counts": {
                 "training_sessions": len(self.sessions),
                 "pool": len(self.pool),
@@ -326,7 +328,9 @@ class _Work:
         """Write the vectors of the items' texts, unless they are there."""
         path = vector_path(folder, self.dataset, "item", "metadata", "fused")
         texts = dict(zip(map(str, self.texts.ids), PlainTexts(self.texts).item, strict=True))
-        is_new = encode_texts(texts, encoder, path, semantics="metadata", chunk=_CHUNK)
+        is_new = encode_texts(
+            texts, encoder, path, semantics="metadata", chunk=_CHUNK, split=self.data.split
+        )
         _LOGGER.info("%s: %d items%s", path, len(texts), "" if is_new else ", as before")
 
     def report(self) -> str:
@@ -352,7 +356,7 @@ def _lazily(make: Callable[[], dict]) -> Iterator[tuple]:
     yield from make().items()
 
 
-def _check_catalogue(sessions: TrainingSessions, chosen: np.ndarray, negatives: int) -> None:
+def _check_catalogue(sessions: TrainingHistories, chosen: np.ndarray, negatives: int) -> None:
     n_items = len(sessions.item_ids)
     for index in chosen:
         distinct = len(np.unique(sessions.of(index)))

@@ -6,7 +6,7 @@ as it comes; the files of texts are written whole, at the end, then the vectors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,17 @@ from recbole_intent.enrich.profile_files import (
     profile_path,
 )
 from recbole_intent.enrich.profile_report import ProfileCounts, profile_summary, share_answered
-from recbole_intent.enrich.profile_vectors import check_texts, encode_profiles, input_hashes
+from recbole_intent.enrich.profile_vectors import check_texts, encode_profiles
 from recbole_intent.enrich.profiles import QUESTIONS, AskOptions, ask_profiles
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.record_files import write_records
+from recbole_intent.enrich.samples import choose, sample_places
 from recbole_intent.enrich.text_encoder import TextEncoder
-from recbole_intent.enrich.training_histories import read_training_histories, sample_places
-from recbole_intent.enrich.training_sessions import choose
+from recbole_intent.enrich.training_data import (
+    TrainingData,
+    read_training_data,
+    refuse_other_split,
+)
 from recbole_intent.enrich.workplace import (
     ANSWERS,
     NOT_IN_MANIFEST,
@@ -62,6 +66,7 @@ def enrich_profiles(
     data_path: str | Path = "dataset",
     output: str | Path | None = None,
     *,
+    split: Mapping[str, Any] | None = None,
     cache: str | Path | None = None,
     export_batch: Path | None = None,
     import_batch: Path | None = None,
@@ -71,10 +76,11 @@ def enrich_profiles(
     The same call again continues one that was cut off, without asking or encoding anything twice.
 
     Args:
-        dataset: a dataset of users' histories; their last two items are not looked at.
+        dataset: a dataset of users' histories, of which training alone is looked at.
         options: of the texts and vectors.
         data_path: parent folder of datasets.
-        output: folder of the files; the dataset's own when None.
+        output: folder of the files; the dataset's own when None, or that of its split.
+        split: values of a run's keys that decide what is training, such as `eval_args`.
         cache: file of all answers so far, whatever the output; beside the dataset when None.
         export_batch: ask nothing; where answers are missing, write their requests to this file.
         import_batch: results of a batch to take in first.
@@ -83,27 +89,33 @@ def enrich_profiles(
         UserError: bad data or options, or no request can be answered; old files are as they were.
         BatchPending: requests were exported, and nothing can go on without their answers.
     """
-    source = Path(data_path) / dataset
-    folder = Path(output) if output is not None else source
     batches = Batches(export_batch, import_batch)
     batches.check(options)
     if options.semantics == METADATA and set(options.texts) != {"fused"}:
         raise UserError("texts: metadata has one text of each item and user; give --texts=[fused]")
     # What is not installed is told before anything is asked.
     encoder = _encoder(options) if options.steps != "texts" else None
-    inputs = input_hashes(source, dataset)
+    data = read_training_data(options.purpose, dataset, data_path, split)
+    if data.config["session_split"]:
+        raise UserError(
+            f"{data.source / dataset}.split: shares out sessions; the users of ISRF need whole "
+            "histories: prepare the dataset without --sessions"
+        )
+    folder = Path(output) if output is not None else data.folder
+    refuse_other_split(folder / f"{dataset}{MANIFEST}", data.split)
     suffixes = (*PROFILES.values(), MANIFEST, REPORT)
     with own_folder(folder, dataset, suffixes), ExitStack() as stack:
         if options.steps == "vectors":
-            about, counts, askers = check_texts(folder, dataset, options, inputs), {}, []
+            about = check_texts(folder, dataset, options, data.inputs, data.split)
+            counts, askers = {}, []
         else:
-            work = _Work(dataset, source, options, inputs)
+            work = _Work(dataset, data, options)
             if options.is_llm:
-                answers = Path(cache or source / f"{dataset}{ANSWERS}")
+                answers = Path(cache or data.source / f"{dataset}{ANSWERS}")
                 work.askers, work.model = open_askers(options, answers, batches, stack)
             work.write(folder)
             about, counts, askers = work.about, work.counts, work.askers
-        vectors = encode_profiles(folder, dataset, options, encoder) if encoder else []
+        vectors = encode_profiles(folder, dataset, options, encoder, data.split) if encoder else []
         report = profile_summary(
             dataset, about, {f"{k}s": n for k, n in counts.items()}, options.is_llm, vectors
         )
@@ -120,23 +132,18 @@ def _encoder(options: ProfileOptions) -> TextEncoder:
 class _Work:
     """The texts of one run: what was read, what is asked with, and the counts so far."""
 
-    def __init__(
-        self,
-        dataset: str,
-        source: Path,
-        options: ProfileOptions,
-        inputs: dict[str, str],
-    ) -> None:
-        self.dataset, self.options, self.inputs = dataset, options, inputs
-        self.histories = read_training_histories(source, dataset)
+    def __init__(self, dataset: str, data: TrainingData, options: ProfileOptions) -> None:
+        self.dataset, self.options, self.data = dataset, options, data
+        self.histories = data.histories
         # All items of the file, whoever chose them: which ones are asked about tells nothing.
-        catalogue = ItemTexts(source / f"{dataset}.item")
+        catalogue = ItemTexts(data.source / f"{dataset}.item")
         known = set(catalogue.ids)
-        others = [item for item in self.histories.item_ids if item not in known]
+        others = [item for item in data.catalogue if item not in known]
         self.texts = PlainTexts(catalogue, others)
         code_of = {item: code for code, item in enumerate(self.texts.ids)}
         # Of the codes of the .inter file to those of the catalogue.
-        self.codes = np.array([code_of[item] for item in self.histories.item_ids])
+        codes = [code_of[str(item)] for item in self.histories.item_ids]
+        self.codes = np.array(codes, dtype=np.int64)
         self.counts = {
             "item": ProfileCounts(total=len(self.texts.ids)),
             "user": ProfileCounts(total=len(self.histories)),
@@ -183,7 +190,8 @@ class _Work:
         plain = [self.texts.user(codes) for codes in samples]
         lines = [self._shown(profile, code) for code, profile in enumerate(items)]
         shown = ["\n".join(f"- {lines[code]}" for code in codes) for codes in samples]
-        yield from self._profiles("user", ids, plain, range(len(ids)), shown)
+        askable = [index for index, codes in enumerate(samples) if codes]
+        yield from self._profiles("user", ids, plain, askable, shown)
 
     def _sample(self, index: int, user: str) -> list[int]:
         items = self.codes[self.histories.of(index)]
@@ -236,7 +244,8 @@ class _Work:
             else {},
             "parameters": self.options.model_dump(mode="json", exclude=_NOT_IN_MANIFEST),
             "domain": self.asking.domain,
-            "inputs": self.inputs,
+            "inputs": self.data.inputs,
+            "split": self.data.split.plain(),
             "counts": {f"{kind}s": counts.as_dict() for kind, counts in self.counts.items()},
             "version": __version__,
         }

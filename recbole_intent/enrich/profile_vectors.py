@@ -3,29 +3,18 @@
 from pathlib import Path
 
 from recbole_intent.data.text_vectors import read_text_vectors, vector_path
+from recbole_intent.data.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.options import ProfileOptions
 from recbole_intent.enrich.profile_files import MANIFEST, PROFILES, profile_path, read_profiles
 from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256
 
 
-def input_hashes(source: Path, dataset: str) -> dict[str, str]:
-    """SHA-256 of the atomic files that texts are made from, by name.
-
-    Raises:
-        UserError: one is absent.
-    """
-    paths = [source / f"{dataset}{suffix}" for suffix in (".inter", ".item")]
-    for path in paths:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; `prepare` writes it")
-    return {path.name: file_sha256(path) for path in paths}
-
-
-def check_texts(folder: Path, dataset: str, options: ProfileOptions, inputs: dict[str, str]) -> str:
+def check_texts(
+    folder: Path, dataset: str, options: ProfileOptions, inputs: dict[str, str], split: Split
+) -> str:
     """Where the texts that are there come from.
 
     Raises:
@@ -38,13 +27,13 @@ def check_texts(folder: Path, dataset: str, options: ProfileOptions, inputs: dic
             f"{path}: its texts are of semantics: {manifest['semantics']}; give that, or write "
             "others by --steps=all"
         )
-    if manifest["inputs"] != inputs:
+    if manifest["inputs"] != inputs or manifest.get("split") != split.plain():
         raise UserError(f"{path}: its texts are of other data; write them anew by --steps=all")
     return manifest["about"]
 
 
 def encode_profiles(
-    folder: Path, dataset: str, options: ProfileOptions, encoder: TextEncoder
+    folder: Path, dataset: str, options: ProfileOptions, encoder: TextEncoder, split: Split
 ) -> list[str]:
     """Write the vectors of items and users that are not there yet.
 
@@ -65,6 +54,7 @@ def encode_profiles(
                 path,
                 semantics=options.semantics,
                 chunk=options.encoder_chunk,
+                split=split,
             )
             n, width = read_text_vectors(path).vectors.shape
             state = "" if is_new else ", as before"

@@ -178,10 +178,9 @@ def _header(comparison: Comparison) -> str:
         if comparison.candidates:
             drawn = comparison.candidates
             among = (
-                f"each target ranked among {comparison.ranked}, items outside the user's "
-                f"history up to the target's part (validation's lists know nothing of the test "
-                f"set), the same for every model (seed {drawn['seed']}, hash "
-                f"{drawn['hash'][:10]})"
+                f"each target ranked among {comparison.ranked}, items outside the user's full "
+                f"history (in validation: outside training and validation), the same for "
+                f"every model (seed {drawn['seed']}, hash {drawn['hash'][:10]})"
             )
         lines["Protocol"] = (
             f"{among}; epoch chosen on validation, "

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_intent.data.text_vectors import Text, read_text_vectors, vectors_for
+from recbole_intent.data.text_vectors import Text, vectors_for
 from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.metadata import COLUMNS, item_categories
 from recbole_intent.enrich.profile_files import METADATA, Profile, profile_path, read_profiles
 from recbole_intent.errors import UserError
 from recbole_intent.model.explain import Intent, nearest_items
-from recbole_intent.model.semantics import texts_folder, user_vector_file
+from recbole_intent.model.semantics import read_user_vectors, texts_folder, user_vector_file
 
 _ALIKE = 3  # users alike who are told
 _SHARED = 3  # categories that are told of each
@@ -32,15 +32,14 @@ class Reasons:
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        path = user_vector_file(config)
-        if path is None:
+        if user_vector_file(config) is None:
             raise UserError(
                 "--explain: this ISRF was trained without texts of users, and knows no users "
                 "alike; train one with align_weight above 0 and use_alignment_direct or "
                 "use_alignment_sequential: True"
             )
         self.users = dataset.field2id_token[dataset.uid_field]
-        self.vectors = torch.from_numpy(vectors_for(read_text_vectors(path), self.users))
+        self.vectors = torch.from_numpy(vectors_for(read_user_vectors(config, dataset), self.users))
         self.vectors = torch.nn.functional.normalize(self.vectors, dim=1)
         self.histories = dataset.inter_matrix(form="csr")
         items = dataset.field2id_token[dataset.iid_field]

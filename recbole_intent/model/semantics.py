@@ -9,7 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from recbole_intent.data.like_minded import like_minded
-from recbole_intent.data.text_vectors import pca, read_text_vectors, vector_path, vectors_for
+from recbole_intent.data.text_vectors import (
+    TextVectors,
+    pca,
+    read_text_vectors,
+    vector_path,
+    vectors_for,
+)
+from recbole_intent.data.training_interactions import (
+    Split,
+    check_split,
+    enrich_command,
+    find_enriched,
+    training_split,
+)
+from recbole_intent.enrich.profile_files import MANIFEST
 from recbole_intent.errors import UserError
 from recbole_intent.model.isrf_options import aligned_tasks
 from recbole_intent.nn.interests import FrozenItems, ItemAdapter, RandomItems
@@ -63,42 +77,48 @@ def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
         return None
     if semantics == "metadata" and text != "fused":
         raise UserError(f"{kind}_text: {text}: only an LLM writes it; metadata has fused alone")
-    path = vector_path(texts_folder(config), config["dataset"], kind, semantics, text)
+    folder = texts_folder(config)
+    path = vector_path(folder, config["dataset"], kind, semantics, text)
+    if not config["texts_folder"]:
+        path = find_enriched(config, [path.name]) / path.name
     if not path.is_file():
         raise UserError(f"{path}: no such file; {_ways_out(config, kind, semantics, text)}")
     return path
 
 
 def texts_folder(config: Any) -> Path:
-    """Where the files of `enrich --for=ISRF` lie."""
-    return Path(config["texts_folder"] or config["data_path"])
+    """Where the files of `enrich --for=ISRF` lie: those of users are of this run's split."""
+    if config["texts_folder"]:
+        return Path(config["texts_folder"])
+    return find_enriched(config, [f"{config['dataset']}{MANIFEST}"])
 
 
 def _ways_out(config: Any, kind: str, semantics: str, text: str) -> str:
     """What to do where vectors are missing: what asks no language model first."""
-    command = f"recbole_intent enrich --for=ISRF --dataset={config['dataset']}"
-    if config["texts_folder"]:
-        command += f" --output={config['texts_folder']}"
+
+    def command(semantics: str, *words: str) -> str:
+        given = config["texts_folder"]
+        output = [f"--output={given}"] if given else []
+        return enrich_command(config, "ISRF", *output, f"--semantics={semantics}", *words)
+
     ways = []
     if semantics != "metadata" and text == "fused":
         is_of_users = kind == "user" and config["user_semantics"] != "auto"
         key = "user_semantics" if is_of_users else "semantics"
         plain = vector_path(texts_folder(config), config["dataset"], kind, "metadata", "fused")
-        when = (
-            "which is there already"
-            if plain.is_file()
-            else f"after `{command} --semantics=metadata`"
-        )
+        when = "which is there already" if plain.is_file() else f"after {command('metadata')}"
         ways.append(f"--{key}=metadata, {when}, needs no language model")
-    texts = "" if text == "fused" else f" '--texts=[fused,{text}]'"
-    model = " --llm.model=MODEL" if semantics == "llm" else ""
-    ways.append(f"`{command} --semantics={semantics}{texts}{model}` makes it")
+    texts = [] if text == "fused" else [f"--texts=[fused,{text}]"]
+    model = ["--llm.model=MODEL"] if semantics == "llm" else []
+    ways.append(f"{command(semantics, *texts, *model)} makes it")
     ways.append("--semantics=random with --align_weight=0 does without texts")
     return "; ".join(ways)
 
 
 def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
     """z (V, D) of the items' texts, row 0 zero; None with `semantics: random`.
+
+    They tell nothing of who chose what, so they go with every split.
 
     Raises:
         UserError: there are none, or not of all items.
@@ -108,6 +128,35 @@ def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
         return None
     ids = dataset.field2id_token[dataset.iid_field]
     return vectors_for(read_text_vectors(path), ids)
+
+
+def read_user_vectors(config: Any, dataset: Any) -> TextVectors:
+    """The vectors of the users' texts, which were made from this run's training interactions.
+
+    Args:
+        config: of the run.
+        dataset: its training part.
+
+    Raises:
+        UserError: there are none, or they were made from another split.
+    """
+    path = user_vector_file(config)
+    vectors = read_text_vectors(path)
+    mine, theirs = training_split(config, dataset), Split.of_text(vectors.split)
+    words = [f"--semantics={vectors.semantics}"]
+    if vectors.semantics == "llm":
+        words.append("--llm.model=MODEL")
+    if (text := config["user_text"]) != "fused":
+        words.append(f"--texts=[fused,{text}]")
+    remedy = ""
+    if given := config["texts_folder"]:
+        is_other = theirs is not None and theirs.definition != mine.definition
+        output = f"{given.rstrip('/')}-{mine.fingerprint[:10]}" if is_other else given
+        words.append(f"--output={output}")
+        remedy = f", and --texts_folder={output} reads them" if is_other else ""
+    remedy = f"{enrich_command(config, 'ISRF', *words)} makes those of this run{remedy}"
+    check_split(path, theirs, mine, remedy)
+    return vectors
 
 
 def reduced(z: np.ndarray, size: int) -> Tensor:
@@ -148,10 +197,11 @@ def users_alike(config: Any, dataset: Any) -> Tensor:
     """(U, k) int64: the `n_similar_users` users whose texts are nearest; -1 for padding.
 
     Raises:
-        UserError: there are no vectors of users, or not of all; or faiss is wanted and missing.
+        UserError: there are no vectors of users, not of all, or of another split; or faiss is
+            wanted and missing.
     """
     ids = dataset.field2id_token[dataset.uid_field]
-    z = vectors_for(read_text_vectors(user_vector_file(config)), ids)
+    z = vectors_for(read_user_vectors(config, dataset), ids)
     _LOGGER.info("users alike: %d of each of %d", config["n_similar_users"], len(ids) - 1)
     found = like_minded(z[1:], config["n_similar_users"], index=config["similar_users_index"])
     alike = np.full((len(ids), found.shape[1]), -1)

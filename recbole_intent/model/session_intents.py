@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_intent.enrich.intent_files import INTENT, POOL, intent_path, read_intents, read_pool
+from recbole_intent.data.training_interactions import (
+    Split,
+    check_split,
+    enrich_command,
+    find_enriched,
+    training_split,
+)
+from recbole_intent.enrich.intent_files import INTENT, MANIFEST, POOL, read_intents, read_pool
+from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.errors import UserError
 from recbole_intent.model.intent_controls import keep_share, shuffled
 from recbole_intent.nn.session_labels import SessionLabels
@@ -25,13 +33,14 @@ def intent_files(config: Any) -> tuple[Path, Path] | None:
         return None
     path = Path(config["intents"])
     if config["intents"] == "auto":
-        path = intent_path(config["data_path"], config["dataset"], INTENT)
+        names = [f"{config['dataset']}{suffix}" for suffix in (INTENT, POOL)]
+        path = find_enriched(config, names) / names[0]
     files = path, path.with_suffix(POOL)
     for file in files:
         if not file.is_file():
             raise UserError(
                 f"{file}: no such file, but intents: {config['intents']} wants it; "
-                f"`recbole_intent enrich --for=VELI4SBR --dataset={config['dataset']}` makes it, "
+                f"{enrich_command(config, 'VELI4SBR')} makes it, "
                 "--intents=none trains the backbone alone"
             )
     return files
@@ -50,13 +59,14 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
         None with `intents: none`.
 
     Raises:
-        UserError: a file is absent, broken, of other sessions, or names an intent that is not in
-            the pool or an item that the dataset does not have.
+        UserError: a file is absent, broken, of other sessions or another split, or names an intent
+            that is not in the pool or an item that the dataset does not have.
     """
     files = intent_files(config)
     if files is None:
         return None
     path, pool_path = files
+    _check_split(config, dataset, path)
     pool = [entry.intent for entry in read_pool(pool_path)]
     if not pool:
         raise UserError(f"{pool_path}: has no intents; run `enrich` again")
@@ -105,3 +115,20 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
         _LOGGER.info("shuffle_intents: a control; every session has the intents of another one")
     n_users = len(names)
     return pool, SessionLabels(user, n_users, intents, len(pool), hard)
+
+
+def _check_split(config: Any, dataset: Any, path: Path) -> None:
+    """Raise UserError unless intents were found from this run's own training interactions."""
+    manifest = path.with_suffix(MANIFEST)
+    values = read_manifest(manifest)
+    mine, theirs = training_split(config, dataset), Split.of_plain(values.get("split"))
+    words = ["--intents=metadata"] if values.get("source") == "metadata" else ["--llm.model=MODEL"]
+    remedy = ""
+    if config["intents"] != "auto":
+        folder = path.parent
+        if theirs is not None and theirs.definition != mine.definition:
+            folder = folder.with_name(f"{folder.name}-{mine.fingerprint[:10]}")
+            remedy = f", and --intents={folder / path.name} reads them"
+        words.append(f"--output={folder}")
+    remedy = f"{enrich_command(config, 'VELI4SBR', *words)} makes those of this run{remedy}"
+    check_split(manifest, theirs, mine, remedy)

@@ -222,7 +222,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"{code}\t{KINDS[code // 12]} {code}\tShop > {KINDS[code // 12].capitalize()}s"
         for code in range(48)
     ]
-    for suffix, lines in ((".inter", inter), (".split", split), (".item", items)):
+    properties = ["session_split: True"]
+    for suffix, lines in (
+        (".inter", inter),
+        (".split", split),
+        (".item", items),
+        (".yaml", properties),
+    ):
         (folder / f"shop{suffix}").write_text("\n".join(lines) + "\n")
     return folder.parent
 

@@ -16,6 +16,7 @@ def mine(tmp_path, monkeypatch):
     (folder / "mine.inter").write_text(f"user_id:token\titem_id:token\ttimestamp:float\n{ROWS}")
     parts = [f"s{n}\t{'train' if n < 10 else 'valid' if n < 11 else 'test'}" for n in range(12)]
     (folder / "mine.split").write_text("\n".join(["user_id:token\tpart:token", *parts]) + "\n")
+    (folder / "mine.yaml").write_text("session_split: True\n")
     items = [f"i{n}\titem {n}\t{'AB'[n % 2] if n < 4 else ''}" for n in range(9)]
     header = "item_id:token\ttitle:token_seq\tcategories:token_seq"
     (folder / "mine.item").write_text("\n".join([header, *items]) + "\n")
@@ -68,7 +69,7 @@ def test_help_needs_nothing(capsys):
         ([*WORDS[1:], "--window=few"], "window: 'few'"),
         ([*WORDS[1:], "--config_files=no.yaml"], "no.yaml: no such configuration file"),
         (WORDS[1:], "--llm.model=… is missing"),
-        (["--for=VELI4SBR", "--dataset=nothing"], "dataset/nothing/nothing.split: no such file"),
+        (["--for=VELI4SBR", "--dataset=nothing"], "dataset/nothing/nothing.inter: no such file"),
         ([*WORDS[1:], "--llm.model=m", "--llm.api_key_env=NO_SUCH_KEY_HERE"], "NO_SUCH_KEY_HERE"),
         (
             ["--for=ISRF", "--dataset=mine", "--semantics=metadata"],

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from recbole_intent.data.text_vectors import read_text_vectors
+from recbole_intent.data.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.errors import UserError
 
+SPLIT = Split({"eval_args": {}}, "0" * 64)
 TEXTS = {f"i{n}": f"{'lamp chair rug vase'.split()[n % 4]} {n % 150} " * 3 for n in range(160)}
 
 
@@ -35,7 +37,7 @@ class Letters:
 
 
 def encode(path, encoder, texts=TEXTS, chunk=16):
-    return encode_texts(texts, encoder, path, semantics="metadata", chunk=chunk)
+    return encode_texts(texts, encoder, path, semantics="metadata", chunk=chunk, split=SPLIT)
 
 
 def test_each_text_once_by_length_in_the_order_of_the_ids(tmp_path):
@@ -56,6 +58,12 @@ def test_the_same_again_does_nothing_and_a_change_all(tmp_path):
     again, other = Letters(), Letters()
     assert not encode(path, again)
     assert again.asked == []
+    assert Split.of_text(read_text_vectors(path).split) == SPLIT
+    elsewhere = Split({"eval_args": {}}, "1" * 64)
+    options = {"semantics": "metadata", "chunk": 16}
+    assert not encode_texts(TEXTS, again, path, split=elsewhere, **options)
+    assert again.asked == []  # the same texts of another split: the file says so
+    assert Split.of_text(read_text_vectors(path).split) == elsewhere
     assert encode(path, other, {**TEXTS, "i0": "another lamp"})
     assert other.asked
     other.name = "other letters"
@@ -118,10 +126,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 CODE = """
 import json, sys
 from pathlib import Path
+from recbole_intent.data.training_interactions import Split
+from recbole_intent.data.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.text_encoder import TextEncoder
 texts = json.loads(Path(sys.argv[1]).read_text())
-encode_texts(texts, TextEncoder(), Path(sys.argv[2]), semantics="metadata", chunk=4)
+encode_texts(
+    texts, TextEncoder(), Path(sys.argv[2]), semantics="metadata", chunk=4, split=Split({}, "0")
+)
 """
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recbole_intent.data.training_interactions import TrainingHistories
 from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.metadata import (
     frequent_categories,
@@ -10,7 +11,6 @@ from recbole_intent.enrich.metadata import (
     metadata_intents,
 )
 from recbole_intent.enrich.pool import IntentPool
-from recbole_intent.enrich.training_sessions import TrainingSessions
 from recbole_intent.errors import UserError
 
 
@@ -46,7 +46,9 @@ def test_no_such_column_is_named(texts):
 def test_the_last_item_tells_nothing_and_rare_categories_tell_more():
     items = np.array([0, 1, 2, 3, 2, 3])
     ids = np.array([f"i{n}" for n in range(4)], dtype=object)
-    sessions = TrainingSessions(np.array(["a", "b"], dtype=object), items, np.array([0, 3, 6]), ids)
+    sessions = TrainingHistories(
+        np.array(["a", "b"], dtype=object), items, np.array([0, 3, 6]), ids
+    )
     names = [("common", "rare"), ("common",), ("last",), ()]
     pool = IntentPool()
     found = list(metadata_intents(sessions, np.array([0, 1]), names, pool, 2))
@@ -58,7 +60,7 @@ def test_the_last_item_tells_nothing_and_rare_categories_tell_more():
 
 def test_a_session_without_categories_has_no_intent():
     ids = np.array(["i0", "i1"], dtype=object)
-    sessions = TrainingSessions(
+    sessions = TrainingHistories(
         np.array(["a"], dtype=object), np.array([0, 1]), np.array([0, 2]), ids
     )
     (line,) = metadata_intents(sessions, np.array([0]), [(), ("x",)], IntentPool(), 3)

@@ -21,7 +21,7 @@ from recbole_intent.enrich.intent_files import (
 from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
 from recbole_intent.enrich.record_files import read_manifest
-from recbole_intent.enrich.training_sessions import read_training_sessions
+from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.errors import UserError
 
 SUFFIXES = (".intent", ".intent_pool", ".item_feature", ".intent.manifest.json")
@@ -40,6 +40,10 @@ def run(shop, tmp_path):
     return start
 
 
+def sessions_of(shop: Path):
+    return read_training_data("VELI4SBR", "shop", shop).histories.at_least(2)
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     return {suffix: (folder / f"shop{suffix}").read_bytes() for suffix in SUFFIXES}
 
@@ -47,7 +51,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_intents_of_all_training_sessions_are_found(run, serve, shop, shop_model):
     server = serve(shop_model)
     done = run(server, "out", window=5)
-    sessions = read_training_sessions(shop / "shop", "shop")
+    sessions = sessions_of(shop)
     lines = list(read_intents(done.folder / "shop.intent"))
     assert [line.session for line in lines] == list(sessions.ids)
     pool = {entry.intent: entry.sessions for entry in read_pool(done.folder / "shop.intent_pool")}
@@ -76,7 +80,7 @@ def test_intents_of_all_training_sessions_are_found(run, serve, shop, shop_model
 def test_sessions_of_validation_and_test_never_reach_the_model(run, serve, shop, shop_model):
     server = serve(shop_model)
     run(server, "out")
-    sessions = read_training_sessions(shop / "shop", "shop")
+    sessions = sessions_of(shop)
     title = {str(item): f"number {item}" for item in sessions.item_ids}
     shown = set()
     for body in server.bodies():
@@ -106,7 +110,7 @@ def test_no_request_depends_on_validation_and_test(run, serve, shop, shop_model,
     # Other items, other times, in other places of the file.
     others = [f"u{n}#1\t{item}\t{item}" for n in range(24, 36) for item in (47, 5, n)]
     (other / "shop.inter").write_text("\n".join([lines[0], *others, *of_training]) + "\n")
-    for suffix in (".split", ".item"):
+    for suffix in (".split", ".item", ".yaml"):
         (other / f"shop{suffix}").write_bytes((shop / f"shop/shop{suffix}").read_bytes())
     again = serve(shop_model)
     options = read_options(given={"llm.model": "shop", "llm.base_url": again.url})
@@ -284,7 +288,7 @@ def test_the_rest_may_have_intents_of_metadata_which_are_told_apart(run, serve, 
     lines = list(read_intents(done.folder / "shop.intent"))
     by_model = list(read_intents(asked.folder / "shop.intent"))
     assert lines[:3] == by_model
-    everyone = {str(i) for i in read_training_sessions(shop / "shop", "shop").ids}
+    everyone = {str(i) for i in sessions_of(shop).ids}
     assert {line.session for line in lines} == everyone
     assert len(lines) == 24
     of_metadata = {
@@ -309,7 +313,7 @@ def test_vectors_of_texts_are_an_option(run, shop):
     run(None, "out", intents="metadata", encoder="embedded")
     assert files_of(done.folder) == before
     found = read_text_vectors(done.folder / "shop.item_text.metadata.fused.npz")
-    items = read_training_sessions(shop / "shop", "shop").item_ids
+    items = sessions_of(shop).item_ids
     assert set(found.ids) == set(map(str, items))
     assert found.vectors.shape == (len(items), 384)
     assert len(np.unique(found.vectors, axis=0)) == len(items)

@@ -18,7 +18,7 @@ from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.profile_files import profile_path, read_profiles
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
 from recbole_intent.enrich.record_files import read_manifest
-from recbole_intent.enrich.training_histories import read_training_histories
+from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.errors import UserError
 
 FILES = ("market.item_profile", "market.user_profile", "market.profile.manifest.json")
@@ -67,7 +67,7 @@ def test_all_items_and_users_have_texts(run, serve, market_model):
 def test_a_users_prompt_shows_a_sample_of_training_items_alone(run, serve, market, market_model):
     server = serve(market_model)
     run(server, "out", users_sample=5)
-    histories = read_training_histories(market / "market", "market")
+    histories = read_training_data("ISRF", "market", market).histories
     allowed = {
         frozenset(histories.item_ids[histories.of(index)]) for index in range(len(histories))
     }
@@ -86,15 +86,16 @@ def test_a_users_prompt_shows_a_sample_of_training_items_alone(run, serve, marke
 
 
 def poisoned(market: Path, folder: Path) -> Path:
-    """The market with other items and times as the last two of each user."""
+    """The market with other items and times as what is held out of each user."""
     lines = (market / "market/market.inter").read_text().splitlines()
     users: dict[str, list[str]] = {}
     for line in lines[1:]:
         users.setdefault(line.split("\t")[0], []).append(line)
     made = [lines[0]]
     for number, (user, rows) in enumerate(users.items()):
-        others = [f"{user}\ti{(number + 7) % 39}\t1{place}0000000" for place in range(2)]
-        made += [*others, *rows[:-2]]  # elsewhere in the file, too
+        held_out = min(2, len(rows) - 2)  # the run trains on the first two of three
+        others = [f"{user}\ti{(number + 7) % 39}\t1{place}0000000" for place in range(held_out)]
+        made += [*others, *rows[:-held_out]]  # elsewhere in the file, too
     (folder / "market").mkdir(parents=True)
     (folder / "market/market.inter").write_text("\n".join(made) + "\n")
     item = (market / "market/market.item").read_bytes()

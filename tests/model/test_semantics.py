@@ -116,11 +116,12 @@ def test_without_vectors_the_way_that_asks_no_language_model_is_told_first(
     assert told(**data, item_text="positive").startswith("`recbole_intent enrich")
     (folder / "tiny.item_text.metadata.fused.npz").unlink()
     make = "`recbole_intent enrich --for=ISRF --dataset=tiny --semantics="
+    there = f" --data_path={tmp_path}`"
     assert told(**data).startswith(
-        f"--semantics=metadata, after {make}metadata`, needs no language"
+        f"--semantics=metadata, after {make}metadata{there}, needs no language"
     )
-    assert f"{make}llm --llm.model=MODEL` makes it" in told(**data)
-    assert told(**data, semantics="metadata").startswith(f"{make}metadata` makes it")
+    assert f"{make}llm --llm.model=MODEL{there} makes it" in told(**data)
+    assert told(**data, semantics="metadata").startswith(f"{make}metadata{there} makes it")
     (folder / "tiny.user_text.llm.fused.npz").unlink()
     found = told(**data, semantics="random", user_semantics="llm")
     assert found.startswith("--user_semantics=metadata, which is there already")

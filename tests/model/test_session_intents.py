@@ -5,7 +5,8 @@ import shutil
 import pytest
 import torch
 
-from recbole_intent.data.split import load_data
+from recbole_intent.data.split import load_data, read_parts
+from recbole_intent.data.training_interactions import training_split
 from recbole_intent.enrich.intent_files import PoolIntent, SessionIntents, write_intent_files
 from recbole_intent.errors import UserError
 from recbole_intent.model.session_intents import intent_files, read_labels
@@ -13,15 +14,22 @@ from recbole_intent.nn.session_labels import LLM, NONE
 
 
 @pytest.fixture
-def given(tiny, tiny_path, tmp_path):
+def given(tiny, tmp_path):
     """Write intents of some sessions of `tiny` elsewhere; the configuration that reads them."""
 
     def make(*sessions: SessionIntents, pool=("a", "b"), **options):
         entries = [PoolIntent(name, 1) for name in pool]
+        config = tiny("VELI4SBR", intents=str(tmp_path / "mine.intent"), **options)
+        about = training_split(config, read_parts(config).train).plain()
         write_intent_files(
-            tmp_path, "mine", intents=sessions, pool=entries, features=[], manifest=dict
+            tmp_path,
+            "mine",
+            intents=sessions,
+            pool=entries,
+            features=[],
+            manifest=lambda: {"split": about},
         )
-        return tiny("VELI4SBR", intents=str(tmp_path / "mine.intent"), **options)
+        return config
 
     return make
 

@@ -183,7 +183,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tiny_path, killed_run, ends_as_
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory) -> Path:
+def planted(tmp_path_factory, split_of) -> Path:
     """`data_path` of sessions that are three items of an intent's many, then one of its few.
 
     The first three of four items belong to the intent in 9 cases of 10, the last one in 5 of 10:
@@ -216,8 +216,11 @@ def planted(tmp_path_factory) -> Path:
     (folder / "planted.split").write_text("\n".join(split) + "\n")
     pool = [PoolIntent(f"wants {intent}", 40) for intent in range(12)]
     blank = [SessionIntents(entry.session, (), (), 3, False) for entry in told]
+    about = split_of("VELI4SBR", "planted", data_path=folder.parent, session_split=True).plain()
     for name, intents in (("planted", told), ("blank", blank)):
-        write_intent_files(folder, name, intents=intents, pool=pool, features=[], manifest=dict)
+        write_intent_files(
+            folder, name, intents=intents, pool=pool, features=[], manifest=lambda: {"split": about}
+        )
     return folder.parent
 
 

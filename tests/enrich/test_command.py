@@ -90,7 +90,8 @@ def test_mistakes_are_one_line_and_leave_nothing(mine, capsys, words, message):
 
 
 def test_texts_for_isrf(mine, capsys):
-    (mine / "mine.split").unlink()
+    for suffix in (".split", ".yaml"):
+        (mine / f"mine{suffix}").unlink()
     words = ["enrich", "--for=ISRF", "--dataset=mine", "--semantics=metadata", "--steps=texts"]
     assert main(words) == 0
     out = capsys.readouterr().out

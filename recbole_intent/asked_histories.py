@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_intent.data.histories import History
+from recbole_intent.data.asked import History
 from recbole_intent.data.known_histories import KnownHistories
+from recbole_intent.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 
@@ -64,8 +65,11 @@ class AskedHistories:
         Args:
             histories: the oldest item first.
             item_field: what the model calls a history's items.
+
+        Raises:
+            UserError: at the end, where the dataset knows none of the items.
         """
-        unknown, n_all, n_histories, first = _Unknown(), 0, 0, 0
+        unknown, n_all, n_histories, first = _Unknown(self._item_number), 0, 0, 0
         histories = iter(histories)
         while asked := list(itertools.islice(histories, CHUNK)):
             rows = []
@@ -82,7 +86,7 @@ class AskedHistories:
             names = [history.user for history in asked]
             yield Chunk(known, torch.arange(len(asked)), None, names, first)
             first += len(asked)
-        unknown.report(f"of {n_all} items, in {n_histories} of {first} histories,", self.dataset)
+        unknown.report(n_all, "items", f", in {n_histories} of {first} histories,", self.dataset)
 
     def users(self, users: Iterable[str] | None, known: KnownHistories) -> Iterator[Chunk]:
         """Users of the dataset by raw id (all of them when None), `CHUNK` at a time.
@@ -90,8 +94,11 @@ class AskedHistories:
         Args:
             users: raw ids.
             known: the histories of all users, by their number.
+
+        Raises:
+            UserError: at the end, where the dataset knows none of them.
         """
-        unknown, n_asked, first = _Unknown(), 0, 0
+        unknown, n_asked, first = _Unknown(self._user_number), 0, 0
         users = iter(self._user_ids[1:] if users is None else users)
         while asked := list(itertools.islice(users, CHUNK)):
             n_asked += len(asked)
@@ -101,15 +108,20 @@ class AskedHistories:
             if names:
                 yield Chunk(known, rows, rows, names, first)
             first += len(names)
-        unknown.report(f"of {n_asked} users", self.dataset)
+        unknown.report(n_asked, "users", "", self.dataset)
 
 
 class _Unknown:
-    """Counts ids that the dataset does not have, and keeps the first few."""
+    """Counts ids that the dataset does not have, and keeps the first few.
 
-    def __init__(self) -> None:
+    Args:
+        known: the ids that it has.
+    """
+
+    def __init__(self, known: Iterable[str]) -> None:
         self.count = 0
         self.few: list[str] = []
+        self._known = known
 
     def add(self, ids: Iterable[str]) -> None:
         for name in ids:
@@ -117,14 +129,26 @@ class _Unknown:
             if len(self.few) < 3 and name not in self.few:
                 self.few.append(name)
 
-    def report(self, of_what: str, dataset_name: str) -> None:
-        """Log a warning if there were any."""
+    def report(self, n_asked: int, kind: str, where: str, dataset_name: str) -> None:
+        """Log a warning if there were any.
+
+        Raises:
+            UserError: there was nothing else.
+        """
+        few = ", ".join(map(repr, self.few))
+        if self.count and self.count == n_asked:
+            known = ", ".join(map(repr, itertools.islice(self._known, 3)))
+            raise UserError(
+                f"none of the {n_asked} {kind} is in {dataset_name}: {few} …; its {kind} are "
+                f"called {known} …"
+            )
         if self.count:
-            few = ", ".join(map(repr, self.few))
             _LOGGER.warning(
-                "%d %s are not in %s and were skipped, such as %s",
+                "%d of %d %s%s are not in %s and were skipped, such as %s",
                 self.count,
-                of_what,
+                n_asked,
+                kind,
+                where,
                 dataset_name,
                 few,
             )

@@ -5,6 +5,7 @@ import difflib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -32,6 +33,8 @@ run that was cut off and reports one that is finished.
   --fresh               start anew in that folder
   --allow-unknown       accept keys that no default file knows
   --KEY=VALUE           any key of RecBole or of properties/, such as --learning_rate=5e-4
+
+RECBOLE_INTENT_TRACEBACK=1 in the environment shows where in the code a mistake was met.
 """
 
 _FLAGS = ("fresh", "allow-unknown")
@@ -41,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for a mistake of the user, 130 for Ctrl-C,
     141 where the reader of the output went away."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a letter gets its number
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("recbole_intent").setLevel(logging.INFO)
     try:
@@ -48,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a reader that went away can still be caught
         return code
     except UserError as error:
-        _tell(f"error: {' '.join(str(error).split())}")
-        return 2
+        return _refuse(str(error))
     except RuntimeError:
         if not _was_told():
             raise
@@ -58,10 +63,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output, such as `head`, has seen enough. Python would flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell tells of SIGPIPE
+    except OSError as error:
+        # Whatever the system refuses (a full disk, no more open files, a name too long) is nothing
+        # that this program can do better.
+        reason = error.strerror or str(error) or type(error).__name__
+        return _refuse(f"{error.filename}: {reason}" if error.filename is not None else reason)
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
             print("\nstopped; the same command continues where this one ended", file=sys.stderr)
         return 130
+
+
+def _refuse(message: str) -> int:
+    """Say in one line what is wrong; the exit code. Only while an exception is handled."""
+    if os.environ.get("RECBOLE_INTENT_TRACEBACK"):
+        traceback.print_exc()
+    _tell(f"error: {' '.join(message.split())}")
+    return 2
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -294,15 +312,16 @@ def _recommend_parser() -> argparse.ArgumentParser:
         prog="run_recbole_intent.py recommend",
         description="The best items for users of the dataset, or for new histories.",
         epilog='A line of a histories file is ["i1", "i2"] or {"user": "u", "items": '
-        '["i1", "i2"]}, the oldest item first; a row of a .csv file is item ids. A history '
+        '["i1", "i2"]}, the oldest item first; a row of a .csv file is item ids; a table '
+        "(.parquet, .csv, .tsv) has the dataset's columns of users, items and times. A history "
         "without a known item gets the popular items (source: popular). Equal scores go by the "
         "order of items in the .inter file.",
         allow_abbrev=False,
     )
     option = parser.add_argument
     option("--run", help="folder of a finished run")
-    option("--users", help="all, or a file with a user id in each line")
-    option("--histories", help="a file of new histories (.csv, else JSON lines)")
+    option("--users", help="all, a file with a user id in each line, or ids: 196,22")
+    option("--histories", help="a file of new histories (JSON lines, .csv, or a table)")
     option("--output", help="a .parquet, .csv or .jsonl file; the first lists are shown if absent")
     option("--k", type=int, help="items a list (10)")
     option("--history", help="what users are known by: all (default), train or valid interactions")

@@ -2,17 +2,17 @@
 
 import difflib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from recbole_intent import compat
 from recbole_intent.config_values import mistake_in
 from recbole_intent.errors import UserError
+from recbole_intent.library_errors import library_mistakes
+from recbole_intent.parsing import parse_yaml, read_text
 from recbole_intent.paths import properties_dir
 from recbole_intent.registry import OURS, RECBOLE, ModelSpec, get_spec
 
@@ -69,25 +69,26 @@ class Config(RecBoleConfig):
         self,
         model: str,
         dataset: str,
-        config_file_list: Sequence[str | Path] | None = None,
+        config_file_list: Sequence[str | Path] | str | Path | None = None,
         config_dict: Mapping[str, Any] | None = None,
         allow_unknown: bool = False,
     ) -> None:
         self.spec: ModelSpec = get_spec(model)
         self._model_given = model
+        if isinstance(config_file_list, str | Path):  # not its letters
+            config_file_list = [config_file_list]
         self._config_files = [str(path) for path in config_file_list or ()]
         given = dict(config_dict or {})
+        for key in given:
+            if not isinstance(key, str):
+                raise UserError(f"{key!r}: keys of a configuration are words")
         fast = self._value_given("fast_sequences", given, True)
         reference = self._value_given("reference", given, OURS)
         if self.spec.corrected and reference not in (OURS, RECBOLE):
             raise UserError(f"reference: {reference!r} is neither {OURS} nor {RECBOLE}")
         model_class = self.spec.class_for(fast, reference)
-        try:
+        with library_mistakes("configuration"):
             super().__init__(model_class, dataset, self._config_files, given)
-        except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise UserError(f"configuration: {' '.join(str(error).split())}") from error
         self._check_keys(allow_unknown)
         if self["MODEL_TYPE"] == ModelType.SEQUENTIAL and self["MODEL_INPUT_TYPE"] is None:
             raise UserError(f"loss_type: {self['loss_type']!r} is neither CE nor BPR")
@@ -281,48 +282,12 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         UserError: absent, not UTF-8, or not such YAML (with the line).
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such configuration file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    try:
-        values = yaml.load(text, Loader=_FloatLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
-        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    values = parse_yaml(read_text(path, "configuration file"), f"{path}")
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
     return values
-
-
-class _FloatLoader(yaml.SafeLoader):
-    """Safe YAML that reads `1e-3` as a number, which YAML 1.1 takes for a string.
-
-    A key that stands twice in a mapping is an error; YAML loaders keep the last in silence.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                problem = f"key {key.value!r} is given twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_FloatLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
 
 
 def parse_value(text: str) -> Any:
@@ -332,7 +297,8 @@ def parse_value(text: str) -> Any:
         UserError: text that is not YAML, such as an unclosed bracket.
     """
     try:
-        return yaml.load(text, Loader=_FloatLoader)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise UserError(f"cannot read the value {text!r}: {problem}") from error
+        return parse_yaml(text, "")
+    except UserError as error:
+        shown = text if len(text) <= 60 else f"{text[:57]}…"
+        problem = str(error).partition("not YAML: ")[2]
+        raise UserError(f"cannot read the value {shown!r}: {problem}") from error

@@ -22,6 +22,7 @@ from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.data.training_interactions import training_split
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
+from recbole_intent.library_errors import library_mistakes
 from recbole_intent.memory import keep_freed_memory
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
@@ -166,12 +167,15 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     init_seed(config["seed"], config["reproducibility"])
     model_class = config.spec.class_for(config["fast_sequences"], config["reference"])
     is_next_item = issubclass(model_class, NextItemMixin)
-    data = load_data(config, is_next_item and model_class.shares_passes(config))
+    with library_mistakes(f"dataset {config['dataset']}"):
+        data = load_data(config, is_next_item and model_class.shares_passes(config))
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
-    model = model_class(config, data.train._dataset).to(config["device"])
+    with library_mistakes(f"model {config['model']}"):
+        model = model_class(config, data.train._dataset).to(config["device"])
+        trainer = config.spec.trainer_class()(config, model, folder)
     if config["session_split"]:
         warn_of_user_vectors(model, data.dataset)
-    return config.spec.trainer_class()(config, model, folder), data
+    return trainer, data
 
 
 def _set_matmul_precision(precision: str) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from recbole_intent.asked_histories import Chunk
+from recbole_intent.data.asked import ids_of
 from recbole_intent.data.histories import read_histories, read_users
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.intent_space import intent_space
@@ -25,7 +27,7 @@ SHOWN = 5
 def recommend_run(
     run: str | Path,
     *,
-    users: str | Path | None = None,
+    users: Any = None,
     histories: str | Path | None = None,
     output: str | Path | None = None,
     k: int = 10,
@@ -40,7 +42,7 @@ def recommend_run(
 
     Args:
         run: its folder.
-        users: `all`, or a file with a user id in each line.
+        users: `all`, a file with a user id in each line, or ids with commas between (or a list).
         histories: a file of new histories (`data.histories.read_histories`); instead of `users`.
         output: a `.parquet`, `.csv` or `.jsonl` file; the text shows the first histories when
             None.
@@ -70,9 +72,9 @@ def recommend_run(
         raise UserError("--picture: goes with --explain")
     if picture is not None and Path(picture).suffix.lower() != ".png":
         raise UserError(f"--picture={picture}: its name must end in .png")
-    source = histories if users is None else users
-    if str(source) != "all" and not Path(source).exists():
-        raise UserError(f"{source}: no such file")
+    ids = None if users is None else _ids(users)
+    if histories is not None and not os.path.lexists(histories):
+        raise UserError(f"{histories}: no such file")
 
     recommender = Recommender.load(run, history=history, **conditions)
     if explain:
@@ -86,9 +88,11 @@ def recommend_run(
         )
     limit = SHOWN if output is None else None
     if histories is not None:
-        chunks = recommender.chunks(itertools.islice(read_histories(histories), limit))
+        chunks = recommender.chunks(
+            itertools.islice(read_histories(histories, recommender.columns), limit)
+        )
     else:
-        ids = recommender.user_ids[1:] if str(users) == "all" else read_users(users)
+        ids = recommender.user_ids[1:] if ids is None else ids
         chunks = recommender.user_chunks(itertools.islice(ids, limit))
     if picture is not None:
         chunks = _drawn(recommender, chunks, picture)
@@ -97,6 +101,20 @@ def recommend_run(
     else:
         text = _to_file(recommender, chunks, k, include_history, explain, Path(output))
     return text if picture is None else f"{text}\nthe first among all intents: {picture}"
+
+
+def _ids(users: Any) -> Iterator[str] | None:
+    """The asked users; None for all of them."""
+    if not isinstance(users, str | Path):
+        return ids_of(users)
+    if str(users) == "all":
+        return None
+    if os.path.lexists(users):
+        return read_users(users)
+    text = str(users)
+    if "," not in text and (os.sep in text or Path(text).suffix):
+        raise UserError(f"{text}: no such file")
+    return ids_of([user.strip() for user in text.split(",") if user.strip()])
 
 
 def _drawn(

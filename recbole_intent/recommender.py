@@ -1,7 +1,7 @@
 """The k best items for users of a dataset or for new histories, with the weights of a run."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recbole_intent.asked_histories import AskedHistories, Chunk
 from recbole_intent.config import Config
-from recbole_intent.data.histories import History
+from recbole_intent.data.asked import Columns, histories_of, ids_of
 from recbole_intent.data.known_histories import PARTS, KnownHistories
 from recbole_intent.data.loader import MAX_SCORES
 from recbole_intent.data.split import SplitData
@@ -65,6 +65,7 @@ class Recommender:
         item, user = config["ITEM_ID_FIELD"], config["USER_ID_FIELD"]
         self.item_ids = np.asarray(data.dataset.field2id_token[item], dtype=object)
         self.user_ids = np.asarray(data.dataset.field2id_token[user], dtype=object)
+        self.columns = Columns(user, item, config["TIME_FIELD"])
         self._asked = AskedHistories(config["dataset"], self.item_ids, self.user_ids)
         self.titles = item_titles(config, self.item_ids)
 
@@ -95,36 +96,47 @@ class Recommender:
         return cls(trainer, data, history)
 
     def recommend(
-        self, histories: Iterable[Sequence[str]], k: int = 10, *, include_history: bool = False
+        self, histories: Any, k: int = 10, *, include_history: bool = False
     ) -> pd.DataFrame:
         """The table for new histories of raw item ids, the oldest first.
 
         Args:
-            histories: such as `[["i1", "i2"], ["i3"]]`; unknown items are passed over and said.
+            histories: such as `[["i1", "i2"], ["i3"]]`, `[[50, 172]]`, or a table with a row an
+                interaction (`data.asked.histories_of` lists all forms); unknown items are passed
+                over and said.
             k: items a history, at least 1; no more than the catalogue has.
             include_history: may the items of the history be recommended again?
 
         Raises:
-            UserError: the model scores by user and cannot take new histories.
+            UserError: these are no histories, or no item of them is known; the model scores by
+                user and cannot take new histories.
         """
-        chunks = self.chunks(History(list(items)) for items in histories)
+        chunks = self.chunks(histories)
         return self._joined(self.table(chunk, k, include_history) for chunk in chunks)
 
     def recommend_users(
-        self, users: Iterable[str] | None = None, k: int = 10, *, include_history: bool = False
+        self, users: Any = None, k: int = 10, *, include_history: bool = False
     ) -> pd.DataFrame:
-        """The table for users of the dataset by raw id; all of them when None."""
+        """The table for users of the dataset; all of them when None.
+
+        Args:
+            users: raw ids, such as `["u1", "u2"]` or `[196, 22]`, in any container
+                (`data.asked.ids_of`); unknown users are passed over and said.
+            k: items a user, at least 1; no more than the catalogue has.
+            include_history: may the items of the history be recommended again?
+
+        Raises:
+            UserError: these are no ids, or none of them is known.
+        """
         chunks = self.user_chunks(users)
         return self._joined(self.table(chunk, k, include_history) for chunk in chunks)
 
-    def explain(self, histories: Iterable[Sequence[str]], n_items: int = 3) -> list[dict[str, Any]]:
+    def explain(self, histories: Any, n_items: int = 3) -> list[dict[str, Any]]:
         """The intents behind the recommendations for each history; see `explanations`."""
-        chunks = self.chunks(History(list(items)) for items in histories)
+        chunks = self.chunks(histories)
         return [line for chunk in chunks for line in self.explanations(chunk, n_items)]
 
-    def explain_users(
-        self, users: Iterable[str] | None = None, n_items: int = 3
-    ) -> list[dict[str, Any]]:
+    def explain_users(self, users: Any = None, n_items: int = 3) -> list[dict[str, Any]]:
         """The intents behind the recommendations for each user; see `explanations`."""
         chunks = self.user_chunks(users)
         return [line for chunk in chunks for line in self.explanations(chunk, n_items)]
@@ -152,24 +164,26 @@ class Recommender:
 
     # --- pieces of bounded size ---------------------------------------------------------------
 
-    def chunks(self, histories: Iterable[History]) -> Iterator[Chunk]:
-        """New histories, some at a time; see `AskedHistories.new`.
+    def chunks(self, histories: Any) -> Iterator[Chunk]:
+        """New histories (`data.asked.histories_of`), some at a time; see `AskedHistories.new`.
 
         Raises:
-            UserError: the model recommends to users of the dataset alone.
+            UserError: no histories, or the model recommends to users of the dataset alone.
         """
         if not self.is_sequential:
             raise UserError(
                 f"{self.config['model']} scores users, not histories; use --users=FILE or "
                 "--users=all, or train a sequential model"
             )
-        return self._asked.new(histories, self.model.ITEM_SEQ)
+        asked = histories_of(histories, self.columns)
+        return self._asked.new(asked, self.model.ITEM_SEQ)
 
-    def user_chunks(self, users: Iterable[str] | None = None) -> Iterator[Chunk]:
-        """Users of the dataset by raw id (all of them when None), some at a time."""
+    def user_chunks(self, users: Any = None) -> Iterator[Chunk]:
+        """Users of the dataset (`data.asked.ids_of`; all of them when None), some at a time."""
         if self._known is None:
             self._known = KnownHistories.of(self.config, self._data, self._history)
-        return self._asked.users(users, self._known)
+        asked = None if users is None else ids_of(users, self.columns)
+        return self._asked.users(asked, self._known)
 
     @torch.no_grad()
     def table(self, chunk: Chunk, k: int = 10, include_history: bool = False) -> pd.DataFrame:
@@ -178,8 +192,7 @@ class Recommender:
         Raises:
             UserError: `k` below 1, or the model reads what new histories do not have.
         """
-        if k < 1:
-            raise UserError(f"k: {k} must be at least 1")
+        _check_count("k", k)
         k, n_rows = min(k, self.n_items - 1), len(chunk.rows)
         if self.index is not None and not self._is_compared:
             self._compare(chunk, k, include_history)
@@ -206,6 +219,7 @@ class Recommender:
             UserError: the model, or its configuration, has no intents.
         """
         self.check_explains()
+        _check_count("n_items", n_items)
         found: list[list] = [[] for _ in chunk.names]
         for part in self._batches(chunk):
             interaction = self._interaction(chunk, part).to(self.trainer.device)
@@ -376,3 +390,10 @@ class Recommender:
             items.append({"item_id": self.item_ids[number], **title, "cosine": round(cosine, 6)})
         text = {} if intent.text is None else {"text": intent.text}
         return {"weight": round(intent.weight, 6), **text, "items": items}
+
+
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise UserError(f"{name}: {value!r} is not a whole number")
+    if value < 1:
+        raise UserError(f"{name}: {value} must be at least 1")

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import sys
 from dataclasses import dataclass
 
 from recbole_intent import compat
@@ -126,8 +127,7 @@ _TABLE: dict[str, ModelSpec] = {
     )
 }
 
-# RecBole's other models with a plain training loop, by the module that holds them. Those not
-# listed need a loop, a dataset or a library of their own and are refused with a reason.
+# RecBole's other models with a plain training loop, by the module that holds them.
 _RECBOLE = {
     _SEQUENTIAL: (
         "Caser CORE FDSA FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NARM NextItNet NPE "
@@ -160,6 +160,37 @@ for _package, _names in _RECBOLE.items():
         _TABLE.setdefault(_name, ModelSpec(_name, _path, **_is))
 
 
+# RecBole's models that cannot be trained here, by the reason.
+_REFUSED = {
+    name: reason
+    for reason, names in {
+        "has a training loop of its own": "RaCT RecVAE S3Rec",
+        "has a dataset of its own": "DIEN GRU4RecKG KSR",
+        "predicts clicks, not items": "DIN",
+        "is a context-aware model: it predicts ratings or clicks, not items": (
+            "AFM AutoInt DCN DCNV2 DSSM DeepFM EulerNet FFM FM FNN FiGNN FwFM KD_DAGFM LR NFM PNN "
+            "WideDeep xDeepFM"
+        ),
+        "is a knowledge-aware model: it has a training loop and a dataset of its own": (
+            "CFKG CKE KGAT KGCN KGIN KGNNLS KTUP MCCLK MKR RippleNet"
+        ),
+        "is a forest of decision trees: it predicts ratings or clicks, not items": (
+            "LightGBM XGBoost"
+        ),
+    }.items()
+    for name in names.split()
+}
+# The others: nobody has compared them with RecBole's own runs.
+_UNTESTED = {
+    name: f"{package}.{name.lower()}:{name}"
+    for package, names in {
+        _SEQUENTIAL: "FEARec GRU4RecCPR SASRecCPR",
+        _GENERAL: "ADMMSLIM AsymKNN CDAE DiffRec ENMF LDiffRec MacridVAE NCEPLRec",
+    }.items()
+    for name in names.split()
+}
+
+
 def register(spec: ModelSpec) -> None:
     """Add a model, or replace one, so that `--model=<name>` finds it."""
     _TABLE[spec.name] = spec
@@ -185,6 +216,13 @@ def get_spec(name: str) -> ModelSpec:
         return _TABLE[name]
     if ":" in name:
         return _from_path(name)
+    of_recbole = {known.lower(): known for known in (*_REFUSED, *_UNTESTED)}
+    if known := of_recbole.get(name.lower()):
+        _refuse(known, name)
+        raise UserError(
+            f"--model={name}: RecBole's {known} is not among the tested models; "
+            f"--model={_UNTESTED[known]} tries it"
+        )
     by_lower = {known.lower(): known for known in _TABLE}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
     names = [by_lower[known] for known in near] or model_names()
@@ -194,12 +232,23 @@ def get_spec(name: str) -> ModelSpec:
     )
 
 
+def _refuse(known: str, given: str) -> None:
+    """Raise UserError if a model of RecBole's cannot be trained here."""
+    if known in _REFUSED:
+        raise UserError(
+            f"--model={given}: RecBole's {known} {_REFUSED[known]} and is not supported"
+        )
+
+
 def _from_path(path: str) -> ModelSpec:
     module, _, name = path.partition(":")
-    if not module or not name:
+    if not module.strip(".") or module.startswith(".") or not name:
         raise UserError(f"--model={path}: not of the form package.module:Class")
+    if module.split(".")[:2] == ["recbole", "model"]:
+        _refuse(name, path)
     compat.apply()
     from recbole.model.abstract_recommender import AbstractRecommender
+    from recbole.utils import ModelType
 
     try:
         found = getattr(importlib.import_module(module), name)
@@ -208,9 +257,19 @@ def _from_path(path: str) -> ModelSpec:
             f"--model={path}: cannot import {error.name}; is it on PYTHONPATH?"
         ) from error
     except AttributeError as error:
+        if error.obj is not sys.modules.get(module):
+            raise _failed(path, error) from error
         raise UserError(f"--model={path}: module {module} has no {name!r}") from error
+    except Exception as error:
+        raise _failed(path, error) from error
     if not isinstance(found, type) or not issubclass(found, AbstractRecommender):
         raise UserError(f"--model={path}: {name} is no RecBole model (no AbstractRecommender)")
+    here = (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL)
+    if getattr(found, "type", None) not in here:
+        raise UserError(
+            f"--model={path}: {name} is neither a general nor a sequential model of RecBole (its "
+            "`type`)"
+        )
     return ModelSpec(found.__name__, path, trainer=_trainer_of(found))
 
 
@@ -219,3 +278,8 @@ def _trainer_of(found: type) -> str:
     by_path = {spec.path: spec.trainer for spec in _TABLE.values()}
     bases = (f"{base.__module__}:{base.__qualname__}" for base in found.__mro__)
     return next((by_path[base] for base in bases if base in by_path), ModelSpec.trainer)
+
+
+def _failed(path: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())
+    return UserError(f"--model={path}: importing it fails: {type(error).__name__}: {reason}")

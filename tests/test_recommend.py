@@ -85,6 +85,36 @@ def test_users_and_histories_of_files(command, write, tmp_path):
     assert [row["source"] for row in rows] == ["model"] * 38 + ["popular"] * 40
 
 
+def test_histories_in_tables_and_users_on_the_command_line(command, tmp_path):
+    table = pd.DataFrame(
+        {
+            "timestamp": [20, 10, 10, 20],
+            "item_id": ["i2", "i5", "i1", "i6"],
+            "user_id": ["b", "a", "b", "a"],
+        }
+    )
+    (tmp_path / "h.jsonl").write_text('{"user": "b", "items": ["i1", "i2"]}\n["i5", "i6"]\n')
+    table.to_csv(tmp_path / "h.csv", index=False)
+    table.to_csv(tmp_path / "h.tsv", index=False, sep="\t")
+    table.rename(columns=lambda name: f"{name}:token").to_csv(
+        tmp_path / "h.inter", index=False, sep="\t"
+    )
+    table.to_parquet(tmp_path / "h.parquet")
+    shown = []
+    for name in ("h.jsonl", "h.csv", "h.tsv", "h.inter", "h.parquet"):
+        code, out, err = command(f"--histories={tmp_path / name}", "--k=2")
+        assert (code, err) == (0, "")
+        shown.append([line for line in out.splitlines() if line.startswith(" ")])
+    assert shown == [shown[0]] * 5
+    code, out, _ = command("--users=u9, u3", "--k=1")
+    assert code == 0
+    assert [line.split(",")[0] for line in out.splitlines()[::2]] == ["user u9", "user u3"]
+    (tmp_path / "short.csv").write_text("user_id,item_id\na\n")
+    code, _, err = command(f"--histories={tmp_path / 'short.csv'}")
+    assert code == 2
+    assert "short.csv:2: 1 fields, the header has 2" in err
+
+
 def test_the_screen_shows_the_first_lists(command, write):
     code, out, _ = command("--users=all", "--k=2")
     assert code == 0
@@ -231,9 +261,13 @@ def test_a_bad_line_leaves_the_older_files(command, write, tmp_path, output):
     assert f"{bad}:3: not JSON" in err
     assert (path.read_text(), explained.read_text()) == ("older", "older too")
     assert {p.name for p in tmp_path.iterdir()} == {path.name, explained.name, "raw"}
-    code, _, err = command(f"--users={write('none.txt', 'nobody')}", f"--output={path}")
-    assert code == 2
-    assert "there is no user or history to recommend to" in err
+    for text, message in (
+        ("nobody", "none of the 1 users is in tiny: 'nobody'"),
+        ("", "there is no user or history to recommend to"),
+    ):
+        code, _, err = command(f"--users={write('none.txt', text)}", f"--output={path}")
+        assert code == 2
+        assert message in err
     assert path.read_text() == "older"
 
 

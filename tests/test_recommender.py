@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recbole_intent.config import Config
-from recbole_intent.data.histories import History
+from recbole_intent.data.asked import History
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.experiment import build, run
@@ -346,3 +346,146 @@ def test_changed_data_is_refused(tiny_path, tmp_path):
         file.write("u1\ti1\t99\n")
     with pytest.raises(UserError, match="have changed since"):
         Recommender.load(done.folder)
+
+
+# --- forms of what is asked for ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def numbered(tiny_path, tmp_path_factory):
+    """A recommender on `tiny` with the ids 1, 2 … instead of u1, i2 …"""
+    root = tmp_path_factory.mktemp("numbered")
+    text = (tiny_path / "tiny/tiny.inter").read_text()
+    header, rows = text.split("\n", 1)
+    (root / "tiny").mkdir()
+    (root / "tiny/tiny.inter").write_text(header + "\n" + rows.replace("u", "").replace("i", ""))
+    options = {**SMALL, **SEQUENCE, "data_path": str(root), "checkpoint_dir": str(root / "saved")}
+    return Recommender.load(run("SASRec", "tiny", overrides=options).folder)
+
+
+TABLE = pd.DataFrame(
+    {"user_id": [7, 3, 7, 3], "item_id": [2, 5, 1, 6], "timestamp": [20, 10, 10, 20]}
+)
+DATES = ["2024-01-02", "2024-01-01 10:00:00", "2024-01-01", "2024-01-02T01:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    "histories",
+    [
+        [["1", "2"], ["5", "6"]],
+        [[1, 2], (5, 6)],
+        ([1.0, 2.0], [np.int64(5), np.float32(6)]),
+        np.array([[1, 2], [5, 6]]),
+        np.array([["1", "2"], ["5", "6"]]),
+        torch.tensor([[1, 2], [5, 6]]),
+        ((str(item) for item in pair) for pair in ((1, 2), (5, 6))),
+        pd.Series([[1, 2], [5, 6]]),
+        [pd.Series([1, 2]), pd.Series(["5", "6"], index=[4, 4])],
+        [{"items": [1, 2]}, {"user": 3, "items": [5, 6]}],
+        {7: [1, 2], "3": [5, 6]},
+        [History(["1", "2"]), [5, 6]],
+        TABLE,
+        TABLE.astype({"item_id": "float"}),
+        TABLE.rename(columns=lambda name: f"{name}:token"),
+        TABLE.assign(timestamp=pd.to_datetime(DATES, format="ISO8601", utc=True)),
+        TABLE.assign(timestamp=DATES).astype({"user_id": "category"}),
+        TABLE.iloc[[2, 0, 1, 3]].drop(columns="timestamp"),
+    ],
+    ids=range(18),
+)
+def test_histories_of_every_natural_form(numbered, histories):
+    found = numbered.recommend(histories, 3)
+    assert lists(found) == lists(numbered.recommend([["1", "2"], ["5", "6"]], 3))
+    assert set(found["source"]) == {"model"}
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        ["3", "7"],
+        [3, 7],
+        (3.0, 7.0),
+        np.array([3, 7]),
+        pd.Series([3.0, 7.0]),
+        pd.Series(["3", "7"], dtype="category"),
+        torch.tensor([3, 7]),
+        iter([np.int32(3), np.str_("7")]),
+        pd.Index([3, 7]),
+        dict.fromkeys([3, 7]),
+        pd.DataFrame({"user_id": [3, 7, 3], "x": 0}),
+    ],
+    ids=range(11),
+)
+def test_users_of_every_natural_form(numbered, users):
+    expected = numbered.recommend_users(["3", "7"], 3)
+    pd.testing.assert_frame_equal(numbered.recommend_users(users, 3), expected)
+
+
+@pytest.mark.parametrize(
+    ("histories", "message"),
+    [
+        ([50, 172], r"history 1: expected a list of item ids, found int 50; write \[\[50\]\]"),
+        (["50", "172"], r"history 1: .* found str '50'; write \[\['50'\]\]"),
+        (np.array([50, 172]), "history 1: expected a list"),
+        (pd.Series(["50"]), "history 1: expected a list"),
+        ("50", r"'50' is no list of histories; write \[\['50'\]\]"),
+        (50, r"50 is no list of histories; write \[\[50\]\]"),
+        (None, "None is no list of histories"),
+        ([[1], None], r"history 2: .* found None; an empty one is \[\]"),
+        ([[1, None]], "history 1: item None is no id"),
+        ([[1.0, float("nan")]], "history 1: item nan is no id"),
+        ([[1, 2.5]], "item 2.5 is no id"),
+        ([[1, True]], "item True is no id"),
+        ([[[1, 2]]], r"item \[1, 2\] is no id"),
+        ([[b"1"]], "item b'1' is no id"),
+        ([["\ud800"]], "is no id"),
+        ([[10**5000]], "is no id"),
+        ([{1, 2}], "a set has no order"),
+        ({"user": 1, "items": [1]}, "is a single one; put it in a list"),
+        ([{"user": 1, "item": [1]}], "unknown key; known are user and items"),
+        ([{"user": 1}], "lacks `items`"),
+        (TABLE.drop(columns="item_id"), "no column 'item_id' .it has user_id, timestamp"),
+        (pd.DataFrame([[1, 2]]), "no column 'user_id' and no 'item_id'"),
+        (TABLE.assign(item_id=[1, 2, 3, None]), "history of .*: item_id nan is no id"),
+        (TABLE.assign(timestamp=[1, 2, 3, None]), "row 4: timestamp is empty"),
+        (TABLE.assign(timestamp=["1", "2", "3", "soon"]), "row 4: timestamp 'soon' is not a num"),
+        ([["a"], ["b", "c"]], r"none of the 3 items is in tiny: 'a', 'b', 'c' …; .* called '\d+'"),
+    ],
+    ids=range(26),
+)
+def test_what_is_no_history_is_an_error(numbered, histories, message):
+    for ask in (numbered.recommend, lambda asked: list(numbered.chunks(asked))):
+        with pytest.raises(UserError, match=message) as caught:
+            ask(histories)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("users", "message"),
+    [
+        ("196", r"users: '196' is no list of user ids; write \['196'\]"),
+        (196, r"users: 196 is no list of user ids; write \[196\]"),
+        (np.int64(196), r"users: 196 is no list"),
+        ([[3], [7]], r"users: number 1: user \[3\] is no id"),
+        ([3, None], "users: number 2: user None is no id"),
+        ([3, float("nan")], "users: number 2: user nan is no id"),
+        (["nobody", 999], r"none of the 2 users is in tiny: 'nobody', '999' …; .* called '\d+'"),
+        (pd.DataFrame({"user": [1]}), r"no column 'user_id' \(it has user\)"),
+    ],
+    ids=range(8),
+)
+def test_what_is_no_user_is_an_error(numbered, users, message):
+    with pytest.raises(UserError, match=message):
+        numbered.recommend_users(users)
+
+
+@pytest.mark.parametrize("k", ["5", 2.0, True, None, 0, -1])
+def test_k_is_a_whole_number(numbered, k):
+    with pytest.raises(UserError, match="k: "):
+        numbered.recommend([[1]], k)
+
+
+def test_tables_with_a_users_column_keep_names_and_order(numbered):
+    found = numbered.recommend(TABLE, 1)
+    assert found["user_id"].tolist() == ["7", "3"]

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import yaml
-
-from recbole_intent.errors import UserError
+from recbole_intent.parsing import parse_yaml, read_text
 from recbole_intent.paths import properties_dir
 
 
@@ -24,10 +22,7 @@ def prepare_properties(dataset: str) -> dict[str, Any]:
     file = properties_dir() / "dataset" / f"{dataset}.yaml"
     if not file.is_file():
         return {}
-    try:
-        properties = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}; mend it") from error
+    properties = parse_yaml(read_text(file), f"{file}") or {}
     return properties.get("prepare") or {}
 
 

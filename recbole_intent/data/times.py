@@ -1,0 +1,76 @@
+"""Times as people write them, as seconds since 1970: numbers of any unit, and dates."""
+
+import logging
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.errors import UserError
+
+_LOGGER = logging.getLogger("recbole_intent")
+
+# From which size on a number is of the unit. Seconds reach 1e11 in the year 5138; milliseconds of
+# 1973 and later are larger, and so on.
+UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
+# A date of ISO 8601 begins with four digits of the year, and has a month.
+_ISO = re.compile(r"\d{4}[-/]\d{1,2}")
+
+
+def seconds(values: pd.Series, place: Callable[[int], str], column: str) -> pd.Series:
+    """Times in seconds, whatever form they have.
+
+    Args:
+        values: numbers (as such or as text), dates of ISO 8601 (as such or as text), or datetimes.
+            Empty text, None and NaN are unknown times. A date without a zone is of UTC.
+        place: says where a row (0-based) stands, for errors.
+        column: its name, for errors and for the log.
+
+    Returns:
+        float64 seconds, NaN where unknown; numbers as large as milli-, micro- or nanoseconds of
+        today are divided, which is logged.
+
+    Raises:
+        UserError: a value that is none of these.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return _since_1970(values)
+    text = values.astype(object).where(values.notna(), "").astype(str).str.strip()
+    is_empty = (text == "").to_numpy()
+    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+    bad = ~np.isfinite(numbers.to_numpy()) & ~is_empty
+    if not bad.any():
+        return in_seconds(numbers, column)
+    if not _ISO.match(text[~is_empty].iloc[0]):
+        row = int(bad.argmax())
+        raise UserError(
+            f"{place(row)}: {column} {text.iloc[row][:40]!r} is not a number or a date such as "
+            "2018-07-07 22:09:11"
+        )
+    times = pd.to_datetime(text.str.replace("/", "-"), format="ISO8601", errors="coerce", utc=True)
+    bad = times.isna().to_numpy() & ~is_empty
+    if bad.any():
+        row = int(bad.argmax())
+        raise UserError(
+            f"{place(row)}: {column} {text.iloc[row][:40]!r} is no date such as 2018-07-07 22:09:11"
+        )
+    return _since_1970(times)
+
+
+def in_seconds(numbers: pd.Series, column: str) -> pd.Series:
+    """Numbers of a unit that their median size tells, as seconds."""
+    known = numbers.abs().to_numpy()
+    known = known[np.isfinite(known)]
+    size = np.median(known) if len(known) else 0.0
+    for least, per_second, name in UNITS:
+        if size >= least:
+            _LOGGER.info("%s: taken for %s, by the size of its numbers", column, name)
+            return numbers / per_second
+    return numbers
+
+
+def _since_1970(times: pd.Series) -> pd.Series:
+    if times.dt.tz is None:
+        times = times.dt.tz_localize("UTC")
+    return (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)

@@ -186,14 +186,11 @@ def parse_arguments(argv: Sequence[str]) -> tuple[dict[str, str], set[str]]:
 def _prepare(argv: list[str]) -> int:
     from recbole_intent.data.dataset_properties import paper_counts
     from recbole_intent.data.prepare import prepare
-    from recbole_intent.data.sessions import SessionOptions
 
     parser = _prepare_parser()
     arguments = parser.options(argv)
     if not arguments["dataset"]:
         parser.error("--dataset=… is missing")
-    if arguments["sessions"] is not None:
-        arguments["sessions"] = SessionOptions.parse(arguments["sessions"])
     statistics = prepare(**arguments)
     print(statistics.table(paper_counts(arguments["dataset"])))
     return 0
@@ -221,8 +218,9 @@ def _prepare_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="run_recbole_intent.py prepare",
         description="Turn raw files into atomic files in dataset/<name>/, and count them.",
-        epilog="Sources: Amazon 2014, 2018 and 2023 reviews, Yelp, tables with a header line, "
-        "`user item item …` lines, RecBole's atomic files; recognised by content.",
+        epilog="Sources: Amazon 2014, 2018 and 2023 reviews, Yelp, MovieLens, tables with a header "
+        "line or in Parquet, `user item item …` lines, RecBole's atomic files; recognised by "
+        "content.",
         allow_abbrev=False,
     )
     option = parser.add_argument
@@ -232,7 +230,7 @@ def _prepare_parser() -> argparse.ArgumentParser:
     option("--data_path", default="dataset", help="parent folder of datasets (dataset)")
     option("--k_core", type=int, help="least interactions of every user and item")
     option("--min_rating", type=float, help="least rating; lower ones are no interactions")
-    option("--columns", type=_columns, help="ours=theirs,…: column names where they differ")
+    option("--columns", help="ours=theirs,…: column names where they differ")
     option(
         "--sessions",
         help="cut histories into sessions: max_session_length=20,min_session_length=3 and, if "
@@ -246,13 +244,6 @@ def _prepare_parser() -> argparse.ArgumentParser:
     ):
         option(f"--{name}", action="store_true", default=None, help=text)
     return parser
-
-
-def _columns(text: str) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(ours and theirs for ours, _, theirs in pairs):
-        raise UserError(f"--columns={text}: expected user_id=theirs,item_id=theirs,…")
-    return {ours: theirs for ours, _, theirs in pairs}
 
 
 def _evaluate(argv: list[str]) -> int:

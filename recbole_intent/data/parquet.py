@@ -1,6 +1,9 @@
 """Parquet files as tables; needs pyarrow."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -14,6 +17,20 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
     Raises:
         UserError: pyarrow is missing, or the file is damaged or cannot be read.
     """
+    with _opened(path) as file:
+        return pd.read_parquet(file, engine="pyarrow")
+
+
+def parquet_columns(path: str | Path) -> list[str]:
+    """The names of a Parquet file's columns; raises as `read_parquet`."""
+    with _opened(path) as file:
+        from pyarrow.parquet import read_schema
+
+        return list(read_schema(file).names)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
     try:
         import pyarrow
     except ImportError as error:
@@ -22,6 +39,6 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
         ) from error
     with opened_file(path) as file:
         try:
-            return pd.read_parquet(file, engine="pyarrow")
+            yield file
         except (pyarrow.ArrowException, OSError) as error:
             raise UserError(f"{path}: not a readable Parquet file: {reason_of(error)}") from error

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +19,8 @@ from recbole_intent.data.order import in_order
 from recbole_intent.data.session_counts import count_parts
 from recbole_intent.data.session_files import cut_into_sessions, properties_text, split_table
 from recbole_intent.data.sessions import SessionOptions
-from recbole_intent.data.sources import detect, files_in
+from recbole_intent.data.sources import detect, files_in, tabular
+from recbole_intent.data.sources.columns import MissingColumns
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.statistics import Statistics
 from recbole_intent.errors import UserError
@@ -32,13 +35,15 @@ def prepare(
     source: Path | str | None = None,
     output: Path | str | None = None,
     *,
+    interactions: pd.DataFrame | None = None,
+    items: pd.DataFrame | None = None,
     k_core: int | None = None,
     min_rating: float | None = None,
-    columns: dict[str, str] | None = None,
+    columns: Mapping[str, str] | str | None = None,
     drop_without_text: bool | None = None,
     drop_duplicates: bool | None = None,
     fill_items: bool | None = None,
-    sessions: SessionOptions | None = None,
+    sessions: SessionOptions | Mapping[str, Any] | str | None = None,
     data_path: Path | str = "dataset",
 ) -> Statistics:
     """Turn raw files into `<dataset>.inter`, `.item` and `.user` of one folder.
@@ -52,15 +57,19 @@ def prepare(
 
     Args:
         dataset: any name; that of a known dataset brings its download and its papers' counts.
-        source: raw file or folder; None downloads the public raw files.
+        source: raw file or folder; None downloads the public raw files, if `interactions` is None.
         output: folder for the atomic files; None: `data_path/dataset`.
+        interactions: a table with a row an interaction, instead of `source`.
+        items: with it, a table of the items' texts.
         k_core: least interactions of every user and item, applied until nothing changes.
         min_rating: least rating; lower ones are no interactions.
-        columns: our column name → its name in the raw files, where they differ.
+        columns: our column name → its name in the raw files, where they differ and the name is
+            not a usual one (`sources.columns.ALIASES`); `user_id=theirs,item_id=theirs` will do.
         drop_without_text: drop items with neither title nor description.
         drop_duplicates: keep the first of rows with equal user, item, time and position.
         fill_items: give empty text to items that the items file lacks.
-        sessions: cut histories into sessions, after the filters.
+        sessions: cut histories into sessions, after the filters; a mapping or
+            `max_session_length=20,min_session_length=3` will do.
         data_path: parent folder of datasets.
 
     Returns:
@@ -71,13 +80,28 @@ def prepare(
     """
     if not NAME.fullmatch(dataset):
         raise UserError(f"--dataset={dataset}: a name of letters, digits, '-', '_', '.' is needed")
+    if isinstance(source, pd.DataFrame):
+        source, interactions = None, source
+    if interactions is not None and source is not None:
+        raise UserError("prepare: give either source or interactions")
+    if items is not None and interactions is None:
+        raise UserError("prepare: items go with interactions, or lie in the folder of the source")
+    if isinstance(columns, str):
+        columns = parse_columns(columns)
+    if sessions is not None and not isinstance(sessions, SessionOptions):
+        is_text = isinstance(sessions, str)
+        sessions = SessionOptions.parse(sessions) if is_text else SessionOptions.of(sessions)
+    for name, value, kinds in (("k_core", k_core, int), ("min_rating", min_rating, int | float)):
+        is_number = isinstance(value, kinds) and not isinstance(value, bool) and value == value
+        if value is not None and not is_number:
+            raise UserError(f"--{name}={value}: a number is needed")
     given = {
         "k_core": k_core,
         "min_rating": min_rating,
         "drop_without_text": drop_without_text,
         "drop_duplicates": drop_duplicates,
         "fill_items": fill_items,
-        "columns": columns,
+        "columns": None if columns is None else dict(columns),
     }
     if k_core is not None and k_core < 0:
         raise UserError(f"--k_core={k_core}: a number from 0 is needed")
@@ -88,10 +112,18 @@ def prepare(
     if sessions:
         options["sessions"] = asdict(sessions)
     folder = Path(output) if output is not None else Path(data_path) / dataset
-    path = Path(source) if source is not None else download(dataset, folder / "raw")
-    form = detect(path, options["columns"])
-    _refuse_overwriting(path, folder, dataset)
-    raw = form.read(path, options["columns"] or {})
+    try:
+        if interactions is not None:
+            form, raw = "tables", tabular.read_frames(interactions, items, options["columns"] or {})
+        else:
+            path = Path(source) if source is not None else download(dataset, folder / "raw")
+            form, raw = _read(path, options["columns"], folder, dataset)
+    except MissingColumns as error:
+        if source is None:
+            raise
+        words = ["prepare", f"--dataset={dataset}", f"--source={source}"]
+        words.append(f"--columns={error.option}")
+        raise UserError(f"{error}: python run_recbole_intent.py {shlex.join(words)}") from error
     _clean(raw, options)
     raw.interactions = in_order(raw.interactions)
     timeless = raw.interactions.loc[raw.interactions["timeless"], "user_id"].nunique()
@@ -103,7 +135,7 @@ def prepare(
         statistics = replace(statistics, parts=tuple(count_parts(found, items)))
     about = {
         "dataset": dataset,
-        "form": form.FORM,
+        "form": form,
         "source": [file.name for file in raw.files],
         "options": options,
         "counts": statistics.as_dict(),
@@ -115,6 +147,27 @@ def prepare(
         properties = properties_text(dataset, sessions)
     _write(folder, dataset, tables, raw, about, properties)
     return statistics
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Our column name → theirs, of `user_id=theirs,item_id=theirs`.
+
+    Raises:
+        UserError: a text of another form.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(ours and theirs for ours, _, theirs in pairs):
+        raise UserError(f"--columns={text}: expected user_id=theirs,item_id=theirs,…")
+    return {ours: theirs for ours, _, theirs in pairs}
+
+
+def _read(
+    path: Path, columns: dict[str, str] | None, folder: Path, dataset: str
+) -> tuple[str, RawData]:
+    """The name of the form that the raw files have, and what is in them."""
+    form = detect(path, columns)
+    _refuse_overwriting(path, folder, dataset)
+    return form.FORM, form.read(path, columns or {})
 
 
 def _clean(raw: RawData, options: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ def test_a_bad_line_is_named(write, name, content, message):
 
 def test_an_absent_file_is_named(tmp_path):
     for read in (read_histories, read_users):
-        with pytest.raises(UserError, match=r"gone\.jsonl: cannot be read"):
+        with pytest.raises(UserError, match=r"gone\.jsonl: no such file"):
             list(read(tmp_path / "gone.jsonl"))
 
 

@@ -12,7 +12,7 @@ from recbole_intent.data.sources import (
     yelp,
 )
 from recbole_intent.data.sources.raw import RawData
-from recbole_intent.data.sources.reading import files_in, head
+from recbole_intent.data.sources.reading import files_in, head, is_binary
 from recbole_intent.errors import UserError
 
 __all__ = ["SOURCES", "RawData", "detect", "files_in", "read"]
@@ -39,6 +39,10 @@ def detect(path: Path, columns: dict[str, str] | None = None) -> ModuleType:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give the raw data by --source=PATH")
     files = files_in(path)
+    if path.is_file() and is_binary(path):
+        is_zip = head(path).startswith("PK")
+        kind = "a zip archive; unpack it and give the folder" if is_zip else "no text and no table"
+        raise UserError(f"{path}: is {kind} (text, gzip and Parquet files are read)")
     if not files:
         raise UserError(f"{path}: the folder holds no files; put the raw files in it")
     for file in files:

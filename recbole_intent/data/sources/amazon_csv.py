@@ -48,13 +48,14 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
     files.sort(key=lambda file: PARTS.index(_part(file)) if _part(file) else 0)
     columns = {"item_id": "parent_asin", **columns}
     frames = [
-        tabular.read_interactions(file, ",", columns).assign(file=number)
+        tabular.interactions_of(tabular.read_frame(file), file, columns, MS_PER_SECOND).assign(
+            file=number
+        )
         for number, file in enumerate(files)
     ]
     interactions = pd.concat([frame.drop(columns=["user_id", "item_id"]) for frame in frames])
     for key in ("user_id", "item_id"):
         interactions[key] = union_categoricals([frame[key] for frame in frames])
-    interactions["timestamp"] /= MS_PER_SECOND
     meta = amazon.meta_file(path)
     items = None
     if meta is not None:

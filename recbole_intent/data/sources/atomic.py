@@ -17,6 +17,7 @@ from recbole_intent.data.sources.reading import (
     read_table,
     require,
 )
+from recbole_intent.data.times import in_seconds
 from recbole_intent.errors import UserError
 
 FORM = "RecBole's atomic files (.inter, with .item and .user beside it)"
@@ -44,6 +45,7 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
         )
     file, types = found[0], {}
     interactions = _read(file, columns, types, ("user_id", "item_id", "timestamp"))
+    interactions["timestamp"] = in_seconds(interactions["timestamp"], "timestamp")
     for key in ("user_id", "item_id"):
         interactions[key] = interactions[key].astype("category")
     tables = {}

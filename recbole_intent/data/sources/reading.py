@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
+from recbole_intent.data.sources.columns import MissingColumns
 from recbole_intent.errors import UserError
 
 HEAD_BYTES = 1 << 18
@@ -22,17 +23,27 @@ HEAD_BYTES = 1 << 18
 def files_in(path: Path) -> list[Path]:
     """List the visible files of a folder by name, or the one file that `path` is.
 
-    Unfinished downloads (`*.part` and their `*.part.etag`) are left out.
+    Unfinished downloads (`*.part` and their `*.part.etag`) are left out, and so is what is no
+    text and no table: pictures, archives.
+
+    Raises:
+        UserError: neither a file nor a folder, or one that cannot be read.
     """
     if path.is_file():
         return [path]
-    return sorted(
-        file
-        for file in path.iterdir()
-        if file.is_file()
-        and not file.name.startswith(".")
-        and not file.name.endswith((".part", ".part.etag"))
-    )
+    if not path.is_dir():
+        raise UserError(f"{path}: is a pipe or a device, not a file or folder")
+    try:
+        return sorted(
+            file
+            for file in path.iterdir()
+            if file.is_file()
+            and not file.name.startswith(".")
+            and not file.name.endswith((".part", ".part.etag"))
+            and not is_binary(file)
+        )
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -86,18 +97,32 @@ def _head(path: Path, _size: int, _mtime: int) -> str:
     return start.decode("utf-8", errors="replace").removeprefix("\ufeff")
 
 
+def is_parquet(path: Path) -> bool:
+    """Tell whether a file is Parquet, by its content."""
+    return head(path).startswith("PAR1")
+
+
+def is_binary(path: Path) -> bool:
+    """Tell whether a file is neither text nor Parquet."""
+    return "\0" in head(path) and not is_parquet(path)
+
+
 def first_line(path: Path) -> str:
     """Give the first line of a file without its line end."""
     return head(path).split("\n", 1)[0].rstrip("\r")
 
 
-def read_table(path: Path, separator: str, categories: set[str]) -> pd.DataFrame:
-    """Read a table with a header line; every value stays a string, index = line number.
+def read_table(
+    path: Path, separator: str, categories: set[str], names: list[str] | None = None
+) -> pd.DataFrame:
+    """Read a table; every value stays a string, index = line number.
 
     Args:
         path: the file.
-        separator: "\\t" (no quoting at all) or "," (usual CSV quoting).
+        separator: "\\t" or "::" (no quoting at all), or another (usual CSV quoting).
         categories: columns to hold as categories, for memory.
+        names: of the columns where there is no header line. Such a file may be Latin-1, as those
+            of MovieLens are.
 
     Returns:
         A frame of strings; empty fields are "", and so are those that a short line lacks. Blank
@@ -106,30 +131,34 @@ def read_table(path: Path, separator: str, categories: set[str]) -> pd.DataFrame
     Raises:
         UserError: a column stands twice, a line has too many fields, or the file is damaged.
     """
-    names = header_of(path, separator)
+    has_header = names is None
+    names = header_of(path, separator) if names is None else names
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"{path} line 1: the column {twice[0]!r} stands twice; rename one of them")
     try:
         with opened(path) as binary:
+            if separator == "::":  # which pandas splits at too, a hundred times as slowly
+                binary = io.BytesIO(binary.read().replace(b"::", b"\t"))
             frame = pd.read_csv(
                 binary,
-                sep=separator,
-                header=0,
+                sep="\t" if separator == "::" else separator,
+                header=0 if has_header else None,
                 names=names,
                 dtype=str,  # for "category" the parser would make numbers of ids such as 007
                 keep_default_na=False,
                 index_col=False,
                 skip_blank_lines=False,
-                quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
-                encoding="utf-8",
+                quoting=csv.QUOTE_NONE if separator in ("\t", "::") else csv.QUOTE_MINIMAL,
+                encoding="utf-8" if has_header or _is_utf8(path) else "latin-1",
                 on_bad_lines="error",
             )
     except pd.errors.ParserError as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise UserError(f"{path}: {reason}; mend or remove that line") from error
     frame = frame.astype(dict.fromkeys(categories, "category"))
-    frame.index = pd.RangeIndex(2, 2 + len(frame))
+    first = 2 if has_header else 1
+    frame.index = pd.RangeIndex(first, first + len(frame))
     blank = (frame == "").all(axis=1)
     return frame if not blank.any() else frame[~blank]
 
@@ -165,14 +194,15 @@ def require(names: list[str], needed: dict[str, str], path: Path) -> None:
         path: the file.
 
     Raises:
-        UserError: a column is missing.
+        MissingColumns: naming all that are missing.
     """
-    for ours, theirs in needed.items():
-        if theirs not in names:
-            raise UserError(
-                f"{path}: no column {theirs!r} (it has {', '.join(names[:12])}); name the right "
-                f"one by --columns={ours}=NAME"
-            )
+    missing = {ours: theirs for ours, theirs in needed.items() if theirs not in names}
+    if missing:
+        raise MissingColumns(path, names, missing)
+
+
+def _is_utf8(path: Path) -> bool:
+    return _undecodable_line(path) == 0
 
 
 def _undecodable_line(path: Path) -> int:

@@ -1,38 +1,96 @@
-"""Tables with a header line: `interactions.tsv(.gz)` and `items.tsv(.gz)`; comma also works.
+"""Tables: text with a header line, Parquet, MovieLens' own forms without one, and pandas' frames.
 
-Interactions need `user_id`, `item_id` and `position` (0-based, chronological, per user) or
-`timestamp` (seconds); `rating` is read where it is. Times may be empty where there is a position.
+Interactions need a user, an item, and a time or `position` (0-based, chronological, per user);
+`rating` is read where it is. Times may be numbers of any unit or dates, and empty where there is a
+position. Columns go by our names or by what people usually call them (`columns.ALIASES`).
 """
 
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from recbole_intent.data.asked import raw_id
+from recbole_intent.data.parquet import parquet_columns, read_parquet
+from recbole_intent.data.sources.columns import MissingColumns, resolve
 from recbole_intent.data.sources.raw import TYPES, RawData
 from recbole_intent.data.sources.reading import (
     files_in,
     first_line,
     header_of,
+    is_parquet,
     numbers,
     read_table,
     require,
 )
+from recbole_intent.data.times import seconds
 from recbole_intent.errors import UserError
 
-FORM = "tables with a header line (interactions.tsv: user_id, item_id, position or timestamp)"
+FORM = (
+    "tables with a header line or in Parquet (columns user_id, item_id, position or timestamp; "
+    "userId, movieId … also), MovieLens' ratings.dat and u.data"
+)
 KEYS = ("user_id", "item_id", "timestamp", "position", "rating")
 COLUMNS = frozenset(KEYS) | set(TYPES)
+_SEPARATORS = ("\t", "::", ",", ";", "|")
+# Of tables that hold interactions, the one that is the whole of it: others are tags, or parts.
+_USUAL_NAMES = r"(interactions|ratings|reviews)\.|u\.data$"
+_GENRES = (
+    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
+    "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western"
+).split()
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a table is written.
+
+    Attributes:
+        names: of its columns.
+        separator: between fields; None for Parquet.
+        has_header: its first line is a header.
+    """
+
+    names: tuple[str, ...]
+    separator: str | None
+    has_header: bool = True
+
+
+def form_of(file: Path) -> Form | None:
+    """How a table is written, by its beginning; None where it is none.
+
+    MovieLens' files without a header are known by their fields: `user::item::rating::time` and
+    the same with tabs, `item::title::genres`, and `u.item` with its 19 columns of genres.
+    """
+    if is_parquet(file):
+        return Form(tuple(parquet_columns(file)), None)
+    line = first_line(file)
+    if line.lstrip()[:1] in ("{", "["):
+        return None
+    separator = next((s for s in _SEPARATORS[:2] if s in line), None)
+    separator = separator or max(_SEPARATORS[2:], key=line.count)
+    fields = line.split(separator)
+    if separator in ("\t", "::") and len(fields) == 4 and _is_rating(fields):
+        return Form(("user_id", "item_id", "rating", "timestamp"), separator, False)
+    if separator == "::" and len(fields) == 3 and fields[0].isdecimal():
+        return Form(("item_id", "title", "genres"), separator, False)
+    if separator == "|" and len(fields) == 24 and {*fields[5:]} <= {"0", "1"}:
+        names = ("item_id", "title", "release_date", "video_release_date", "url", *_GENRES)
+        return Form(names, separator, False)
+    return Form(tuple(header_of(file, separator)), separator)
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
-    """Tell whether a file has a header line with one of our interaction columns.
+    """Tell whether a file has a user or item column, or one of our others.
 
-    A lone file with a tab in its first line counts too, so that a missing column can be named.
+    A lone file of several columns counts too, so that missing columns can be named.
     """
-    keys = {columns.get(key, key) for key in KEYS}
-    if path.is_file() and "\t" in first_line(path):
-        return True
-    return any(keys & set(_header(file)) for file in files_in(path))
+    if path.is_file() and (form := form_of(path)) and len(form.names) > 2:
+        return form.separator in (None, "\t") or not _is_lone_text(form)
+    return any(_known(file, columns) for file in files_in(path))
 
 
 def read(path: Path, columns: dict[str, str]) -> RawData:
@@ -41,44 +99,111 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
     Raises:
         UserError: a column is missing or a value is no number; several files could be meant.
     """
-    user, item = columns.get("user_id", "user_id"), columns.get("item_id", "item_id")
-    tables = [file for file in files_in(path) if len(_header(file)) > 1]
-    with_user = [file for file in tables if user in _header(file)]
-    if len(with_user) > 1:
-        raise UserError(
-            f"{path}: {with_user[0].name} and {with_user[1].name} both hold interactions; "
-            "give the right one by --source=FILE"
-        )
-    file = with_user[0] if with_user else tables[0]
-    items_file = next((f for f in tables if f != file and item in _header(f)), None)
-    interactions = read_interactions(file, _separator(file), columns)
+    tables = [file for file in files_in(path) if (form := form_of(file)) and len(form.names) > 1]
+    known = {file: _known(file, columns) for file in tables}
+    file = _interactions_file(path, tables, known)
+    items_file = _items_file(path, file, tables, known)
+    interactions = interactions_of(read_frame(file), file, columns)
     items = None
     if items_file is not None:
-        text = {ours: theirs for ours, theirs in columns.items() if ours not in KEYS}
-        require(_header(items_file), text, items_file)
-        frame = read_table(items_file, _separator(items_file), set())
-        items = tidy_items(frame.rename(columns={v: k for k, v in columns.items()}), items_file)
+        items = items_of(read_frame(items_file), items_file, columns)
     return RawData(interactions, items, [file], items_file)
 
 
-def read_interactions(file: Path, separator: str, columns: dict[str, str]) -> pd.DataFrame:
-    """Read one interactions table into the columns of `RawData.interactions`."""
-    names = header_of(file, separator)
-    needed = {key: columns.get(key, key) for key in KEYS}
-    optional = {"rating", "position"} - set(columns)
-    if needed["position"] in names:
-        optional.add("timestamp")
-    present = {k: v for k, v in needed.items() if v in names or k not in optional}
-    require(names, present, file)
-    frame = read_table(file, separator, {present["user_id"], present["item_id"]})
-    frame = frame[list(present.values())].set_axis(list(present), axis=1)
-    for key in set(present) & {"timestamp", "position", "rating"}:
-        frame[key] = numbers(frame[key], file, key)
-    if "timestamp" not in frame:
-        frame["timestamp"] = float("nan")
-    if "position" in frame:
-        frame["position"] = _whole(frame["position"], file)
-    return frame.assign(file=0)
+def read_frames(
+    interactions: pd.DataFrame, items: pd.DataFrame | None, columns: dict[str, str]
+) -> RawData:
+    """Take frames of pandas as `read` takes files; a named index is a column too.
+
+    Raises:
+        UserError: as `read`, or what is no frame.
+    """
+    places = (Path("interactions"), Path("items"))
+    interactions = interactions_of(_of_pandas(interactions, places[0]), places[0], columns)
+    if items is None:
+        return RawData(interactions, None, [places[0]])
+    items = items_of(_of_pandas(items, places[1]), places[1], columns)
+    return RawData(interactions, items, [places[0]], places[1])
+
+
+def read_frame(file: Path) -> pd.DataFrame:
+    """All columns of a table, index = line number; texts, but for numbers of Parquet."""
+    form = form_of(file)
+    if form.separator is None:
+        return _of_pandas(read_parquet(file), file)
+    frame = read_table(file, form.separator, set(), None if form.has_header else list(form.names))
+    if not form.has_header and _GENRES[-1] in frame:
+        frame["genres"] = [_genres(row) for row in frame[_GENRES].to_numpy()]
+        return frame[["item_id", "title", "genres"]]
+    return frame
+
+
+def _genres(flags: Iterable[str]) -> str:
+    return "|".join(name for name, flag in zip(_GENRES, flags, strict=True) if flag == "1")
+
+
+def interactions_of(
+    frame: pd.DataFrame, file: Path, columns: dict[str, str], per_second: float | None = None
+) -> pd.DataFrame:
+    """A table of interactions in the columns of `RawData.interactions`.
+
+    Args:
+        frame: all columns, index = line number.
+        file: where it comes from, for errors.
+        columns: our column name → its name in the frame, where they differ.
+        per_second: the unit of its times, which are then numbers; None tells it by their size.
+
+    Raises:
+        UserError: a column is missing, or a value is no id, number or time.
+    """
+    present = resolve(list(frame), columns, KEYS, file)
+    needed = {"user_id", "item_id", *columns.keys() & set(KEYS)}
+    if "position" not in present:
+        needed.add("timestamp")
+    missing = {key: columns.get(key, key) for key in KEYS if key in needed - set(present)}
+    if missing:
+        raise MissingColumns(file, list(frame), missing)
+    found = pd.DataFrame(index=frame.index)
+    for key in ("user_id", "item_id"):
+        found[key] = _ids(frame[present[key]], file, key)
+    if "timestamp" in present and per_second is not None:
+        times = numbers(_texts(frame[present["timestamp"]]), file, "timestamp")
+        found["timestamp"] = times / per_second
+    elif "timestamp" in present:
+
+        def place(row: int) -> str:
+            return f"{file} line {frame.index[row]}"
+
+        found["timestamp"] = seconds(frame[present["timestamp"]], place, "timestamp")
+    else:
+        found["timestamp"] = float("nan")
+    if "position" in present:
+        position = numbers(_texts(frame[present["position"]]), file, "position")
+        found["position"] = _whole(position, file)
+    if "rating" in present:
+        found["rating"] = numbers(_texts(frame[present["rating"]]), file, "rating")
+    return found.assign(file=0)
+
+
+def items_of(frame: pd.DataFrame, file: Path, columns: dict[str, str]) -> pd.DataFrame:
+    """A table of items, with our names where others are usual; see `tidy_items`.
+
+    Raises:
+        UserError: no column of items, or one that the user names is not there.
+    """
+    text = {ours: theirs for ours, theirs in columns.items() if ours not in KEYS}
+    require(list(frame), text, file)
+    present = resolve(list(frame), columns, ("item_id", "title", "categories"), file)
+    if "item_id" not in present:
+        raise MissingColumns(file, list(frame), {"item_id": columns.get("item_id", "item_id")})
+    ours = {theirs: name for name, theirs in {**columns, **present}.items()}
+    frame = frame.rename(columns=ours)
+    frame["item_id"] = _ids(frame["item_id"], file, "item_id").astype(str)
+    for name in frame.columns.difference(["item_id", "price"]):
+        frame[name] = _texts(frame[name])
+    if "genres" in (present.get("categories"), columns.get("categories")):
+        frame["categories"] = frame["categories"].str.replace("|", " ; ", regex=False)
+    return tidy_items(frame, file)
 
 
 def tidy_items(items: pd.DataFrame, file: Path) -> pd.DataFrame:
@@ -99,8 +224,101 @@ def tidy_items(items: pd.DataFrame, file: Path) -> pd.DataFrame:
             for text in items["attributes"]
         ]
     if "price" in items:
-        items["price"] = numbers(items["price"], file, "price")
+        items["price"] = numbers(_texts(items["price"]), file, "price")
     return items
+
+
+def _known(file: Path, columns: dict[str, str]) -> dict[str, str]:
+    form = form_of(file)
+    return resolve(form.names, columns, (*KEYS, "title"), file) if form else {}
+
+
+def _is_lone_text(form: Form) -> bool:
+    """A line with commas that names no column: prose as well as a table of unknown columns."""
+    return not all(re.fullmatch(r"[\w .-]{1,40}", name) for name in form.names)
+
+
+def _interactions_file(
+    path: Path, tables: list[Path], known: Mapping[Path, dict[str, str]]
+) -> Path:
+    both = [file for file in tables if {"user_id", "item_id"} <= known[file].keys()]
+    both = both or [file for file in tables if "user_id" in known[file]]
+    if not both:
+        return tables[0]  # which lacks it, as the error will say
+    rated = [file for file in both if "rating" in known[file]] or both
+    usual = [file for file in rated if re.match(_USUAL_NAMES, file.name)]
+    chosen = usual if len(rated) > 1 else rated
+    if len(chosen) == 1:
+        return chosen[0]
+    raise UserError(
+        f"{path}: {both[0].name} and {both[1].name} both hold interactions; "
+        "give the right one by --source=FILE"
+    )
+
+
+def _items_file(
+    path: Path, chosen: Path, tables: list[Path], known: Mapping[Path, dict[str, str]]
+) -> Path | None:
+    """The table of items; one with titles is taken first."""
+    found = [
+        f for f in tables if f != chosen and "item_id" in known[f] and "user_id" not in known[f]
+    ]
+    titled = [file for file in found if "title" in known[file]]
+    if len(titled) > 1:
+        raise UserError(
+            f"{path}: {titled[0].name} and {titled[1].name} both describe items; keep one of them"
+        )
+    return next(iter(titled or found), None)
+
+
+def _is_rating(fields: list[str]) -> bool:
+    """`user, item, rating, seconds` of MovieLens, and no names of columns."""
+    user, item, rating, time = fields
+    is_plain = user.isdecimal() and item.isdecimal() and time.isdecimal()
+    return is_plain and re.fullmatch(r"\d(\.\d)?|10", rating) is not None and int(time) >= 10**8
+
+
+def _of_pandas(frame: Any, file: Path) -> pd.DataFrame:
+    """A frame of others with names of columns that are texts and lines from 1."""
+    if hasattr(frame, "to_pandas"):  # polars, pyarrow
+        frame = frame.to_pandas()
+    if not isinstance(frame, pd.DataFrame):
+        raise UserError(f"{file}: a table is needed, found {type(frame).__name__}")
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    names = [str(name) for name in frame.columns]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"{file}: the column {twice[0]!r} stands twice; rename one of them")
+    return frame.set_axis(names, axis=1).set_axis(pd.RangeIndex(1, 1 + len(frame)))
+
+
+def _ids(values: pd.Series, file: Path, column: str) -> pd.Series:
+    """Ids of any kind as categories of texts; those that are missing are empty."""
+    codes, names = pd.factorize(values, use_na_sentinel=True)
+    texts: dict[str, int] = {}
+    number_of = []
+    for name in names.tolist():
+        place = f"{file}: {column}"
+        number_of.append(texts.setdefault(raw_id(name, place, "value"), len(texts)))
+    number_of.append(texts.setdefault("", len(texts)) if (codes < 0).any() else -1)
+    categories = pd.Categorical.from_codes([number_of[code] for code in codes], list(texts))
+    return pd.Series(categories, values.index)
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Values as texts, empty where they are missing; lists of texts are joined by ` ; `."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+
+    def text(value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list | tuple | set) or getattr(value, "ndim", 0):
+            return " ; ".join(map(str, value))
+        return "" if value is None or value is pd.NA or value != value else str(value)
+
+    return pd.Series([text(value) for value in values.tolist()], values.index, dtype=object)
 
 
 def _whole(values: pd.Series, file: Path) -> pd.Series:
@@ -112,13 +330,3 @@ def _whole(values: pd.Series, file: Path) -> pd.Series:
             "interaction needs one"
         )
     return values.astype("int64")
-
-
-def _separator(file: Path) -> str:
-    return "\t" if "\t" in first_line(file) else ","
-
-
-def _header(file: Path) -> list[str]:
-    if first_line(file).lstrip()[:1] in ("{", "["):
-        return []
-    return header_of(file, _separator(file))

@@ -30,7 +30,7 @@ def test_column_mapping_and_commas(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("user_id\titem\ttimestamp\nu\ta\t1\n", r"no column 'item_id'.*--columns=item_id=NAME"),
+        ("user_id\tthing\ttimestamp\nu\ta\t1\n", r"no column 'item_id'.*--columns=item_id=NAME"),
         ("user_id\titem_id\nu\ta\n", r"no column 'timestamp'"),
         ("user_id\titem_id\ttimestamp\nu\ta\t1\nu\tb\tsoon\n", r"line 3: timestamp 'soon'"),
         ("user_id\titem_id\ttimestamp\nu\ta\tnan\n", r"line 2: timestamp 'nan'"),

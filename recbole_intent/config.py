@@ -1,20 +1,20 @@
 """RecBole's `Config` with our models and properties, strict about keys it does not know."""
 
-import difflib
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from recbole_intent import compat
-from recbole_intent.config_values import mistake_in
 from recbole_intent.errors import UserError
+from recbole_intent.keys import DERIVED, SHARED, key_table, no_effect, unknown, with_role
 from recbole_intent.library_errors import library_mistakes
 from recbole_intent.parsing import parse_yaml, read_text
 from recbole_intent.paths import properties_dir
-from recbole_intent.registry import OURS, RECBOLE, ModelSpec, get_spec
+from recbole_intent.registry import OURS, ModelSpec, get_spec
 
 compat.apply()
 
@@ -24,25 +24,9 @@ from recbole.utils import ModelType  # noqa: E402
 
 _RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
 
-# Keys that RecBole or its models read without giving them a default anywhere.
-_OPTIONAL_KEYS = frozenset(
-    "additional_feat_suffix alias_of_item_id benchmark_filename config_file device "
-    "discretization local_rank nproc numerical_features reg_weight seq_len "
-    # of session datasets, see data/session_split.py; any dataset has train_targets
-    "session_split train_targets".split()
-)
-
-# Parts of keys that are mappings; RecBole passes over others in silence.
-_PARTS = {
-    "eval_args": ("split", "order", "group_by", "mode"),
-    "train_neg_sample_args": ("distribution", "sample_num", "alpha", "dynamic", "candidate_num"),
-}
-
-# Keys that RecBole computes from others, or that belong to a machine and not to a run.
-_DERIVED_KEYS = frozenset(
-    "MODEL_INPUT_TYPE MODEL_TYPE device eval_type gpu_id local_rank single_spec "
-    "test_neg_sample_args valid_metric_bigger valid_neg_sample_args".split()
-)
+# Known to every model, though no file of defaults has them.
+_OPTIONAL_KEYS = frozenset(name for name, key in SHARED.items() if key.optional)
+_DERIVED_KEYS = with_role(DERIVED)
 
 
 class Config(RecBoleConfig):
@@ -74,6 +58,7 @@ class Config(RecBoleConfig):
         allow_unknown: bool = False,
     ) -> None:
         self.spec: ModelSpec = get_spec(model)
+        self.key_table = key_table(self.spec.keys)
         self._model_given = model
         if isinstance(config_file_list, str | Path):  # not its letters
             config_file_list = [config_file_list]
@@ -82,24 +67,32 @@ class Config(RecBoleConfig):
         for key in given:
             if not isinstance(key, str):
                 raise UserError(f"{key!r}: keys of a configuration are words")
+        self._refuse_other_names({"model": model, "dataset": dataset}, given)
         fast = self._value_given("fast_sequences", given, True)
         reference = self._value_given("reference", given, OURS)
-        if self.spec.corrected and reference not in (OURS, RECBOLE):
-            raise UserError(f"reference: {reference!r} is neither {OURS} nor {RECBOLE}")
         model_class = self.spec.class_for(fast, reference)
         with library_mistakes("configuration"):
             super().__init__(model_class, dataset, self._config_files, given)
         self._check_keys(allow_unknown)
         if self["MODEL_TYPE"] == ModelType.SEQUENTIAL and self["MODEL_INPUT_TYPE"] is None:
             raise UserError(f"loss_type: {self['loss_type']!r} is neither CE nor BPR")
-        width, heads = (self.final_config_dict.get(key) for key in ("hidden_size", "n_heads"))
-        if width and heads and width % heads:
-            raise UserError(f"n_heads: {heads} is not a divisor of hidden_size {width}")
+        for key, mistake in self.key_table.broken_rules(self.final_config_dict):
+            raise UserError(f"{self._where(key)}: {mistake}")
         # A class of the user may have the name of one in the table: the name alone is not enough.
         self["model_class"] = f"{model_class.__module__}:{model_class.__qualname__}"
         # RecBole's datasets write keys of their own here (those of masked histories, say): they
         # are no part of what was asked for.
         self._asked_keys = frozenset(self.final_config_dict)
+
+    def _refuse_other_names(self, names: Mapping[str, str], given: Mapping[str, Any]) -> None:
+        """A file that names another model or dataset is not meant for this run."""
+        sources = [(f"{path}: ", read_yaml(path)) for path in self._config_files]
+        for where, values in (*sources, ("--", given)):
+            for key, name in names.items():
+                if key in values and str(values[key]) != name:
+                    raise UserError(
+                        f"{where}{key}: {values[key]!r} contradicts --{key}={name}; leave one out"
+                    )
 
     def _value_given(self, key: str, given: Mapping[str, Any], default: Any) -> Any:
         for path in self._config_files:
@@ -108,7 +101,7 @@ class Config(RecBoleConfig):
 
     def _load_config_files(self, file_list) -> dict:
         merged: dict[str, Any] = {}
-        self._origin = {}
+        self._origin: dict[str, str] = {}
         for path in file_list or ():
             values = read_yaml(path)
             merged.update(values)
@@ -142,7 +135,12 @@ class Config(RecBoleConfig):
         root = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
         beside = Path(str(root)) / dataset / f"{dataset}.yaml"
         if beside.is_file():
-            self.internal_config_dict.update(read_yaml(beside))
+            values = read_yaml(beside)
+            for key, value in values.items():
+                mistake = self.key_table.mistake(key, value, self.internal_config_dict.get(key))
+                if mistake:
+                    raise UserError(f"{beside}: {key}: {mistake}")
+            self.internal_config_dict.update(values)
 
     def _get_final_config_dict(self) -> dict:
         self._check_values()  # before RecBole reads them
@@ -195,27 +193,62 @@ class Config(RecBoleConfig):
         for names in self.parameters.values():
             known.update(names)
         for key in self.external_config_dict:
-            if key in known or allow_unknown:
-                continue
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-            where = self._where(key)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"{where}: unknown key{hint} (--allow-unknown accepts it)")
-        for key, parts in _PARTS.items():
-            for part in self.external_config_dict.get(key) or ():
-                if part not in parts:
-                    raise UserError(f"{key}: unknown part {part!r}; known are {', '.join(parts)}")
+            if key not in known and not allow_unknown:
+                words = unknown(key, known)
+                raise UserError(f"{self._where(key)}: {words} (--allow-unknown accepts it)")
 
     def _where(self, key: str) -> str:
-        is_of_file = key in self._origin and key not in self.variable_config_dict
-        return f"{self._origin[key]}: {key}" if is_of_file else f"--{key}"
+        """A key as the user gave it: with its file, as an option, or bare where it is a default."""
+        if key in self.variable_config_dict:
+            return f"--{key}"
+        return f"{self._origin[key]}: {key}" if key in self._origin else key
 
     def _check_values(self) -> None:
-        given = self.external_config_dict
-        for key, value in given.items():
-            mistake = mistake_in(key, value, self.internal_config_dict.get(key))
+        for key, value in self.external_config_dict.items():
+            mistake = self.key_table.mistake(key, value, self.internal_config_dict.get(key))
             if mistake:
                 raise UserError(f"{self._where(key)}: {mistake}")
+
+    def idle(self, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+        """The keys that the user set and that cannot have an effect.
+
+        A key at its default does not count: a file of all values may be given again.
+
+        Args:
+            names: to look at; all that the user gave when None.
+
+        Returns:
+            Key -> the keys, with their values, that switch it off.
+        """
+        given = self.external_config_dict.keys()
+        defaults = self.internal_config_dict
+        changed = [
+            key
+            for key in (given if names is None else names)
+            if key in given and self.external_config_dict[key] != defaults.get(key)
+        ]
+        return dict(self.key_table.idle(changed, self.final_config_dict))
+
+    def refuse_idle(self) -> None:
+        """Refuse a value of the user that cannot have an effect.
+
+        Where a later source switches it off (an option, against a file of all settings), that is
+        on purpose: a warning says so.
+
+        Raises:
+            UserError: the first such key, and what switches it off.
+        """
+        for key, because in self.idle().items():
+            message = f"{self._where(key)}: {no_effect(because)}"
+            if not any(self._rank_of(switch) > self._rank_of(key) for switch in because):
+                raise UserError(message)
+            logging.getLogger("recbole_intent").warning("%s", message)
+
+    def _rank_of(self, key: str) -> int:
+        """The place of the source of a value: -1 a default, the number of a file, or after all."""
+        if key in self.variable_config_dict:
+            return len(self._config_files)
+        return self._config_files.index(self._origin[key]) if key in self._origin else -1
 
     def plain(self) -> dict[str, Any]:
         """All values as plain containers, sorted by key: a file of them gives this run again.

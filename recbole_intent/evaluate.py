@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_intent import keys
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.split import noise_of
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import build, inputs_fingerprint, refuse_other_data
 from recbole_intent.files import fingerprint, write_json
+from recbole_intent.keys import with_role
 from recbole_intent.trainer.base import BEST
 
-# What may change without training again.
-CONDITIONS = frozenset(
-    "candidates_seed device eval_batch_size mask_history metrics n_candidates noise task threads "
-    "topk".split()
-)
-
-# Those of them that change its speed and not its ranks.
-MACHINE = frozenset("device eval_batch_size threads".split())
+CONDITIONS = with_role(keys.CONDITION)  # what may change without training again
+MACHINE = CONDITIONS & with_role(keys.MACHINE)  # those that change its speed and not its ranks
 
 
 @dataclass(frozen=True)

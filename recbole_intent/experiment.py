@@ -22,21 +22,12 @@ from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.data.training_interactions import training_split
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
+from recbole_intent.keys import in_fingerprint
 from recbole_intent.library_errors import library_mistakes
 from recbole_intent.memory import keep_freed_memory
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
-
-# Keys that change how a run looks or where it lies, not what it computes.
-_NOT_IN_FINGERPRINT = frozenset(
-    "checkpoint_dir config_file config_files data_path dataloaders_save_path dataset_save_path "
-    "device eval_batch_size gpu_id local_rank log_wandb loss_decimal_place metric_decimal_place "
-    "nproc save_dataloaders save_dataset show_progress single_spec state tensorboard threads "
-    "use_gpu wandb_project worker".split()
-)
-# Keys of the direct task, which say nothing of a ranking of all items.
-_OF_DIRECT = frozenset("task n_candidates candidates_seed".split())
 
 
 @dataclass(frozen=True)
@@ -56,13 +47,7 @@ class Run:
 
 def comparable(config: Config) -> dict[str, Any]:
     """The configuration without the keys that do not change what is computed."""
-    return _comparable(config.plain())
-
-
-def _comparable(values: Mapping[str, Any]) -> dict[str, Any]:
-    is_direct = values.get("task") == "direct"
-    unused = _NOT_IN_FINGERPRINT if is_direct else _NOT_IN_FINGERPRINT | _OF_DIRECT
-    return {key: value for key, value in values.items() if key not in unused}
+    return in_fingerprint(config.plain(), config.key_table.rows)
 
 
 def run_folder(config: Config) -> Path:
@@ -249,6 +234,7 @@ def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:
     mine, theirs = comparable(config), _read_claim(folder)
     if theirs is None:
         return
+    theirs = in_fingerprint(theirs, config.key_table.rows)
     differing = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
     if differing:
         shown = ", ".join(f"{k} ({theirs.get(k)!r}, now {mine.get(k)!r})" for k in differing)
@@ -276,7 +262,7 @@ def _read_claim(folder: Path) -> dict[str, Any] | None:
         return None
     if not (folder / "data.json").is_file():  # a run's own is always there first
         raise UserError(f"{path}: is not that of a run; choose another --output")
-    return _comparable(read_yaml(path))
+    return read_yaml(path)
 
 
 def _claim(folder: Path, config: Config, data_digest: str) -> None:

@@ -25,6 +25,8 @@ class ModelSpec:
             None.
         corrected: `path` computes something else than `reference`, which is wrong there; the
             class says what. The property `reference: recbole` keeps RecBole's way.
+        keys: module of its `KEYS` and `RULES` (`keys.py`), which must not import torch; where
+            None, the defaults say which type a key has.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ModelSpec:
     splits: bool = False
     reference: str | None = None
     corrected: bool = False
+    keys: str | None = None
 
     def model_class(self, fast: bool = True) -> type:
         """The model's class: ours, or RecBole's own where `fast` is False."""
@@ -62,6 +65,7 @@ def _import(path: str) -> type:
 # Values of the property `reference` of a corrected model.
 OURS, RECBOLE = "ours", "recbole"
 
+_RECBOLE_KEYS = "recbole_intent.model.recbole_keys"
 _OURS = "recbole_intent.model.sequential_recommender"
 _OURS_GENERAL = "recbole_intent.model.general_recommender"
 _SEQUENTIAL = "recbole.model.sequential_recommender"
@@ -74,6 +78,7 @@ _TABLE: dict[str, ModelSpec] = {
             "IGRSR",
             f"{_OURS}.igrsr:IGRSR",
             trainer="recbole_intent.trainer.distilled:DistilledTrainer",
+            keys="recbole_intent.model.igrsr_keys",
             trim=True,
             splits=True,
         ),
@@ -81,6 +86,7 @@ _TABLE: dict[str, ModelSpec] = {
             "VELI4SBR",
             f"{_OURS}.veli4sbr:VELI4SBR",
             trainer="recbole_intent.trainer.veli4sbr:VELI4SBRTrainer",
+            keys="recbole_intent.model.veli4sbr_keys",
             trim=True,
             splits=True,
         ),
@@ -88,6 +94,7 @@ _TABLE: dict[str, ModelSpec] = {
             "ISRF",
             f"{_OURS}.isrf:ISRF",
             trainer="recbole_intent.trainer.isrf:ISRFTrainer",
+            keys="recbole_intent.model.isrf_keys",
             trim=True,
         ),
         ModelSpec(
@@ -97,6 +104,7 @@ _TABLE: dict[str, ModelSpec] = {
             trim=True,
             splits=True,
             reference=f"{_SEQUENTIAL}.sasrec:SASRec",
+            keys="recbole_intent.model.distilled_start_keys",
         ),
         ModelSpec(
             "GRU4Rec",
@@ -105,6 +113,7 @@ _TABLE: dict[str, ModelSpec] = {
             trim=True,
             splits=True,
             reference=f"{_SEQUENTIAL}.gru4rec:GRU4Rec",
+            keys="recbole_intent.model.distilled_start_keys",
         ),
         ModelSpec(
             "BERT4Rec",
@@ -112,17 +121,20 @@ _TABLE: dict[str, ModelSpec] = {
             trim=True,
             reference=f"{_SEQUENTIAL}.bert4rec:BERT4Rec",
             corrected=True,
+            keys=_RECBOLE_KEYS,
         ),
         ModelSpec(
             "LightGCN",
             f"{_OURS_GENERAL}.lightgcn:LightGCN",
             reference=f"{_GENERAL}.lightgcn:LightGCN",
+            keys=_RECBOLE_KEYS,
         ),
         ModelSpec(
             "NCL",
             f"{_OURS_GENERAL}.ncl:NCL",
             trainer="recbole_intent.trainer.ncl:NCLTrainer",
             reference=f"{_GENERAL}.ncl:NCL",
+            keys=_RECBOLE_KEYS,
         ),
     )
 }
@@ -157,7 +169,7 @@ for _package, _names in _RECBOLE.items():
         if _name in _CORRECTED:
             _is |= {"reference": _path, "corrected": True}
             _path = f"{_CORRECTED[_name]}.{_name.lower()}:{_name}"
-        _TABLE.setdefault(_name, ModelSpec(_name, _path, **_is))
+        _TABLE.setdefault(_name, ModelSpec(_name, _path, keys=_RECBOLE_KEYS, **_is))
 
 
 # RecBole's models that cannot be trained here, by the reason.
@@ -270,14 +282,23 @@ def _from_path(path: str) -> ModelSpec:
             f"--model={path}: {name} is neither a general nor a sequential model of RecBole (its "
             "`type`)"
         )
-    return ModelSpec(found.__name__, path, trainer=_trainer_of(found))
+    trainer, keys = _as_its_base(found)
+    return ModelSpec(found.__name__, path, trainer, keys=keys)
 
 
-def _trainer_of(found: type) -> str:
-    """The trainer of the nearest base in the table: a variant of a model is trained as that is."""
-    by_path = {spec.path: spec.trainer for spec in _TABLE.values()}
-    bases = (f"{base.__module__}:{base.__qualname__}" for base in found.__mro__)
-    return next((by_path[base] for base in bases if base in by_path), ModelSpec.trainer)
+def _as_its_base(found: type) -> tuple[str, str | None]:
+    """Trainer and module of keys of a class: a variant of a model is trained as that is.
+
+    `KEYS` in the module of the class go first.
+    """
+    ours = {spec.path: spec for spec in _TABLE.values()}
+    theirs = {spec.reference: spec for spec in _TABLE.values() if spec.reference}
+    names = [f"{base.__module__}:{base.__qualname__}" for base in found.__mro__]
+    trainer = next((ours[name].trainer for name in names if name in ours), ModelSpec.trainer)
+    if hasattr(sys.modules[found.__module__], "KEYS"):
+        return trainer, found.__module__
+    known = theirs | ours
+    return trainer, next((known[name].keys for name in names if name in known), None)
 
 
 def _failed(path: str, error: Exception) -> UserError:

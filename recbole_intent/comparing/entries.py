@@ -5,16 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recbole_intent import keys
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.errors import UserError
+from recbole_intent.keys import with_role
 
 # The same for all models of a comparison: data, split, candidates, metrics, choice of the epoch.
-PROTOCOL = frozenset(
-    "dataset data_path benchmark_filename USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD "
-    "user_inter_num_interval item_inter_num_interval val_interval filter_inter_by_user_or_item "
-    "rm_dup_inter eval_args mask_history noise metrics topk valid_metric epochs eval_step "
-    "session_split stopping_step seed checkpoint_dir task n_candidates candidates_seed".split()
-)
+PROTOCOL = with_role(keys.PROTOCOL)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from recbole_intent.errors import UserError
 from recbole_intent.evaluate import find_evaluation
 from recbole_intent.evaluation.comparison import Comparison
 
-_OF_DIRECT = ("n_candidates", "candidates_seed")
-
 
 def ask_otherwise(
     request: Request,
@@ -46,7 +44,7 @@ def ask_otherwise(
     values = configs[next(iter(folders))]
     condition = {"task": task}
     if task == "direct":  # a run that ranked all items may have been made with others
-        condition |= {key: values[key] for key in _OF_DIRECT}
+        condition |= {key: values[key] for key in ("n_candidates", "candidates_seed")}
     reasons = evaluate_again(request, folders, [condition], output, f"{task} task")
     done = {key: folder for key, folder in folders.items() if key not in reasons}
     if not done:

@@ -6,7 +6,6 @@ import numpy as np
 
 from recbole_intent.errors import UserError
 
-ITEM_IDS = ("random", "sequential_p5", "tree")
 _BRANCHES = 10  # children of a cluster: one digit each
 
 
@@ -88,7 +87,7 @@ def item_ids(config: Any, dataset: Any, vectors: np.ndarray | None) -> list[str]
         vectors: (V, D) of the items' texts, or None where there are none.
 
     Raises:
-        UserError: no such kind, or one that this run cannot have.
+        UserError: a kind that this run cannot have.
     """
     kind = config["item_ids"]
     if kind == "auto":
@@ -99,8 +98,6 @@ def item_ids(config: Any, dataset: Any, vectors: np.ndarray | None) -> list[str]
         if not config["fast_sequences"]:
             raise UserError("item_ids: sequential_p5 needs fast_sequences: True")
         return sequential_ids(dataset.clean_items.numpy(), dataset.item_num)
-    if kind != "tree":
-        raise UserError(f"item_ids: {kind!r} is none of auto, {', '.join(ITEM_IDS)}")
     if vectors is None:
         raise UserError("item_ids: tree needs texts of items: semantics: llm or metadata")
     return tree_ids(vectors, config["seed"])

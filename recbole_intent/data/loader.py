@@ -77,10 +77,6 @@ class SequenceTrainLoader(TrainDataLoader):
             return self._dataset.last_samples()
         if which in (None, "all"):
             return np.arange(len(self._dataset.inter_feat))
-        if not isinstance(which, int) or isinstance(which, bool) or which < 1:
-            raise UserError(
-                f"train_targets: {which!r} is neither `all` nor `last`, nor a number from 1"
-            )
         rng = np.random.default_rng([self.config["seed"], self.epoch, 1])
         users = self._dataset.inter_feat[self._dataset.uid_field].numpy()
         order = rng.permutation(len(users))
@@ -92,10 +88,6 @@ class SequenceTrainLoader(TrainDataLoader):
 
     def _passes(self, config, shares: bool) -> int | None:
         passes = config["passes"]
-        if passes != "all" and (not isinstance(passes, int) or passes < 1):
-            raise UserError(f"passes: {passes!r} is neither a number from 1 nor `all`")
-        if config["windows"] not in ("exact", "strided"):
-            raise UserError(f"windows: {config['windows']!r} is neither `exact` nor `strided`")
         rows_only = (
             not shares
             or config["transform"] is not None

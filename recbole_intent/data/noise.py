@@ -3,8 +3,9 @@
 import numpy as np
 
 from recbole_intent.errors import UserError
+from recbole_intent.keys import NOISE_KINDS
 
-KINDS = ("replace", "insert", "delete", "shuffle")
+KINDS = NOISE_KINDS
 
 # Independent uses of one seed.
 _WHERE, _WHICH_ITEM, _ORDER = 0, 1, 2

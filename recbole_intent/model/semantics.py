@@ -28,8 +28,6 @@ from recbole_intent.errors import UserError
 from recbole_intent.model.isrf_options import aligned_tasks
 from recbole_intent.nn.interests import FrozenItems, ItemAdapter, RandomItems
 
-SEMANTICS = ("llm", "metadata", "random")
-TEXTS = ("fused", "positive", "negative")
 _LOGGER = logging.getLogger("recbole_intent")
 
 
@@ -68,11 +66,6 @@ def vector_files(config: Any) -> list[Path]:
 
 
 def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
-    if semantics not in SEMANTICS:
-        key = "semantics" if kind == "item" else "user_semantics"
-        raise UserError(f"{key}: {semantics!r} is none of {', '.join(SEMANTICS)}")
-    if text not in TEXTS:
-        raise UserError(f"{kind}_text: {text!r} is none of {', '.join(TEXTS)}")
     if semantics == "random":
         return None
     if semantics == "metadata" and text != "fused":

@@ -10,7 +10,6 @@ from recbole_intent.errors import UserError
 from recbole_intent.nn.sasrec_layers import use_fast_dropout
 
 SCRATCH = "scratch"
-ID_TOKENS = ("digits", "item")
 _LOGGER = logging.getLogger("recbole_intent")
 
 
@@ -27,8 +26,6 @@ def make_t5(config: Any, item_ids: Sequence[str]) -> tuple[Any, Any]:
     Raises:
         UserError: transformers is not installed, or there is no such T5.
     """
-    if config["id_tokens"] not in ID_TOKENS:
-        raise UserError(f"id_tokens: {config['id_tokens']!r} is none of {', '.join(ID_TOKENS)}")
     whole_items = [item_word(name) for name in item_ids[1:]] if _is_whole(config) else []
     try:
         import transformers

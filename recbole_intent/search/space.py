@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 
 from recbole_intent.config import Config, read_yaml
-from recbole_intent.config_values import mistake_in
 from recbole_intent.errors import UserError
 from recbole_intent.paths import properties_dir
-
-# Trials that differ in these are no longer comparable, or are not what the scheduler thinks.
-_NOT_SEARCHED = frozenset(
-    "benchmark_filename checkpoint_dir data_path dataset device epochs eval_args eval_step "
-    "mask_history metrics model threads topk valid_metric".split()
-)
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ def check_space(
     if not space:
         raise UserError(f"{path}: nothing is left to search: every key of it is given a value")
     for key, domain in space.items():
-        if key in _NOT_SEARCHED:
+        if not config.key_table.row(key).is_searchable:
             raise UserError(f"{path}: {key}: cannot be searched; give it a value for all trials")
         if key not in config.final_config_dict and not allow_unknown:
             try:
@@ -167,6 +160,6 @@ def check_space(
                 message = str(error).replace(" (--allow-unknown accepts it)", "")
                 raise UserError(f"{path}: {message.removeprefix('--')}") from error
         for value in domain.ends():
-            mistake = mistake_in(key, value, config.internal_config_dict.get(key))
+            mistake = config.key_table.mistake(key, value, config.internal_config_dict.get(key))
             if mistake:
                 raise UserError(f"{path}: {key}: {mistake}")

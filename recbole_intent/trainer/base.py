@@ -15,7 +15,6 @@ from tqdm import tqdm
 from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
-from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.memory import peak_mib
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
@@ -61,7 +60,6 @@ class Trainer(Ranker):
         # RecBole's traditional models count instead of learning: one epoch is all.
         is_traditional = config["MODEL_TYPE"] == ModelType.TRADITIONAL
         self.epochs = 1 if is_traditional else config["epochs"]
-        self._check_metrics()
         if distributed.count() > 1 and not config.spec.splits:
             raise UserError(
                 f"--model={config['model']}: not known to be trained alike by several processes; "
@@ -79,8 +77,6 @@ class Trainer(Ranker):
         self.peak_memory_mib = 0.0
         self.pretraining_seconds = 0.0  # of what had to be trained before the first epoch
         self._best_weights: dict[str, Any] | None = None
-        if config["precision"] not in ("fp32", "bf16"):
-            raise UserError(f"precision: {config['precision']!r} is neither fp32 nor bf16")
         if config["compile"]:
             # Batches differ in length: one graph with dynamic sizes instead of one per length.
             for name in getattr(model, "compiled_parts", ("forward",)):
@@ -238,23 +234,11 @@ class Trainer(Ranker):
         return self.model.loss_terms(interaction) if is_next_item else (len(interaction),)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
-        name = self.config["learner"].lower()
-        if name not in _OPTIMIZERS:
-            raise UserError(f"learner: {name!r} is none of {', '.join(sorted(_OPTIMIZERS))}")
-        return _OPTIMIZERS[name](
+        return _OPTIMIZERS[self.config["learner"].lower()](
             [p for p in self.model.parameters() if p.requires_grad],
             lr=self.config["learning_rate"],
             weight_decay=self.config["weight_decay"],
         )
-
-    def _check_metrics(self) -> None:
-        # Now, not after a first epoch: one made-up rank shows which metrics there will be.
-        known = self.metrics(Ranks([1], [1], [1.0]))
-        if self.metric not in known:
-            raise UserError(
-                f"valid_metric: {self.config['valid_metric']} is not among metrics and topk "
-                f"({', '.join(known)})"
-            )
 
     def _note_score(self, epoch: int, valid: dict[str, float]) -> bool:
         score = valid[self.metric]

@@ -37,9 +37,6 @@ def _check_pretraining(config: Config) -> None:
             "lid_checkpoint: auto pre-trains on fast_sequences: True and a split of its own; "
             "give lid_checkpoint=PATH, or leave fast_sequences on and benchmark_filename empty"
         )
-    passes = config["distiller_passes"]
-    if passes != "all" and not (isinstance(passes, int) and passes >= 1):
-        raise UserError(f"distiller_passes: {passes!r} is neither a number from 1 nor `all`")
 
 
 class DistilledTrainer(Trainer):

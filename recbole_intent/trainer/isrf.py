@@ -16,7 +16,6 @@ from recbole_intent.model.isrf_options import (
     DIRECT,
     NO_EDGES,
     SEQUENTIAL,
-    check_options,
     learns_users,
 )
 from recbole_intent.model.semantics import vector_files
@@ -54,7 +53,6 @@ class ISRFTrainer(Trainer):
     @classmethod
     def input_files(cls, config: Config) -> list[Path]:
         """Vectors of texts, and a pretrained T5 that is given by its PATH."""
-        check_options(config)  # what is read hangs on them
         return [*vector_files(config), *t5_files(config)]
 
     def approximations(self, train_data) -> list[str]:

@@ -26,7 +26,7 @@ class VELI4SBRTrainer(Trainer):
     y = ½ (ŷ_S + mean of ŷ over the `n_neighbors` training sessions nearest to S), (14)-(16), of
     all training sessions (`enrich_scope: all`) or of those that the LLM gave no intents
     (`failed`). A session is represented by the history before its last training target. With
-    `n_neighbors: 0` a session that has labels gets its own ŷ, and no other session gets any.
+    `n_neighbors: none` a session that has labels gets its own ŷ, and no other session gets any.
 
     The labels are part of the model's state, and so of every checkpoint.
     """
@@ -58,7 +58,8 @@ class VELI4SBRTrainer(Trainer):
         rows = self._rows_to_enrich()
         if distributed.is_main() and len(rows):
             h, y_hat = self._look_at_sessions(train_data._dataset)
-            values = refreshed_labels(h, y_hat, self.config["n_neighbors"], rows)
+            k = self.config["n_neighbors"]
+            values = refreshed_labels(h, y_hat, 0 if k == "none" else k, rows)
             labels.put(rows, values)
         distributed.copy_from_main(labels)
         self.logger.info(
@@ -72,7 +73,7 @@ class VELI4SBRTrainer(Trainer):
         origin = self.model.labels.origin
         is_all = self.config["enrich_scope"] == "all"
         wanted = torch.ones_like(origin, dtype=torch.bool) if is_all else origin != LLM
-        if self.config["n_neighbors"] == 0:
+        if self.config["n_neighbors"] == "none":
             wanted = wanted & (origin != NONE)
         return wanted.nonzero().flatten()
 

@@ -43,7 +43,7 @@ def test_the_published_share_is_seeded(tiny, train):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"graph_edges": "all"}, "graph_edges: 'all' is none of auto, train, any"),
+        ({"graph_edges": "all"}, "graph_edges: 'all' is not one of auto, train, any"),
         ({"graph_edges": "any", "fast_sequences": False}, "graph_edges: any needs fast_sequences"),
     ],
 )

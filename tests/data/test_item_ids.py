@@ -58,7 +58,7 @@ def test_the_property_chooses(tiny):
     ("options", "message"),
     [
         ({"item_ids": "tree"}, "item_ids: tree needs texts"),
-        ({"item_ids": "sequential"}, "item_ids: 'sequential' is none of auto, random"),
+        ({"item_ids": "sequential"}, "item_ids: 'sequential' is not one of auto, random"),
         ({"item_ids": "sequential_p5", "fast_sequences": False}, "needs fast_sequences: True"),
     ],
 )

@@ -221,9 +221,9 @@ def test_distiller_loads_weights_of_its_own_shape_only():
         ({"distiller_size": 7}, "distiller_size"),
     ],
 )
-def test_wrong_properties_are_named(options, word):
+def test_wrong_properties_are_named(config, options, word):
     with pytest.raises(UserError, match=word):
-        _model(**options)
+        config("IGRSR", **{"hidden_size": 16, **options})
 
 
 def test_item_init_copies_the_distillers_items_and_leaves_the_rest() -> None:

@@ -63,7 +63,9 @@ def test_a_run_is_right_unless_it_asks_for_recboles(tiny, name):
 
 
 def test_no_other_choice(tiny):
-    with pytest.raises(UserError, match="reference: 'RecBole' is neither ours nor recbole"):
+    with pytest.raises(
+        UserError, match="reference: 'RecBole' is not one of ours, recbole; did you mean"
+    ):
         tiny("Pop", reference="RecBole")
     with pytest.raises(UserError, match="unknown key"):  # computed as RecBole does
         tiny("SASRec", reference="recbole")

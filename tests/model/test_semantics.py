@@ -44,9 +44,9 @@ def test_a_run_reads_what_its_properties_name(tiny, options, names):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"semantics": "words"}, "semantics: 'words' is none of llm, metadata, random"),
-        ({"user_semantics": "words"}, "user_semantics: 'words' is none of"),
-        ({"item_text": "best"}, "item_text: 'best' is none of fused, positive, negative"),
+        ({"semantics": "words"}, "semantics: 'words' is not one of llm, metadata, random"),
+        ({"user_semantics": "words"}, "user_semantics: 'words' is not one of"),
+        ({"item_text": "best"}, "item_text: 'best' is not one of fused, positive, negative"),
         ({"item_text": "negative"}, r"item_text.llm.negative.npz: no such file; .*enrich --for"),
         ({"semantics": "metadata", "user_text": "positive"}, "user_text: positive: only an LLM"),
         ({"semantics": "random"}, "user_semantics: there are no texts to find users alike by"),

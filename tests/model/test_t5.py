@@ -78,7 +78,7 @@ def test_new_tokens_of_a_pretrained_one_are_told(tiny, pretrained, caplog):
     [
         ({"t5": "./no-such"}, r"t5: \./no-such: no such folder of a pretrained T5"),
         ({"t5": "/no/such"}, "t5: /no/such: no such folder"),
-        ({"id_tokens": "word"}, "id_tokens: 'word' is none of digits, item"),
+        ({"id_tokens": "word"}, "id_tokens: 'word' is not one of digits, item"),
     ],
 )
 def test_what_is_not_there_is_named(tiny, options, message):

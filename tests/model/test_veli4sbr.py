@@ -254,9 +254,9 @@ def test_without_intents_there_is_nothing_to_tell(make):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"decoupling": "cosine"}, "decoupling: 'cosine' must be paper or orthogonal"),
+        ({"decoupling": "cosine"}, "decoupling: 'cosine' is not one of paper, orthogonal"),
         ({"fusion_without_intents": True}, "fusion_without_intents: True must be False unless"),
-        ({"loss_type": "BPR"}, "loss_type: 'BPR' must be BCE2 or CE"),
+        ({"loss_type": "BPR"}, "loss_type: 'BPR' is not one of BCE2, CE"),
         ({"enrich_scope": "some"}, "enrich_scope"),
         ({"intent_threshold": 1.5}, "intent_threshold"),
         ({"intent_share": -0.1}, "intent_share"),

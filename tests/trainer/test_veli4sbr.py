@@ -80,7 +80,7 @@ def test_all_or_those_that_failed(trained):
 
 @pytest.mark.parametrize("scope", ["all", "failed"])
 def test_without_neighbours_a_session_without_labels_gets_none(trained, scope):
-    trainer, data = trained(enrich_scope=scope, n_neighbors=0)
+    trainer, data = trained(enrich_scope=scope, n_neighbors="none")
     labels = trainer.model.labels
     was_llm = labels.origin == LLM
     before = labels.values.clone()

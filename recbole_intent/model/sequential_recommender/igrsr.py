@@ -23,17 +23,6 @@ from recbole_intent.nn.dual_attention import ACTIVATIONS, DualAttentionReasoner
 from recbole_intent.nn.intents import IntentProjection, mask_intents
 from recbole_intent.nn.losses import info_nce
 
-_CHOICES = {
-    "loss_type": ("CE",),
-    "hidden_act": tuple(ACTIVATIONS),
-    "norm": ("paper", "sasrec"),
-    "intent_scope": ("prefix", "causal"),
-    "fusion": ("cross", "concat"),
-    "icr_views": ("masks", "dropout"),
-    "icr_main": ("separate", "view"),
-    "intent_norm": ("none", "layer"),
-}
-
 
 class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
     """Intent-Guided Reasoning for Sequential Recommendation (Shao and Zhou).
@@ -67,9 +56,6 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
     The frozen encoder is random until `load_distiller` gives it its trained weights, or a
     checkpoint of the whole model is loaded.
-
-    Raises:
-        UserError: a property outside its range, or a combination that is not defined.
     """
 
     # What `compile: True` compiles: the loss runs these several times, and `forward` not at all.
@@ -77,7 +63,6 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        _check(config)
         self.loss_type = config["loss_type"]
         d, m = config["hidden_size"], config["n_intents"]
         self.intent_scope = config["intent_scope"]
@@ -357,31 +342,3 @@ def _user_of(interaction: Any, field: str) -> Tensor | None:
     """The users (B,) of a batch; None where its histories are of new users."""
     columns = getattr(interaction, "interaction", interaction)
     return columns.get(field)
-
-
-def _check(config: Any) -> None:
-    """Raise UserError at the first property of IGRSR that is out of its range."""
-    for key, choices in _CHOICES.items():
-        if config[key] not in choices:
-            raise UserError(f"{key}: {config[key]!r} is not one of {', '.join(choices)}")
-    for key, is_good, wanted in (
-        ("n_intents", config["n_intents"] >= 1, "at least 1"),
-        (
-            "distiller_folds",
-            isinstance(config["distiller_folds"], int) and config["distiller_folds"] >= 1,
-            "a whole number from 1",
-        ),
-        ("n_prefix", config["n_prefix"] >= 0, "at least 0"),
-        ("p_mask", 0 <= config["p_mask"] <= 1, "in [0, 1]"),
-        ("icr_temperature", config["icr_temperature"] > 0, "positive"),
-        (
-            "cross_attn_dropout_prob",
-            (dropout := config["cross_attn_dropout_prob"]) is None or 0 <= dropout <= 1,
-            "in [0, 1], or empty",
-        ),
-        ("icr_share", 0 < config["icr_share"] <= 1, "in (0, 1]"),
-    ):
-        if not is_good:
-            raise UserError(f"{key}: {config[key]} must be {wanted}")
-    if config["use_lid"] and config["fusion"] == "concat" and config["intent_scope"] == "causal":
-        raise UserError("fusion: concat is only defined for intent_scope: prefix")

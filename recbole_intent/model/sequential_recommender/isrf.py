@@ -20,7 +20,6 @@ from recbole_intent.model.isrf_options import (
     SEQUENTIAL,
     TARGETS,
     aligned_tasks,
-    check_options,
     chooses_among_candidates,
     hidden_edges,
     learns_users,
@@ -78,7 +77,6 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        check_options(config)
         self.tasks = tuple(config["tasks"])
         self.n_users = dataset.num(self.USER_ID)
         self.config, self._dataset = config, dataset

@@ -60,7 +60,6 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        _check(config)
         self.loss_type = config["loss_type"]
         self.intent_weight = float(config["intent_weight"])
         self.decouple_weight = float(config["decouple_weight"])
@@ -222,36 +221,3 @@ class ItemTexts(nn.Module):
 
     def forward(self, items: Tensor) -> Tensor:
         return self.mlp(self.vectors[items])
-
-
-def _check(config: Any) -> None:
-    """Raise UserError at the first property of VELI4SBR that is out of its range."""
-    whole = all(isinstance(config[key], int) for key in ("enrich_every", "n_neighbors"))
-    for key, is_good, wanted in (
-        ("loss_type", config["loss_type"] in ("BCE2", "CE"), "BCE2 or CE"),
-        ("enrich_scope", config["enrich_scope"] in ("all", "failed"), "all or failed"),
-        ("intent_threshold", 0 <= config["intent_threshold"] <= 1, "in [0, 1]"),
-        ("intent_share", 0 <= config["intent_share"] <= 1, "in [0, 1]"),
-        ("intent_weight", config["intent_weight"] >= 0, "at least 0"),
-        ("decoupling", config["decoupling"] in _DECOUPLING, " or ".join(_DECOUPLING)),
-        (
-            "fusion_without_intents",
-            not config["fusion_without_intents"] or config["intents"] == "none",
-            "False unless intents: none",
-        ),
-        ("decouple_weight", config["decouple_weight"] >= 0, "at least 0"),
-        ("n_neighbors", whole and config["n_neighbors"] >= 0, "a whole number from 0"),
-        ("enrich_every", whole and config["enrich_every"] >= 1, "a whole number from 1"),
-        (
-            "hidden_size",
-            not config["llm_embedding"] or config["hidden_size"] % 2 == 0,
-            "even with llm_embedding: True",
-        ),
-        (
-            "item_vectors",
-            not config["llm_embedding"] or isinstance(config["item_vectors"], str),
-            "auto or the PATH of a file of vectors with llm_embedding: True",
-        ),
-    ):
-        if not is_good:
-            raise UserError(f"{key}: {config[key]!r} must be {wanted}")

@@ -1,0 +1,561 @@
+"""One row per configuration key: its type and range, what it is for, and its roles.
+
+The rows of this table hold for every model. A model brings its own, which go first
+(`ModelSpec.keys` names their module; RecBole's models share `model/recbole_keys.py`). For a key
+without a row, the default says the type. Nothing here imports torch.
+"""
+
+import difflib
+import importlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from recbole_intent.errors import UserError
+from recbole_intent.key_kinds import (
+    Anything,
+    Choice,
+    Either,
+    Flag,
+    Interval,
+    Kind,
+    Listing,
+    Number,
+    Optional,
+    Parts,
+    Pattern,
+    Table,
+    Whole,
+    Word,
+    like,
+    shown,
+)
+
+_UNSET = object()
+
+MACHINE = "machine"  # how a run looks or where it lies: no part of its fingerprint
+PROTOCOL = "protocol"  # the same for all models of a comparison
+CONDITION = "condition"  # may differ when a finished run is evaluated again
+DERIVED = "derived"  # follows from other keys, or belongs to a process: not written down
+
+Values = Mapping[str, Any]
+# Alternatives: a key has an effect where all pairs of one of them hold.
+Needs = tuple[Mapping[str, Kind], ...]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known of a key.
+
+    Attributes:
+        name: as in YAML, and after `--`.
+        kind: which values it may have.
+        help: one line.
+        roles: of MACHINE, PROTOCOL, CONDITION, DERIVED.
+        needs: alternatives of what other keys must be for this one to have an effect, such as
+            `({"use_icr": Choice(True)},)`; empty: it always has one.
+        neutral: a value at which the key is no part of the fingerprint: that of a key which came
+            after runs were made, and says what they did.
+        instead: what to use in place of a key of RecBole that has no effect here.
+        optional: known though no file gives it a default.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    roles: Collection[str] = ()
+    needs: Needs = ()
+    neutral: Any = _UNSET
+    instead: str | None = None
+    optional: bool = False
+
+    @property
+    def is_searchable(self) -> bool:
+        """May `tune` search it? Trials with other protocols could not be compared."""
+        return not {MACHINE, PROTOCOL} & {*self.roles} and self.name != "model"
+
+    def mistake(self, value: Any, default: Any = _UNSET) -> str | None:
+        """What is wrong with a value, in words that follow the key; None where nothing is."""
+        if self.instead and (default is _UNSET or value != default):
+            return f"has no effect here; {self.instead}"
+        return self.kind.mistake(value)
+
+    def idle_because(self, values: Values) -> dict[str, Any]:
+        """The keys, with their values, for which this one has no effect; empty: it has one."""
+        failing: dict[str, Any] = {}
+        for alternative in self.needs:
+            wrong = {
+                key: values[key]
+                for key, kind in alternative.items()
+                if key in values and not kind.accepts(values[key])
+            }
+            if not wrong:
+                return {}
+            failing = failing or wrong
+        return failing
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What several keys must be together.
+
+    Attributes:
+        keys: that it is about; where one is absent it is not asked.
+        mistake: what is wrong with the values of all keys, in words that follow the first of
+            `keys`; None where nothing is.
+    """
+
+    keys: tuple[str, ...]
+    mistake: Callable[[Values], str | None]
+
+
+def _rows(group: Iterable[tuple], **shared: Any) -> Iterator[Key]:
+    for name, kind, text in group:
+        for one in name.split():
+            yield Key(one, kind, text, **shared)
+
+
+TASKS = ("next-item", "sequential", "direct")
+METRICS = ("recall", "hit", "precision", "mrr", "ndcg", "map")
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
+ACTIVATIONS = ("gelu", "relu", "swish", "tanh", "sigmoid")
+NOISE_KINDS = ("replace", "insert", "delete", "shuffle")
+PRECISIONS = ("highest", "high", "medium")
+
+_METRIC = Choice(*METRICS, ignores_case=True)
+_WORDS = Listing(Word(), least=0, unique=True)
+_COLUMNS = Optional(
+    Table(Either(Choice("*", None), _WORDS), "a mapping such as {inter: [user_id, item_id]}")
+)
+_SPLIT = Parts(
+    {
+        "RS": Listing(Number(0), least=1),
+        "LS": Choice("valid_and_test", "valid_only", "test_only"),
+    },
+    one=True,
+    example="{LS: valid_and_test} or {RS: [0.8, 0.1, 0.1]}",
+)
+_MODE = Pattern(
+    r"full|labeled|(uni|pop)[1-9]\d{0,8}",
+    "full (--task=direct ranks among drawn items)",
+    ("full",),
+    ("ful", "uniX", ""),
+)
+_AT_K = Pattern(
+    rf"(?i)({'|'.join(METRICS)})@[1-9]\d{{0,8}}",
+    f"METRIC@K, such as NDCG@10, with a metric of {', '.join(METRICS)}",
+    ("NDCG@10", "recall@1"),
+    ("NDCG", "NDCG@0", "AUC", "NDGC@10", "NDCG@x"),
+)
+_DIRECT = ({"task": Choice("direct")},)
+_FAST = ({"fast_sequences": Choice(True)},)
+
+_DATA = (
+    ("USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD", Word(), "column of the .inter file"),
+    ("user_inter_num_interval item_inter_num_interval", Optional(Interval(several=False)),
+     "how many interactions a user, or an item, must have"),
+    ("val_interval", Optional(Table(
+        Either(Interval(), Listing(Anything())),
+        'a mapping such as {rating: "[3,inf)"}')), "which values of a column are read"),
+    ("filter_inter_by_user_or_item", Flag(), "drop interactions of dropped users and items"),
+    ("rm_dup_inter", Optional(Choice("first", "last", False)),
+     "which of several interactions of a user with an item stays; all if empty"),
+    ("eval_args", Parts({
+        "split": _SPLIT,
+        "order": Choice("TO", "RO"),
+        "group_by": Choice("user", "none", None),
+        "mode": Either(_MODE, Parts({"valid": _MODE, "test": _MODE})),
+    }), "how interactions are split, ordered and ranked"),
+    ("epochs", Whole(1), "epochs, at most"),
+    ("eval_step", Whole(1), "epochs between two validations"),
+    ("stopping_step", Whole(0), "early-stopping patience, in validations"),
+    ("seed", Whole(0, 2**32 - 1), "of all random choices"),
+    ("valid_metric", _AT_K, "chooses the epoch"),
+)  # fmt: skip
+
+_SHARED = (
+    *_rows(_DATA, roles=(PROTOCOL,)),
+    Key("dataset", Word(), "name of the dataset", (PROTOCOL,)),
+    Key("model", Word(), "name of the model, or package.module:Class"),
+    Key("data_path", Word(), "parent folder of datasets", (PROTOCOL, MACHINE)),
+    Key("checkpoint_dir", Word(), "folder of all runs", (PROTOCOL, MACHINE)),
+    Key(
+        "benchmark_filename",
+        Optional(Listing(Word(), 3, 3, unique=True)),
+        "suffixes of files that are split already: training, validation, test",
+        (PROTOCOL,),
+        optional=True,
+    ),
+    Key(
+        "session_split",
+        Optional(Flag()),
+        "follow the .split file of a dataset of sessions",
+        (PROTOCOL,),
+        optional=True,
+    ),
+    Key(
+        "task",
+        Choice(*TASKS),
+        "what is ranked: all items (next-item), or a target among drawn items (direct)",
+        (PROTOCOL, CONDITION),
+        neutral="next-item",
+    ),
+    Key(
+        "n_candidates", Whole(1), "drawn items next to each target", (PROTOCOL, CONDITION), _DIRECT
+    ),
+    Key("candidates_seed", Whole(0), "of that draw", (PROTOCOL, CONDITION), _DIRECT),
+    Key(
+        "mask_history",
+        Flag(),
+        "leave items of earlier splits out of the ranking",
+        (PROTOCOL, CONDITION),
+    ),
+    Key(
+        "metrics",
+        Listing(_METRIC, unique=True, alone=True),
+        "metrics of validation and test",
+        (PROTOCOL, CONDITION),
+    ),
+    Key(
+        "topk",
+        Listing(Whole(1), unique=True, alone=True),
+        "lengths of the lists that metrics look at",
+        (PROTOCOL, CONDITION),
+    ),
+    Key(
+        "noise",
+        Optional(
+            Parts(
+                {
+                    "ratio": Number(0, 1),
+                    "kind": Choice(*NOISE_KINDS),
+                    "where": Choice("test", "train", "both"),
+                    "seed": Whole(0),
+                },
+                required=("ratio",),
+                example="{ratio: 0.2, kind: replace, where: test, seed: 2020}",
+            )
+        ),
+        "noise in histories",
+        (PROTOCOL, CONDITION),
+    ),
+    # Training
+    Key("train_batch_size", Whole(1), "rows, or targets, of a training batch"),
+    Key("learning_rate", Number(0), "of the optimizer"),
+    Key("learner", Choice(*LEARNERS, ignores_case=True), "the optimizer"),
+    Key("weight_decay", Number(0), "of the optimizer"),
+    Key(
+        "clip_grad_norm",
+        Optional(
+            Parts(
+                {
+                    "max_norm": Number(above=0),
+                    "norm_type": Either(Number(above=0), Choice("inf")),
+                    "error_if_nonfinite": Flag(),
+                    "foreach": Optional(Flag()),
+                },
+                required=("max_norm",),
+                example="{max_norm: 1.0}",
+            )
+        ),
+        "bound of the gradient's norm",
+    ),
+    Key(
+        "train_neg_sample_args",
+        Either(
+            Parts(
+                {
+                    "distribution": Choice("uniform", "popularity", "none", None),
+                    "sample_num": Either(Whole(1), Choice("none")),
+                    "alpha": Either(Number(0), Choice("none")),
+                    "dynamic": Flag(),
+                    "candidate_num": Whole(0),
+                },
+                example="{distribution: uniform, sample_num: 1}",
+            ),
+            Choice(None),
+        ),
+        "negatives of training, of models that draw some",
+    ),
+    Key(
+        "train_targets",
+        Optional(Either(Choice("all", "last"), Whole(1))),
+        "targets of a user in an epoch: all, the last, or so many drawn ones",
+        optional=True,
+    ),
+    Key(
+        "passes", Either(Choice("all"), Whole(1)), "groups of targets that share a pass", (), _FAST
+    ),
+    Key("windows", Choice("exact", "strided"), "which histories late targets have", (), _FAST),
+    Key("fast_sequences", Flag(), "index-based sequences"),
+    Key("precision", Choice("fp32", "bf16"), "of the forward pass"),
+    Key("matmul_precision", Choice(*PRECISIONS), "of products of fp32 matrices"),
+    Key("compile", Flag(), "torch.compile of the model"),
+    Key("shuffle", Flag(), "shuffle the training data before each epoch"),
+    Key("reproducibility", Flag(), "deterministic kernels"),
+    Key("repeatable", Flag(), "items of the history may be recommended again"),
+    Key("require_pow", Flag(), "power in the loss of embeddings' norms"),
+    Key(
+        "transform",
+        Optional(
+            Choice(
+                "mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined"
+            )
+        ),
+        "of batches",
+    ),
+    Key("MAX_ITEM_LIST_LENGTH", Whole(1), "items of a history, the latest"),
+    # Data, not of the protocol
+    *_rows(
+        (
+            (
+                "RATING_FIELD LABEL_FIELD NEG_PREFIX ITEM_LIST_LENGTH_FIELD LIST_SUFFIX "
+                "POSITION_FIELD HEAD_ENTITY_ID_FIELD TAIL_ENTITY_ID_FIELD RELATION_ID_FIELD "
+                "ENTITY_ID_FIELD",
+                Word(),
+                "name of a column, or a part of it",
+            ),
+            (
+                "field_separator seq_separator",
+                Pattern("(?s).+", "a text of one letter or more", ("\t", " "), ("",)),
+                "between columns, or between elements of a list",
+            ),
+            ("load_col unload_col unused_col", _COLUMNS, "columns by file"),
+            (
+                "threshold",
+                Optional(Table(Number(), "a mapping such as {rating: 4}")),
+                "the least value of a positive",
+            ),
+            ("normalize_field", Optional(_WORDS), "columns to normalize"),
+            ("normalize_all", Optional(Flag()), "normalize all float columns"),
+            (
+                "preload_weight",
+                Optional(Table(Word(), "a mapping such as {id: vector}")),
+                "vectors by id",
+            ),
+            (
+                "alias_of_user_id alias_of_entity_id alias_of_relation_id",
+                Optional(_WORDS),
+                "columns with the same ids",
+            ),
+            ("kg_reverse_r", Flag(), "triples both ways"),
+            (
+                "entity_kg_num_interval relation_kg_num_interval",
+                Optional(Interval(several=False)),
+                "how many triples an entity, or a relation, must have",
+            ),
+        )
+    ),
+    *_rows(
+        (
+            ("additional_feat_suffix", Optional(Listing(Word(), 0, alone=True)), "further files"),
+            ("alias_of_item_id", Optional(_WORDS), "columns with the ids of items"),
+            ("discretization", Optional(Anything()), "float columns as classes"),
+            ("numerical_features", Optional(_WORDS), "float columns that models read"),
+            (
+                "seq_len",
+                Optional(Table(Whole(1), "a mapping such as {tags: 5}")),
+                "longest list by column",
+            ),
+            ("reg_weight", Either(Number(0), Listing(Number(0))), "L2 regularization"),
+        ),
+        optional=True,
+    ),
+    # Where and how a run is made
+    Key(
+        "device",
+        Word("a word such as auto, cpu, cuda, cuda:1"),
+        "where it is computed",
+        (MACHINE, CONDITION, DERIVED),
+        optional=True,
+    ),
+    Key(
+        "threads",
+        Optional(Whole(1, 4096)),
+        "CPU threads of torch",
+        (MACHINE, CONDITION),
+    ),
+    Key("eval_batch_size", Whole(1), "rows of a ranking batch", (MACHINE, CONDITION)),
+    *_rows(
+        (
+            ("show_progress", Flag(), "draw progress bars"),
+            ("tensorboard", Flag(), "write TensorBoard events"),
+            ("use_gpu", Flag(), "let device: auto take a GPU"),
+            ("worker", Whole(0), "processes that load RecBole's batches"),
+            ("state", Word(), "level of RecBole's log"),
+            ("loss_decimal_place metric_decimal_place", Whole(0, 20), "decimals of RecBole's log"),
+        ),
+        roles=(MACHINE,),
+    ),
+    *(
+        Key(name, Anything(), "RecBole's", roles, instead=instead)
+        for name, instead, roles in (
+            ("gpu_id", "name the GPU by device: cuda:0, cuda:1 …", (MACHINE, DERIVED)),
+            ("log_wandb", "tensorboard: True writes TensorBoard events", (MACHINE,)),
+            ("wandb_project", "tensorboard: True writes TensorBoard events", (MACHINE,)),
+            ("save_dataset", "datasets are read anew in each run", (MACHINE,)),
+            ("dataset_save_path", "datasets are read anew in each run", (MACHINE,)),
+            ("save_dataloaders", "batches are made anew in each run", (MACHINE,)),
+            ("dataloaders_save_path", "batches are made anew in each run", (MACHINE,)),
+            ("enable_amp", "precision: bf16", ()),
+            ("enable_scaler", "precision: bf16", ()),
+            ("valid_metric_bigger", "it follows from valid_metric", (DERIVED,)),
+        )
+    ),
+    *(
+        Key(name, Anything(), "RecBole's", roles, optional=optional)
+        for name, roles, optional in (
+            ("config_file", (MACHINE,), True),
+            ("config_files", (MACHINE,), False),
+            ("nproc", (MACHINE,), True),
+            ("local_rank", (MACHINE, DERIVED), True),
+            ("single_spec", (MACHINE, DERIVED), False),
+            ("MODEL_INPUT_TYPE", (DERIVED,), False),
+            ("MODEL_TYPE", (DERIVED,), False),
+            ("eval_type", (DERIVED,), False),
+            ("test_neg_sample_args", (DERIVED,), False),
+            ("valid_neg_sample_args", (DERIVED,), False),
+        )
+    ),
+)
+
+SHARED: Mapping[str, Key] = MappingProxyType({key.name: key for key in _SHARED})
+
+
+def with_role(role: str) -> frozenset[str]:
+    """The names of the shared keys with a role."""
+    return frozenset(name for name, key in SHARED.items() if role in key.roles)
+
+
+def in_fingerprint(values: Values, table: Mapping[str, Key] = SHARED) -> dict[str, Any]:
+    """The values that say what a run computes.
+
+    Left out: keys of the machine, keys at their neutral value, and those of the protocol without
+    an effect (candidates, where all items are ranked).
+    """
+    return {name: value for name, value in values.items() if _counts(name, value, values, table)}
+
+
+def _counts(name: str, value: Any, values: Values, table: Mapping[str, Key]) -> bool:
+    key = table.get(name)
+    if key is None:
+        return True
+    is_idle = PROTOCOL in key.roles and key.idle_because(values)
+    is_neutral = key.neutral is not _UNSET and value == key.neutral
+    return MACHINE not in key.roles and not is_idle and not is_neutral
+
+
+# --- What several keys must be together ----------------------------------------------------------
+
+
+def _heads(values: Values) -> str | None:
+    if values.get("backbone") == "GRU4Rec" or values.get("t5", "scratch") != "scratch":
+        return None  # has no heads, or those of a file
+    width, heads = values["hidden_size"], values["n_heads"]
+    return f"{heads} is not a divisor of hidden_size {width}" if width % heads else None
+
+
+def _valid_metric(values: Values) -> str | None:
+    metrics, topk = (
+        value if isinstance(value, list | tuple) else [value]
+        for value in (values["metrics"], values["topk"])
+    )
+    known = [f"{metric.lower()}@{k}" for metric in metrics for k in topk]
+    if values["valid_metric"].lower() in known:
+        return None
+    return f"{values['valid_metric']} is not among metrics and topk ({', '.join(known)})"
+
+
+def _dynamic(values: Values) -> str | None:
+    negatives = values["train_neg_sample_args"] or {}
+    if negatives.get("dynamic") and not negatives.get("candidate_num", 0):
+        return "dynamic: True chooses among candidate_num negatives, which must be at least 1"
+    return None
+
+
+SHARED_RULES = (
+    Rule(("n_heads", "hidden_size"), _heads),
+    Rule(("valid_metric", "metrics", "topk"), _valid_metric),
+    Rule(("train_neg_sample_args",), _dynamic),
+)
+
+
+# --- The table of a model ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KeyTable:
+    """The rows and rules of one model.
+
+    Attributes:
+        rows: name -> row; the model's own first.
+        rules: in the order in which they are asked.
+    """
+
+    rows: Mapping[str, Key]
+    rules: Sequence[Rule] = ()
+
+    def row(self, name: str, default: Any = None) -> Key:
+        """The row of a key, or one by its default."""
+        return self.rows.get(name) or Key(name, like(default), "")
+
+    def mistake(self, name: str, value: Any, default: Any = None) -> str | None:
+        """What is wrong with a value; None where nothing is."""
+        return self.row(name, default).mistake(value, default)
+
+    def broken_rules(self, values: Values) -> Iterator[tuple[str, str]]:
+        """(key, what is wrong) for each rule that the values break."""
+        for rule in self.rules:
+            if all(key in values for key in rule.keys):
+                mistake = rule.mistake(values)
+                if mistake:
+                    yield rule.keys[0], mistake
+
+    def idle(self, names: Iterable[str], values: Values) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(key, keys because of which it has no effect) for each of `names` that has none."""
+        for name in names:
+            if name in self.rows and (because := self.rows[name].idle_because(values)):
+                yield name, because
+
+    def check(self, values: Any) -> None:
+        """Refuse values that rows or rules refuse; keys that are absent are not asked.
+
+        Args:
+            values: a mapping, or RecBole's configuration.
+
+        Raises:
+            UserError: the first mistake, with its key.
+        """
+        present = {name: values[name] for name in self.rows if name in values}
+        for name, value in present.items():
+            mistake = self.rows[name].kind.mistake(value)
+            if mistake:
+                raise UserError(f"{name}: {mistake}")
+        for name, mistake in self.broken_rules(present):
+            raise UserError(f"{name}: {mistake}")
+
+
+def key_table(module: str | None = None) -> KeyTable:
+    """The rows and rules of a model.
+
+    Args:
+        module: that has `KEYS`, and `RULES` where keys contradict each other; None: a class
+            outside the table.
+    """
+    from recbole_intent.model.recbole_keys import COMMON
+
+    own = importlib.import_module(module) if module else None
+    rows = {key.name: key for key in (*SHARED.values(), *COMMON, *getattr(own, "KEYS", ()))}
+    return KeyTable(rows, (*SHARED_RULES, *getattr(own, "RULES", ())))
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """The words for a key that nobody knows, with the nearest one."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def no_effect(because: Mapping[str, Any]) -> str:
+    """The words for a key that has no effect because of others."""
+    return "has no effect with " + ", ".join(f"{k}: {shown(v)}" for k, v in because.items())

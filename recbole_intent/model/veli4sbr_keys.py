@@ -1,0 +1,77 @@
+"""The keys of VELI4SBR; their defaults and the paper's ranges: properties/model/VELI4SBR.yaml."""
+
+from recbole_intent.key_kinds import Choice, Either, Flag, Number, Optional, Where, Whole, Word
+from recbole_intent.keys import Key, Rule, Values
+from recbole_intent.model.recbole_keys import rows
+
+_INTENTS = {"intents": Where(Word(), lambda source: source != "none", "intents")}
+_ENRICH = ({**_INTENTS, "enrich": Choice(True)},)
+_HAS = (_INTENTS,)
+_TRANSFORMER = ({"backbone": Choice("SASRec", "BERT4Rec")},)
+_WEIGHT = Number(0)
+
+KEYS = (
+    Key("backbone", Choice("SASRec", "BERT4Rec", "GRU4Rec"), "encoder of sessions"),
+    *(
+        Key(row.name, row.kind, row.help, needs=_TRANSFORMER)
+        for row in rows("n_layers n_heads inner_size attn_dropout_prob hidden_act")
+    ),
+    Key("num_layers", Whole(1), "layers of GRU4Rec", needs=({"backbone": Choice("GRU4Rec")},)),
+    Key("loss_type", Choice("BCE2", "CE"), "one random and one hard negative, or all items"),
+    Key("hard_negatives", Flag(), "False: two random ones", needs=({"loss_type": Choice("BCE2")},)),
+    Key("intent_weight", _WEIGHT, "λ of the loss of intents; 0: none", needs=_HAS),
+    Key("decouple_weight", _WEIGHT, "λ of decoupling; 0: none", needs=_HAS),
+    Key(
+        "decoupling",
+        Choice("paper", "orthogonal"),
+        "what keeps intents apart",
+        needs=({**_INTENTS, "decouple_weight": Number(above=0)},),
+        neutral="paper",
+    ),
+    Key("intents", Word(), "auto, none, or the PATH of an .intent file"),
+    Key("fusion_without_intents", Flag(), "a control of intents: none", neutral=False),
+    Key("intent_threshold", Number(0, 1), "τ, from which on an intent counts", needs=_HAS),
+    Key("intent_share", Number(0, 1), "share of the sessions that keep their intents", needs=_HAS),
+    Key("shuffle_intents", Flag(), "a control: intents of another session", needs=_HAS),
+    Key("enrich", Flag(), "enrich labels by sessions alike", needs=_HAS),
+    Key("enrich_every", Whole(1), "ρ, epochs", needs=_ENRICH),
+    Key(
+        "n_neighbors",
+        Either(Whole(1), Choice("none")),
+        "K, sessions alike; none: a session's own prediction alone",
+        needs=_ENRICH,
+    ),
+    Key("enrich_scope", Choice("all", "failed"), "whose labels are enriched", needs=_ENRICH),
+    Key("llm_embedding", Flag(), "half of an item's vector comes from its text"),
+    Key(
+        "item_vectors",
+        Optional(Word()),
+        "auto, or the PATH of vectors of items",
+        needs=({"llm_embedding": Choice(True)},),
+    ),
+)
+
+
+def _even(values: Values) -> str | None:
+    if values["llm_embedding"] and values["hidden_size"] % 2:
+        return f"{values['hidden_size']} must be even with llm_embedding: True"
+    return None
+
+
+def _vectors(values: Values) -> str | None:
+    if values["llm_embedding"] and values["item_vectors"] is None:
+        return "None must be auto or the PATH of a file of vectors with llm_embedding: True"
+    return None
+
+
+def _control(values: Values) -> str | None:
+    if values["fusion_without_intents"] and values["intents"] != "none":
+        return "True must be False unless intents: none"
+    return None
+
+
+RULES = (
+    Rule(("fusion_without_intents", "intents"), _control),
+    Rule(("hidden_size", "llm_embedding"), _even),
+    Rule(("item_vectors", "llm_embedding"), _vectors),
+)

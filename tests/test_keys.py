@@ -1,0 +1,210 @@
+"""The table of keys: every row accepts the ends of its range and refuses what is past them."""
+
+import re
+
+import pytest
+import yaml
+
+from recbole_intent.config import Config
+from recbole_intent.errors import UserError
+from recbole_intent.keys import Key, key_table
+from recbole_intent.paths import properties_dir
+from recbole_intent.registry import get_spec, model_names
+from recbole_intent.search.space import read_space
+
+OURS = sorted(path.stem for path in (properties_dir() / "model").glob("*.yaml"))
+
+
+def _all_rows() -> list:
+    modules = {get_spec(model).keys for model in model_names()}
+    rows = {}
+    for module in sorted(modules):
+        for key in key_table(module).rows.values():
+            rows.setdefault((key.name, str(key.kind.wanted)), key)
+    return [pytest.param(key, id=f"{key.name}-{wanted[:20]}") for (_, wanted), key in rows.items()]
+
+
+@pytest.mark.parametrize("key", _all_rows())
+def test_a_row_accepts_its_ends_and_refuses_what_is_past_them(key: Key):
+    assert re.fullmatch(r"\S.*\S", key.help, re.S), "a row says what its key is for"
+    assert "\n" not in key.help
+    if key.instead:
+        assert key.mistake("anything", default=None).startswith("has no effect here")
+        return
+    inside, outside = key.kind.inside(), key.kind.outside()
+    assert inside
+    assert outside
+    for value in inside:
+        assert key.mistake(value) is None, value
+    for value in outside:
+        mistake = key.mistake(value)
+        assert mistake, value
+        assert "\n" not in mistake
+        assert len(mistake) < 400
+
+
+@pytest.mark.parametrize("path", ["overall.yaml", *(f"model/{name}.yaml" for name in OURS)])
+def test_every_key_of_our_properties_has_a_row(path):
+    table = key_table(get_spec(path.removeprefix("model/").removesuffix(".yaml")).keys
+                      if "/" in path else None)  # fmt: skip
+    values = yaml.safe_load((properties_dir() / path).read_text("utf-8"))
+    assert [key for key in values if key not in table.rows] == []
+    assert [key for key in values if not table.rows[key].help] == []
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_defaults_satisfy_their_rows_and_are_not_without_effect_by_mistake(model):
+    config = Config(model, "ml-100k", config_dict={"device": "cpu"})
+    for key, default in config.internal_config_dict.items():
+        assert config.key_table.rows[key].kind.mistake(default) is None, key
+
+
+@pytest.mark.parametrize(
+    "path", sorted((properties_dir() / "search").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_search_spaces_satisfy_the_rows(path):
+    table = key_table(get_spec(path.stem).keys)
+    for key, domain in read_space(path.stem)[0].items():
+        assert table.rows[key].is_searchable, key
+        for value in domain.ends():
+            assert table.mistake(key, value) is None, (key, value)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "value"),
+    [
+        ("SASRec", "clip_grad_norm", {"max_norm": -1}),
+        ("SASRec", "clip_grad_norm", {"max_nrom": 1}),
+        ("SASRec", "weight_decay", float("inf")),
+        ("SASRec", "val_interval", {"rating": "[3,inf"}),
+        ("SASRec", "user_inter_num_interval", "[9,5]"),
+        ("SASRec", "topk", []),
+        ("SASRec", "topk", [5, 5]),
+        ("SASRec", "topk", [True]),
+        ("SASRec", "topk", ["5"]),
+        ("SASRec", "metrics", []),
+        ("SASRec", "metrics", ["Recal"]),
+        ("SASRec", "metrics", ["Recall", "recall"]),
+        ("SASRec", "metrics", ["AUC"]),
+        ("SASRec", "valid_metric", "NDCG@0"),
+        ("SASRec", "n_layers", 0),
+        ("SASRec", "hidden_size", 64.0),
+        ("SASRec", "epochs", True),
+        ("SASRec", "learning_rate", "1e-3x"),
+        ("SASRec", "learning_rate", -1e-9),
+        ("SASRec", "hidden_dropout_prob", 1.0),
+        ("SASRec", "learner", "adamm"),
+        ("SASRec", "precision", "fp16"),
+        ("SASRec", "matmul_precision", "low"),
+        ("SASRec", "rm_dup_inter", True),
+        ("SASRec", "benchmark_filename", ["train", "test"]),
+        ("SASRec", "noise", {"ratio": 1.5}),
+        ("SASRec", "noise", {"kind": "replace"}),
+        ("SASRec", "eval_args", {"order": "RT"}),
+        ("SASRec", "eval_args", {"mode": "fulll"}),
+        ("SASRec", "eval_args", {"split": {"RS": [0.8, -0.1, 0.3]}}),
+        ("SASRec", "train_neg_sample_args", {"sample_num": 0}),
+        ("BPR", "train_neg_sample_args", {"dynamic": True}),
+        ("IGRSR", "icr_weight", -1),
+        ("IGRSR", "icr_temperature", 0),
+        ("IGRSR", "p_mask", 1),
+        ("IGRSR", "distiller_size", 7),
+        ("IGRSR", "distiller_passes", 0),
+        ("VELI4SBR", "n_neighbors", 0),
+        ("VELI4SBR", "backbone", "Caser"),
+        ("VELI4SBR", "intent_weight", NAN),
+        ("ISRF", "align_weight", NAN),
+        ("ISRF", "sigma", "0.1"),
+        ("NARM", "dropout_probs", [0.25, "0.5"]),
+        ("NCL", "ssl_temp", -0.1),
+    ],
+    ids=str,
+)
+def test_a_value_out_of_range_is_refused_with_its_key_and_its_file(model, key, value, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({key: value}))
+    for files, given, where in (([], {key: value}, f"--{key}: "), ([path], {}, f"{path}: {key}: ")):
+        with pytest.raises(UserError) as caught:
+            Config(model, "ml-100k", files, {"device": "cpu", **given})
+        assert str(caught.value).startswith(where)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [NAN, float("inf"), [1, NAN], {"a": {"b": -float("inf")}}])
+def test_no_value_holds_a_number_that_is_not_finite(value):
+    for key in ("my_own", "load_col", "discretization"):
+        with pytest.raises(UserError, match=rf"^--{key}: "):
+            Config(
+                "SASRec", "ml-100k", config_dict={"device": "cpu", key: value}, allow_unknown=True
+            )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "nearest"),
+    [
+        ("windows", "strided2", "strided"),
+        ("metrics", ["NDGC"], "ndcg"),
+        ("learner", "Adan", "adam"),
+        ("matmul_precision", "hihgest", "highest"),
+    ],
+)
+def test_a_mistyped_choice_names_the_nearest(key, value, nearest):
+    with pytest.raises(UserError, match=f"is not one of .*; did you mean {nearest}"):
+        Config("SASRec", "ml-100k", config_dict={"device": "cpu", key: value})
+
+
+def test_a_file_beside_the_dataset_is_checked_too(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.yaml").write_text("MAX_ITEM_LIST_LENGTH: 0\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: MAX_ITEM_LIST_LENGTH: 0 is not a whole"):
+        Config("SASRec", "mine", config_dict={"device": "cpu", "data_path": str(tmp_path)})
+
+
+def test_a_file_of_another_model_or_dataset_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: GRU4Rec\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: model: 'GRU4Rec' contradicts --model=SASRec"):
+        Config("SASRec", "ml-100k", [path])
+    assert Config("GRU4Rec", "ml-100k", [path], {"device": "cpu"})["model"] == "GRU4Rec"
+    path.write_text("dataset: ml-1m\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: dataset: 'ml-1m' contradicts"):
+        Config("SASRec", "ml-100k", [path])
+
+
+# Of runs that exist: keys that come later must leave them as they are (`Key.neutral`).
+_IGRSR_BEFORE = {"item_init": "distiller", "icr_rescale": False}
+FINGERPRINTS = [
+    ("SASRec", {}, "eb263a2d52"),
+    ("SASRec", {"task": "direct"}, "d0491f0e58"),
+    ("GRU4Rec", {}, "b73f762aaf"),
+    ("BPR", {}, "39482a9829"),
+    ("LightGCN", {}, "dfc2c0ad96"),
+    ("IGRSR", _IGRSR_BEFORE, "21ba3ae6e7"),
+    ("IGRSR", {**_IGRSR_BEFORE, "task": "direct"}, "cbfe86a37e"),
+    ("VELI4SBR", {}, "4bc54cc951"),
+    ("ISRF", {"user_graph": "symmetric"}, "39d0ecaef5"),
+]
+
+
+@pytest.mark.parametrize(("model", "options", "digest"), FINGERPRINTS)
+def test_the_table_leaves_fingerprints_as_they_were(model, options, digest):
+    from recbole_intent.experiment import run_folder
+
+    config = Config(model, "ml-100k", config_dict={"device": "cpu", **options})
+    assert run_folder(config).name.rpartition("-")[2] == digest
+
+
+def test_a_class_outside_the_table_brings_its_rows(tmp_path, monkeypatch):
+    (tmp_path / "own_keys_model.py").write_text(
+        "from recbole.model.sequential_recommender import GRU4Rec\n"
+        "from recbole_intent.key_kinds import Whole\n"
+        "from recbole_intent.keys import Key\n"
+        "KEYS = (Key('num_layers', Whole(2, 3), 'layers'),)\n"
+        "class Mine(GRU4Rec): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="--num_layers: 4 is not a whole number from 2 to 3"):
+        Config("own_keys_model:Mine", "ml-100k", config_dict={"device": "cpu", "num_layers": 4})

@@ -17,6 +17,7 @@ from recbole_intent.data.loader import RankingLoader
 from recbole_intent.errors import UserError
 from recbole_intent.memory import peak_mib
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.model.reference import is_recboles
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import load_checkpoint, save_checkpoint
 from recbole_intent.trainer.ranker import Ranker
@@ -163,7 +164,10 @@ class Trainer(Ranker):
 
     def approximations(self, train_data) -> list[str]:
         """What of this training is not exact, to stand in every result."""
-        return ["windows: strided"] if getattr(train_data, "is_strided", False) else []
+        found = ["windows: strided"] if getattr(train_data, "is_strided", False) else []
+        if is_recboles(self.config):  # which is wrong: the class of the model says how
+            found.append("reference: recbole")
+        return found
 
     def before_epoch(self, epoch: int, train_data) -> None:
         """A place for models that prepare something before each epoch."""

@@ -57,7 +57,10 @@ def test_a_run_is_right_unless_it_asks_for_recboles(tiny, name):
         ({"reference": "recbole", "fast_sequences": False}, get_spec(name).model_class(False)),
     ):
         made = tiny(name, **options)
-        assert type(build(made)[0].model) is expected
+        trainer, data = build(made)
+        assert type(trainer.model) is expected
+        named = ["reference: recbole"] if "reference" in options else []
+        assert trainer.approximations(data.train) == named  # in result.json and under tables
         assert made["model_class"] == f"{expected.__module__}:{name}"
     assert run_folder(tiny(name)) != run_folder(tiny(name, reference="recbole"))
 

@@ -2,12 +2,14 @@
 
 A title may hold the escape sequences of a terminal, an error message a line that looks like one
 of ours, a label the HTML of a script. Every such text goes through `printable` where it becomes a
-part of a line, and through `markdown` where that line is Markdown. Files for machines (CSV, JSON
-lines, Parquet) hold texts as they are.
+part of a line, and through `markdown` where that line is Markdown; `say` prints, and nothing else
+does. Files for machines (CSV, JSON lines, Parquet) hold texts as they are.
 """
 
 import logging
 import re
+import sys
+from typing import TextIO
 
 _REPLACEMENT = "\ufffd"
 _BREAKS = r"\t-\r\x1c-\x1f\x85\u2028\u2029"
@@ -22,9 +24,11 @@ _BREAK = re.compile(f"[{_BREAKS}]+")
 _BREAK_WITHIN_LINES = re.compile(f"[{_BREAKS}]+".replace(r"\t-\r", r"\t\x0b-\r"))
 _BAD = re.compile(f"[{_UNSEEN}]")
 
-# What Markdown reads: everywhere; at the edge of a word; as the start of a tag or an entity.
+# What Markdown reads: everywhere; at the edge of a word; as the start of a tag or an entity; at
+# the start of a paragraph. An interval such as [0.1, 0.2] is no link and stays as it is.
 _MARKS = re.compile(
-    r"[*`\[\]|~]|\\(?=[!-/:-@\[-`{-~]|$)|(?<!\w)_|_(?!\w)|!(?=\[)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+    r"(?P<interval>\[[-+−\d.,% ]+\](?![(\[:]))|[*`\[\]|~]|\\(?=[!-/:-@\[-`{-~]|$)|(?<!\w)_|_(?!\w)"
+    r"|!(?=\[)|<(?=[A-Za-z/!?])|&(?=#?\w+;)|^>|^[#=+-](?=[\s#=+-]|$)|(?<=^\d)[.)](?=\s)"
 )
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
@@ -52,7 +56,23 @@ def markdown(text: object) -> str:
 
     It fits a cell of a table, a heading and a sentence alike.
     """
-    return _MARKS.sub(lambda sign: _ENTITIES.get(sign[0], f"\\{sign[0]}"), printable(text))
+    return _MARKS.sub(_escaped, printable(text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    sign = found[0]
+    return sign if found["interval"] else _ENTITIES.get(sign, f"\\{sign}")
+
+
+def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
+    """Print to standard output, or to another stream: lines that are `printable`.
+
+    Characters that the stream's encoding lacks are written as `\\xNN`.
+    """
+    stream = sys.stdout if file is None else file
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    fit = printable(text, lines=True).encode(encoding, "backslashreplace").decode(encoding)
+    print(fit, file=stream, flush=flush)
 
 
 class PrintableFormatter(logging.Formatter):

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import logging
 import os
 import sys
 import traceback
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from recbole_intent.errors import UserError
+from recbole_intent.printable import say, show_log
 
 _USAGE = """\
 usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]
@@ -47,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a letter gets its number
             stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("recbole_intent").setLevel(logging.INFO)
+    show_log()
     try:
         code = _dispatch(argv)
         sys.stdout.flush()  # here, where a reader that went away can still be caught
@@ -70,7 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.filename}: {reason}" if error.filename is not None else reason)
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
-            print("\nstopped; the same command continues where this one ended", file=sys.stderr)
+            say(
+                "\nstopped; the same command continues where this one ended",
+                file=sys.stderr,
+                lines=True,
+            )
         return 130
 
 
@@ -96,7 +99,7 @@ def _dispatch(argv: list[str]) -> int:
     if argv[:1] == ["tune"]:
         return _tune(argv[1:])
     if not argv or argv[0] == "help" or not {"-h", "--help"}.isdisjoint(argv):
-        print(_USAGE, end="")
+        say(_USAGE, end="", lines=True)
         return 0
     if argv[:1] == ["evaluate"]:
         return _evaluate(argv[1:])
@@ -108,7 +111,7 @@ def _dispatch(argv: list[str]) -> int:
 def _tell(message: str) -> None:
     """Print to stderr; once, where torchrun runs several of this process."""
     if "WORLD_SIZE" not in os.environ:  # without the seconds that importing torch takes
-        print(message, file=sys.stderr)
+        say(message, file=sys.stderr)
         return
     from recbole_intent.trainer.distributed import tell_once
 
@@ -154,9 +157,9 @@ def _run(argv: list[str]) -> int:
     if not is_main:
         return 0
     if done.reported:
-        print(f"{done.folder} is finished; --fresh would run it anew")
-    print(metric_table([done.result]))
-    print(f"results: {done.folder}")
+        say(f"{done.folder} is finished; --fresh would run it anew")
+    say(metric_table([done.result]), lines=True)
+    say(f"results: {done.folder}")
     return 0
 
 
@@ -192,7 +195,7 @@ def _prepare(argv: list[str]) -> int:
     if not arguments["dataset"]:
         parser.error("--dataset=… is missing")
     statistics = prepare(**arguments)
-    print(statistics.table(paper_counts(arguments["dataset"])))
+    say(statistics.table(paper_counts(arguments["dataset"])), lines=True)
     return 0
 
 
@@ -259,10 +262,10 @@ def _evaluate(argv: list[str]) -> int:
     folder = options.pop("run")
     done = evaluate_run(folder, {key: parse_value(value) for key, value in options.items()})
     rows = [[name, f"{value:.4f}"] for name, value in done.test.items()]
-    print(text_table(["metric", "test"], rows))
+    say(text_table(["metric", "test"], rows), lines=True)
     if done.candidates:
-        print(among_candidates(done.candidates))
-    print(f"results: {done.path}")
+        say(among_candidates(done.candidates))
+    say(f"results: {done.path}")
     return 0
 
 
@@ -270,7 +273,7 @@ def _compare(argv: list[str]) -> int:
     from recbole_intent.comparing.command import USAGE, run_command
 
     if not argv or not {"-h", "--help"}.isdisjoint(argv):
-        print(USAGE, end="")
+        say(USAGE, end="", lines=True)
         return 0
     options, flags = parse_arguments(argv)
     run_command(options, flags, argv)
@@ -281,7 +284,7 @@ def _enrich(argv: list[str]) -> int:
     from recbole_intent.enrich.command import USAGE, run_command
 
     if not argv or not {"-h", "--help"}.isdisjoint(argv):
-        print(USAGE, end="")
+        say(USAGE, end="", lines=True)
         return 0
     return run_command(*parse_arguments(argv))
 
@@ -294,7 +297,7 @@ def _recommend(argv: list[str]) -> int:
     from recbole_intent.recommend import recommend_run
 
     # What is not given is as in the run.
-    print(recommend_run(**{k: v for k, v in arguments.items() if v is not None}))
+    say(recommend_run(**{k: v for k, v in arguments.items() if v is not None}), lines=True)
     return 0
 
 
@@ -306,7 +309,9 @@ def _recommend_parser() -> argparse.ArgumentParser:
         '["i1", "i2"]}, the oldest item first; a row of a .csv file is item ids; a table '
         "(.parquet, .csv, .tsv) has the dataset's columns of users, items and times. A history "
         "without a known item gets the popular items (source: popular). Equal scores go by the "
-        "order of items in the .inter file.",
+        "order of items in the .inter file. Files hold titles and ids as they are: a spreadsheet "
+        "takes a title that begins with =, +, - or @ for a formula, unless the columns of the .csv "
+        "file are imported as text. On the screen, control characters are replaced.",
         allow_abbrev=False,
     )
     option = parser.add_argument
@@ -350,13 +355,13 @@ def _tune(argv: list[str]) -> int:
             Options(**arguments, command=command),
         )
     except KeyboardInterrupt:
-        print("\nstopped; the same command with --resume goes on", file=sys.stderr)
+        say("\nstopped; the same command with --resume goes on", file=sys.stderr, lines=True)
         return 130
-    print(metric_table([done.result]))
-    print(f"best: trial {done.best.index} of {len(done.trials)}, in {done.folder}/best.yaml")
+    say(metric_table([done.result]), lines=True)
+    say(f"best: trial {done.best.index} of {len(done.trials)}, in {done.folder}/best.yaml")
     failed = [str(trial.index) for trial in done.trials if trial.status == "failed"]
     if failed:
-        print(f"failed: trials {', '.join(failed)} (trials.csv says why; --resume tries again)")
+        say(f"failed: trials {', '.join(failed)} (trials.csv says why; --resume tries again)")
     return 0
 
 

@@ -23,6 +23,7 @@ from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.experiment import run_folder
 from recbole_intent.files import fingerprint, folder_lock, write_text
+from recbole_intent.printable import markdown, printable
 
 _LOGGER = logging.getLogger("recbole_intent")
 
@@ -211,6 +212,6 @@ def _write(
 
 def report(request: Request, tables: Mapping[str, Table], title: str) -> str:
     """All tables in one Markdown text, with the command that makes them."""
-    words = " ".join(["python run_recbole_intent.py", shlex.join(request.command)])
-    sections = [f"## {table.title}\n\n{table.markdown()}" for table in tables.values()]
-    return "\n".join([f"# {title}\n", f"```\n{words}\n```\n", *sections])
+    words = printable(" ".join(["python run_recbole_intent.py", shlex.join(request.command)]))
+    sections = [f"## {markdown(table.title)}\n\n{table.markdown()}" for table in tables.values()]
+    return "\n".join([f"# {markdown(title)}\n", f"```\n{words}\n```\n", *sections])

@@ -17,6 +17,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.report import among_candidates, metric_table, text_table
 from recbole_intent.experiment import run
+from recbole_intent.printable import say
 
 # IGR-SR. Settings of the demo alone: ml-100k has few users with long histories, so nearly every
 # target would need a window of its own; strided windows share them, an approximation that the
@@ -97,29 +98,31 @@ def demo(model: str = "IGRSR", fresh: bool = False) -> int:
 
 
 def _igrsr(fresh: bool) -> None:
-    print(
+    say(
         "ml-100k: 943 users, 1,682 films, 100,000 ratings in time order; leave-one-out, all films\n"
         "ranked, history not masked. The epoch is chosen on validation, test is read once.\n"
         "Trains SASRec, then IGRSR: some minutes on two cores.\n",
+        lines=True,
         flush=True,
     )
     _train_and_tell("ml-100k", _ON_HISTORIES, _HISTORIES, fresh)
 
 
 def _veli4sbr(fresh: bool) -> None:
-    print(
+    say(
         "ml-100k cut into sessions of at most 20 films, split by time; the last film of a later\n"
         "session is to be found among all. An embedded language model of 135M parameters is asked\n"
         "for the intents of a few training sessions; all others get the genres of their films,\n"
         "WITHOUT a language model. Then trains the backbone, VELI4SBR with these intents, and a\n"
         "control whose sessions have the intents of others: some minutes on two cores.\n",
+        lines=True,
         flush=True,
     )
     folder = Path("dataset") / _DATASET
     if not (folder / f"{_DATASET}.split").is_file():
         prepare(_DATASET)
     enriched = enrich(_DATASET, read_options(given=_ASKED), output=folder / "demo")
-    print(enriched.report, flush=True)
+    say(enriched.report, flush=True, lines=True)
     intents = str(intent_path(enriched.folder, _DATASET, INTENT))
     entries = (
         Entry("VELI4SBR", "VELI4SBR", {"intents": intents}),
@@ -130,30 +133,31 @@ def _veli4sbr(fresh: bool) -> None:
     # Their runs are finished: read again, tested against each other, timed.
     command = ["demo", "--model=VELI4SBR"]
     done = compare(Request(_DATASET, entries, [2020], overrides=_SESSIONS, command=command))
-    print(done.tables["significance-reference"].text())
-    print(f"tables, tests, pictures: {done.folder / 'page.html'}")
+    say(done.tables["significance-reference"].text(), lines=True)
+    say(f"tables, tests, pictures: {done.folder / 'page.html'}")
 
 
 def _isrf(fresh: bool) -> None:
-    print(
+    say(
         "ml-100k, leave-one-out, two tasks: the next film among all, and the next film among 99\n"
         "others that the user has not seen. A sentence encoder reads titles and genres, WITHOUT a\n"
         "language model. LightGCN and SASRec, then ISRF: a small T5 from scratch that learns both\n"
         "tasks at once. The epoch is chosen by the first task: some minutes on two cores.\n",
+        lines=True,
         flush=True,
     )
     source = Path(_TEXTS_PATH)
     if not (source / "ml-100k/ml-100k.inter").is_file():
         prepare("ml-100k", output=source / "ml-100k")
     texts = read_options(given=_TEXTS, kind=ProfileOptions)
-    print(enrich_profiles("ml-100k", texts, data_path=source).report, flush=True)
+    say(enrich_profiles("ml-100k", texts, data_path=source).report, flush=True, lines=True)
     folders = _train_and_tell("ml-100k", _ON_TASKS, _TASKS, fresh)
     found = [evaluate_run(folder, {"task": "direct"}) for folder in folders]
     labels = [entry.label for entry in _ON_TASKS]
     rows = [[name, *(f"{each.test[name]:.4f}" for each in found)] for name in found[0].test]
-    print("\nDirect task, with the same weights; test:\n")
-    print(text_table(["metric", *labels], rows))
-    print(among_candidates(found[0].candidates))
+    say("\nDirect task, with the same weights; test:\n", lines=True)
+    say(text_table(["metric", *labels], rows), lines=True)
+    say(among_candidates(found[0].candidates))
 
 
 def _train_and_tell(
@@ -164,11 +168,11 @@ def _train_and_tell(
         run(entry.model, dataset, overrides={**shared, **entry.values}, fresh=fresh)
         for entry in entries
     ]
-    print()
+    say()
     labels = [entry.label for entry in entries]
     results = zip(labels, (done.result for done in runs), strict=True)
-    print(metric_table([{**result, "model": label} for label, result in results]))
+    say(metric_table([{**result, "model": label} for label, result in results]), lines=True)
     for label, done in zip(labels, runs, strict=True):
         again = " (finished before; demo --fresh trains anew)" if done.reported else ""
-        print(f"results of {label}: {done.folder}{again}")
+        say(f"results of {label}: {done.folder}{again}")
     return [done.folder for done in runs]

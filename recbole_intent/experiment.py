@@ -26,6 +26,7 @@ from recbole_intent.keys import in_fingerprint
 from recbole_intent.library_errors import library_mistakes
 from recbole_intent.memory import keep_freed_memory
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.printable import PrintableFormatter
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 
@@ -314,7 +315,7 @@ class _log_to:
 
     def __init__(self, path: Path) -> None:
         self.handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        self.handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s"))
 
     def __enter__(self) -> None:
         logger = logging.getLogger("recbole_intent")

@@ -24,11 +24,13 @@ _BREAK = re.compile(f"[{_BREAKS}]+")
 _BREAK_WITHIN_LINES = re.compile(f"[{_BREAKS}]+".replace(r"\t-\r", r"\t\x0b-\r"))
 _BAD = re.compile(f"[{_UNSEEN}]")
 
-# What Markdown reads: everywhere; at the edge of a word; as the start of a tag or an entity; at
-# the start of a paragraph. An interval such as [0.1, 0.2] is no link and stays as it is.
+# What Markdown reads: everywhere; but between letters; before some signs; at the start and at the
+# end of a paragraph or heading. An interval such as [0.1, 0.2] is no link and stays as it is.
 _MARKS = re.compile(
-    r"(?P<interval>\[[-+−\d.,% ]+\](?![(\[:]))|[*`\[\]|~]|\\(?=[!-/:-@\[-`{-~]|$)|(?<!\w)_|_(?!\w)"
-    r"|!(?=\[)|<(?=[A-Za-z/!?])|&(?=#?\w+;)|^>|^[#=+-](?=[\s#=+-]|$)|(?<=^\d)[.)](?=\s)"
+    r"(?P<interval>\[[-+−\d.,% ]+\](?![(\[:]))"
+    r"|[*`\[\]|~]|(?<![^\W_])_|_(?![^\W_])"
+    r"|\\(?=[!-/:-@\[-`{-~]|$)|!(?=\[)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+    r"|^>|^[#=+-](?=[\s#=+-]|$)|(?<=^\d)[.)](?=\s)|(?<=\s)#(?=#*\s*$)"
 )
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
@@ -64,15 +66,39 @@ def _escaped(found: re.Match[str]) -> str:
     return sign if found["interval"] else _ENTITIES.get(sign, f"\\{sign}")
 
 
-def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
-    """Print to standard output, or to another stream: lines that are `printable`.
+def say(
+    text: object = "",
+    *,
+    lines: bool = False,
+    file: TextIO | None = None,
+    end: str = "\n",
+    flush: bool = False,
+) -> None:
+    """Print to standard output, or to another stream, what is `printable`.
 
     Characters that the stream's encoding lacks are written as `\\xNN`.
+
+    Args:
+        text: anything; `str` is taken of it.
+        lines: the text has lines of its own, such as a table.
+        file, end, flush: as of `print`.
     """
     stream = sys.stdout if file is None else file
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    fit = printable(text, lines=True).encode(encoding, "backslashreplace").decode(encoding)
-    print(fit, file=stream, flush=flush)
+    fit = printable(text, lines=lines).encode(encoding, "backslashreplace").decode(encoding)
+    print(fit, file=stream, end=end, flush=flush)
+
+
+def show_log(stream: TextIO | None = None) -> None:
+    """Show the package's log from INFO on, that of others from WARNING on.
+
+    Args:
+        stream: standard error if None.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("recbole_intent").setLevel(logging.INFO)
 
 
 class PrintableFormatter(logging.Formatter):

@@ -17,6 +17,7 @@ from recbole_intent.data.histories import read_histories, read_users
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.intent_space import intent_space
 from recbole_intent.files import atomic_write
+from recbole_intent.printable import printable
 from recbole_intent.recommendations import check_output, write_json_line, write_recommendations
 from recbole_intent.recommender import Recommender
 
@@ -182,7 +183,7 @@ def _as_text(
         told = recommender.explanations(chunk) if explain else [None] * len(chunk.names)
         for row, name in enumerate(chunk.names):
             number, known = chunk.first + row + 1, int(chunk.length[row])
-            who = f"user {name}" if name is not None else f"history {number}"
+            who = f"user {printable(name)}" if name is not None else f"history {number}"
             mine = table[table["history"] == number]
             popular = ", so the popular ones" if (mine["source"] == "popular").any() else ""
             lines.append(f"{who}, {known} known items{popular}:")
@@ -197,8 +198,9 @@ def _as_text(
 
 def _list_lines(table: pd.DataFrame) -> list[str]:
     titles = table["title"] if "title" in table else [""] * len(table)
-    width = max(map(len, table["item_id"]), default=0)
-    columns = zip(table["rank"], table["score"], table["item_id"], titles, strict=True)
+    ids, titles = list(map(printable, table["item_id"])), map(printable, titles)
+    width = max(map(len, ids), default=0)
+    columns = zip(table["rank"], table["score"], ids, titles, strict=True)
     return [f"{r:4d}  {s:9.4f}  {i:{width}}  {t}".rstrip() for r, s, i, t in columns]
 
 
@@ -211,6 +213,7 @@ def _intent_lines(told: dict[str, Any] | None) -> list[str]:
         )
         words = [intent.get("text"), f"near {near}" if near else None]
         lines.append(
-            f"  intent {number}, weight {intent['weight']:.2f}: {', '.join(filter(None, words))}"
+            f"  intent {number}, weight {intent['weight']:.2f}: "
+            + printable(", ".join(filter(None, words)))
         )
     return lines

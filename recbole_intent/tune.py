@@ -16,6 +16,7 @@ from recbole_intent.config import Config, read_yaml
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import comparable, inputs_fingerprint, run
 from recbole_intent.files import fingerprint, folder_lock, write_json, write_text
+from recbole_intent.printable import printable, say
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.rays import Task, parse_engine, ray_running, require_ray, run_trials
 from recbole_intent.search.report import Watch, metric_against_time, parallel_coordinates, write_csv
@@ -259,7 +260,7 @@ def _finish(
     # was stopped early: then it is first trained to its end.
     overrides = task.trial_overrides(best.params)
     if best.status == STOPPED:
-        print(f"trial {best.index} is the best, though stopped early: training it to its end")
+        say(f"trial {best.index} is the best, though stopped early: training it to its end")
     if not torch.cuda.is_available():
         overrides["device"] = "cpu"  # trials ran on a cluster's GPUs
     done = run(
@@ -284,7 +285,7 @@ def _best_yaml(folder: Path, best: Trial, task: Task, metric: str, bigger: bool)
     kept = comparable(task.config(best.params, device="cpu")).keys() - {"model", "dataset"}
     given = {key: value for key, value in given.items() if key in kept - best.params.keys()}
     value = best.best(metric, bigger)
-    command = shlex.join(
+    words = shlex.join(
         [
             "python",
             "run_recbole_intent.py",
@@ -293,10 +294,12 @@ def _best_yaml(folder: Path, best: Trial, task: Task, metric: str, bigger: bool)
             f"--config_files={folder / 'best.yaml'}",
         ]
     )
-    header = (
-        f"# {task.model} on {task.dataset}: trial {best.index}, the best by validation, "
-        f"{metric} {value['valid'][metric]:.4f} in epoch {value['epoch']}.\n# {command}\n"
+    about = (
+        f"{task.model} on {task.dataset}: trial {best.index}, the best by validation, "
+        f"{metric} {value['valid'][metric]:.4f} in epoch {value['epoch']}."
     )
+    # A line break in a name would end the comment.
+    header = "".join(f"# {printable(line)}\n" for line in (about, words))
     text = yaml.safe_dump(dict(best.params), sort_keys=False, allow_unicode=True)
     if given:
         text += "# given to all trials\n"

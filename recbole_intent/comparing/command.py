@@ -10,6 +10,7 @@ from recbole_intent.comparing.request import Request
 from recbole_intent.config import parse_value
 from recbole_intent.data.noise import KINDS
 from recbole_intent.errors import UserError
+from recbole_intent.printable import say
 
 USAGE = """\
 usage: run_recbole_intent.py compare --models=A,B,… --dataset=DATASET [--KEY=VALUE …]
@@ -26,7 +27,9 @@ Runs that are finished are read again, and a comparison that was cut off goes on
   --noise=0.1,0.2       test all with so much noise in the histories as well
   --noise_kinds=A,B     of replace, insert, delete, shuffle (replace)
   --workers=N           trainings side by side (1)
-  --output=DIR          of tables and pictures; saved/compare-<dataset>-<digest> if not given
+  --output=DIR          of tables and pictures; saved/compare-<dataset>-<digest> if not given.
+                        Labels in .csv files are as they were given: import them as text where a
+                        spreadsheet would take a label that begins with =, +, - or @ for a formula
   --reproduce=NAME      a table of a paper, ours beside the printed; --datasets=A,B restricts it
   --task=next-item      all items are ranked; direct: each user's target among 1 + 99 candidates,
                         the same for all models (n_candidates, candidates_seed)
@@ -72,8 +75,8 @@ def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) 
             if asked:
                 raise UserError(f"--{key}: the paper's table says it")
         reproduced = reproduce(name, datasets, {**shared, "overrides": _values(options)})
-        print(reproduced.table.text())
-        print(f"tables and pictures: {reproduced.folder}")
+        say(reproduced.table.text(), lines=True)
+        say(f"tables and pictures: {reproduced.folder}")
         return
     dataset = options.pop("dataset", "")
     if not dataset:
@@ -89,8 +92,8 @@ def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) 
     done = compare(request)
     shown = [*list(done.tables.values())[:2], *(done.tables[f"test-{task}"] for task in also)]
     for table in shown:
-        print(table.text())
-    print(f"all tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
+        say(table.text(), lines=True)
+    say(f"all tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
 
 
 def _values(options: dict[str, str]) -> dict[str, Any]:

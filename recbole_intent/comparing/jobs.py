@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_intent.printable import printable
+
 
 @dataclass(frozen=True)
 class Job:
@@ -57,7 +59,7 @@ def run_jobs(
     reasons: dict[str, str | None] = {}
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(title, total=len(jobs))
-        crew = _Crew(lambda line: console.print(line, markup=False))
+        crew = _Crew(lambda line: console.print(printable(line), markup=False))
         pool = ThreadPoolExecutor(workers)
         try:
             waiting = {pool.submit(crew.work, job, _log_of(logs, job)): job for job in jobs}
@@ -65,7 +67,7 @@ def run_jobs(
                 name = waiting[future].name
                 reasons[name] = future.result()
                 end = "done" if reasons[name] is None else f"failed: {reasons[name]}"
-                console.print(f"{name}: {end}", markup=False)
+                console.print(printable(f"{name}: {end}"), markup=False)
                 progress.advance(bar)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -137,7 +139,7 @@ def _start(errors) -> subprocess.Popen:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8:backslashreplace"},
         encoding="utf-8",
         errors="replace",
     )
@@ -152,4 +154,4 @@ def _reason(status: int, log: Path) -> str | None:
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"ended by {name}{hint}"
     lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("error: ") if lines else f"ended with status {status}"
+    return printable(lines[-1]).removeprefix("error: ") if lines else f"ended with status {status}"

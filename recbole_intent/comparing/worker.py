@@ -6,7 +6,6 @@ tracebacks go to standard error.
 """
 
 import json
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from recbole_intent.errors import UserError
+from recbole_intent.printable import say, show_log
 
 
 def _train(model: str, dataset: str, config_files: list[str], overrides: dict, **how: Any) -> None:
@@ -50,12 +50,11 @@ def main() -> int:
     sys.excepthook = _tell
     job = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("recbole_intent").setLevel(logging.INFO)
+    show_log(sys.stdout)
     try:
         TASKS[job["task"]](**job["arguments"])
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 
@@ -63,7 +62,7 @@ def main() -> int:
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """The traceback, and below it the reason in one line, whatever lines the message has."""
     sys.__excepthook__(kind, error, trace)
-    print(f"{kind.__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+    say(f"{kind.__name__}: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def _end_with_parent() -> None:

@@ -9,6 +9,7 @@ from recbole_intent.data.order import without_time
 from recbole_intent.data.sessions import PARTS, SessionOptions, Sessions, make_sessions
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.errors import UserError
+from recbole_intent.printable import printable
 
 SPLIT_COLUMNS = ("user_id", "part")
 
@@ -60,7 +61,8 @@ def split_table(raw: RawData, sessions: Sessions) -> pd.DataFrame:
 def properties_text(dataset: str, options: SessionOptions) -> str:
     """The YAML file beside the atomic files: what makes a run follow the split."""
     return (
-        f"# Written by prepare. The users are sessions; {dataset}.split names the part of each.\n"
+        f"# Written by prepare. The users are sessions; {printable(dataset)}.split names the part "
+        "of each.\n"
         "session_split: True\n"
         f"MAX_ITEM_LIST_LENGTH: {options.max_session_length}\n"
     )

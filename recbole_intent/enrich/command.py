@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_intent.config import parse_value
 from recbole_intent.errors import UserError
+from recbole_intent.printable import say
 
 if TYPE_CHECKING:
     from recbole_intent.enrich.options import EnrichOptions
@@ -126,13 +127,13 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
             import_batch=Path(imported) if imported else None,
         )
     except BatchPending as pending:
-        print(pending)
+        say(pending)
         return 0
-    print(done.report)
-    print(f"asked now: {done.asked:,}; answers that were there before: {done.cached:,}")
-    print(f"files: {done.folder}/{dataset}{purpose.first} …")
+    say(done.report, lines=True)
+    say(f"asked now: {done.asked:,}; answers that were there before: {done.cached:,}")
+    say(f"files: {done.folder}/{dataset}{purpose.first} …")
     if done.share < chosen.min_coverage:
-        print(
+        say(
             f"error: {done.share:.1%} of {purpose.covered}, fewer than "
             f"--min_coverage={chosen.min_coverage:g}; the files are written all the same",
             file=sys.stderr,

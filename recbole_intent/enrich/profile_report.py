@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_intent.enrich.report import StepCounts
+from recbole_intent.enrich.report import StepCounts, counted
+from recbole_intent.printable import markdown
 
 
 @dataclass
@@ -28,8 +29,7 @@ class ProfileCounts(StepCounts):
 
     def sentence(self) -> str:
         """How many of which kind, and why some have no text of the model."""
-        failed = ", ".join(f"{reason}: {n:,}" for reason, n in self.reasons.most_common())
-        failed = f" ({failed})" if failed else ""
+        failed = f" ({counted(self.reasons)})" if self.reasons else ""
         return (
             f"{self.total:,}; {self.done:,} by the model, {self.failed:,} failed{failed} and "
             f"{self.unasked:,} not asked about, which both have texts of metadata"
@@ -54,7 +54,7 @@ def profile_summary(
         is_llm: a language model was asked.
         vectors: a line for each file of vectors.
     """
-    lines = [f"# Texts of {dataset} by {about}", ""]
+    lines = [f"# Texts of {markdown(dataset)} by {markdown(about)}", ""]
     for kind, step in counts.items():
         text = step.sentence() if is_llm else f"{step.total:,}, all by metadata"
         lines += [f"{kind.capitalize()}: {text}."]
@@ -63,5 +63,5 @@ def profile_summary(
         answered = sum(step.tokens[1] for step in counts.values())
         lines += ["", f"Tokens: {prompt:,} in prompts, {answered:,} in answers."]
     if vectors:
-        lines += ["", "Vectors:", *(f"- {line}" for line in vectors)]
+        lines += ["", "Vectors:", *(f"- {markdown(line)}" for line in vectors)]
     return "\n".join(lines) + "\n"

@@ -7,8 +7,14 @@ from math import comb
 from typing import Any
 
 from recbole_intent.evaluation.report import text_table
+from recbole_intent.printable import markdown
 
 LEVEL = 0.01  # a pass rate is called above chance at this level
+
+
+def counted(reasons: Counter[str]) -> str:
+    """`time-out: 3, HTTP 500: 1`, the most frequent first, as Markdown."""
+    return ", ".join(f"{markdown(reason)}: {n:,}" for reason, n in reasons.most_common())
 
 
 @dataclass
@@ -226,30 +232,30 @@ def summary(
     """
     share = f"{coverage.total_passed:,} of {coverage.sessions:,} sessions ({coverage.share:.1%})"
     lines = [
-        f"# Intents of {dataset} by {about}",
+        f"# Intents of {markdown(dataset)} by {markdown(about)}",
         "",
         f"{share} have intents; training has {training_sessions:,} sessions.",
     ]
     if rest[0]:
         lines.append(
-            f"{rest[0]:,} further sessions were not asked: their intents are of {rest[1]}, not of "
-            "the language model, and count only in the pool below."
+            f"{rest[0]:,} further sessions were not asked: their intents are of "
+            f"{markdown(rest[1])}, not of the language model, and count only in the pool below."
         )
     used = sorted((i for i in pool if pool[i]), key=lambda i: -pool[i])
     lines.append(f"Pool: {len(pool):,} intents, {len(used):,} of them with sessions.")
     if used:
-        lines.append("Most often: " + "; ".join(f"{i} ({pool[i]:,})" for i in used[:10]) + ".")
+        shown = "; ".join(f"{markdown(i)} ({pool[i]:,})" for i in used[:10])
+        lines.append(f"Most often: {shown}.")
     if coverage.is_validated:
         lines += ["", coverage.table()]
     lines += ["", coverage.verdict()]
     for title, counts in (("Attempts ended", coverage.ends), ("Sessions failed", coverage.reasons)):
         if counts:
-            shown = ", ".join(f"{reason}: {n:,}" for reason, n in counts.most_common())
+            shown = counted(counts)
             lines += ["", f"{title} with: {shown}."]
     for name, step in steps.items():
         if step.done or step.failed:
-            failed = ", ".join(f"{reason}: {n:,}" for reason, n in step.reasons.most_common())
-            failed = f", {step.failed:,} failed ({failed})" if step.failed else ""
+            failed = f", {step.failed:,} failed ({counted(step.reasons)})" if step.failed else ""
             lines += ["", f"{name.capitalize()}: {step.done:,} answered{failed}."]
     prompt, completion = map(
         sum, zip(coverage.tokens, *(step.tokens for step in steps.values()), strict=True)

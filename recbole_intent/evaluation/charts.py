@@ -7,6 +7,7 @@ from typing import Any
 from recbole_intent.evaluation.plots import dodge, noise_groups, panel_columns, wants_log
 from recbole_intent.evaluation.series import Curve, Estimate, Grouped, Noisy, mean
 from recbole_intent.evaluation.style import Look, metric_name
+from recbole_intent.printable import printable
 
 _BETWEEN_ROWS = 60  # pixels, for ticks and the next title
 
@@ -238,7 +239,7 @@ def _in_legend(label: str) -> dict[str, str]:
 
 
 def _name(label: str) -> str:
-    return html.escape(label, quote=False)  # plotly reads tags; it does not know &quot;
+    return html.escape(printable(label), quote=False)  # plotly reads tags; it does not know &quot;
 
 
 def _told(found: Estimate) -> str:

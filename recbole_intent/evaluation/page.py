@@ -11,6 +11,7 @@ from recbole_intent.evaluation import charts, plots, series
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.style import Look, looks, metric_name
 from recbole_intent.files import write_text
+from recbole_intent.printable import printable
 
 PAGE = "page.html"
 
@@ -121,11 +122,9 @@ def _page(
     sections |= {name: (title, _chart(name, figure)) for name, (title, figure) in figures.items()}
     if comparison.failures:
         sections = {"failures": ("Runs that failed", _failures(comparison)), **sections}
-    links = "\n".join(
-        f'<a href="#{i}">{html.escape(title)}</a>' for i, (title, _) in sections.items()
-    )
+    links = "\n".join(f'<a href="#{i}">{_html(title)}</a>' for i, (title, _) in sections.items())
     body = "\n".join(
-        f'<section id="{i}">\n<h2>{html.escape(title)}</h2>\n{content}\n</section>'
+        f'<section id="{i}">\n<h2>{_html(title)}</h2>\n{content}\n</section>'
         for i, (title, content) in sections.items()
     )
     script = ""
@@ -133,7 +132,7 @@ def _page(
         from plotly.offline import get_plotlyjs
 
         script = f"<script>{get_plotlyjs()}</script>\n<script>{_SCRIPT}</script>"
-    title = html.escape(comparison.titled(f"Comparison on {comparison.dataset}"))
+    title = _html(comparison.titled(f"Comparison on {comparison.dataset}"))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -158,6 +157,10 @@ def _page(
 </body>
 </html>
 """
+
+
+def _html(text: object) -> str:
+    return html.escape(printable(text))
 
 
 def _header(comparison: Comparison) -> str:
@@ -192,14 +195,14 @@ def _header(comparison: Comparison) -> str:
         if notes:
             lines["Approximations"] = ", ".join(notes)
     rows = "\n".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in lines.items()
+        f"<dt>{_html(name)}</dt><dd>{_html(text)}</dd>" for name, text in lines.items()
     )
     return f"<dl>\n{rows}\n</dl>"
 
 
 def _failures(comparison: Comparison) -> str:
     items = "\n".join(
-        f"<li><strong>{html.escape(label)}</strong>, seed {seed}: {html.escape(reason)}</li>"
+        f"<li><strong>{_html(label)}</strong>, seed {seed}: {_html(reason)}</li>"
         for (label, seed), reason in comparison.failures.items()
     )
     return f"<ul>\n{items}\n</ul>"

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recbole_intent.printable import printable
+
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose columns line up: the first to the left, the others to the right."""
+    header, *rows = ([printable(cell) for cell in row] for row in (header, *rows))
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
@@ -41,7 +44,7 @@ def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
         rows.append(row)
     notes = sorted({f"approximation: {n}" for r in results for n in r["approximations"]})
     among = sorted({among_candidates(result.get("candidates")) for result in results} - {""})
-    return "\n".join([text_table(header, rows), *among, *notes])
+    return "\n".join([text_table(header, rows), *map(printable, (*among, *notes))])
 
 
 def among_candidates(drawn: Mapping[str, Any] | None) -> str:

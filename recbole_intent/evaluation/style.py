@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.files import atomic_write
+from recbole_intent.printable import printable
 
 # Ten colours that stay apart under the common kinds of colour blindness:
 # M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270 (its grey
@@ -83,7 +84,7 @@ def metric_name(metric: str) -> str:
 
 def wrapped(label: str, letters: int = 30) -> str:
     """A long label in lines of at most `letters`."""
-    return "\n".join(textwrap.wrap(label, letters)) or label
+    return "\n".join(textwrap.wrap(printable(label), letters))
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def picture(
     with matplotlib.rc_context(_RC):
         figure = Figure(figsize=(size[0], size[1] + 0.25 * bool(title)), layout="constrained")
         if title:
-            figure.suptitle(title, fontsize=9)
+            figure.suptitle(printable(title), fontsize=9)
         yield figure, figure.subplots(rows, columns, squeeze=False, **subplots)
         pixels = io.BytesIO()
         figure.savefig(pixels, format="png")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from recbole_intent.evaluation.report import text_table
 from recbole_intent.files import write_text
+from recbole_intent.printable import markdown, printable
 
 NOTHING = "–"  # where there is no number
 
@@ -29,7 +29,6 @@ _LATEX = str.maketrans(
         ">": "$>$",
     }
 )
-_MARKDOWN = str.maketrans({"|": r"\|", "*": r"\*"})
 
 
 @dataclass(frozen=True)
@@ -61,22 +60,26 @@ class Table:
 
     def text(self) -> str:
         """Title, table and notes for a terminal, without marks."""
-        header, *rows = self._texts(str, ("", ""), ("", ""))
-        return "\n".join([f"{self.title}\n", text_table(header, rows), "", *self.notes]) + "\n"
+        header, *rows = self._texts(printable, ("", ""), ("", ""))
+        title, *notes = map(printable, (self.title, *self.notes))
+        return "\n".join([f"{title}\n", text_table(header, rows), "", *notes]) + "\n"
 
     def markdown(self) -> str:
         """A table whose columns line up, and the notes."""
-        header, *rows = self._texts(_markdown, ("**", "**"), ("<u>", "</u>"))
-        return "\n\n".join([text_table(header, rows), *map(_markdown, self.notes)]) + "\n"
+        header, *rows = self._texts(markdown, ("**", "**"), ("<u>", "</u>"))
+        return "\n\n".join([text_table(header, rows), *map(markdown, self.notes)]) + "\n"
 
     def csv(self) -> str:
-        """The records in full precision; an empty field where there is no number."""
+        """The records in full precision, texts as they are; an empty field for no number.
+
+        Halves of surrogate pairs alone, which UTF-8 lacks, become question marks.
+        """
         text = io.StringIO()
         names = list(dict.fromkeys(name for record in self.records for name in record))
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.records)
-        return text.getvalue()
+        return text.getvalue().encode("utf-8", "replace").decode("utf-8")
 
     def latex(self) -> str:
         """A `table` with the rules of the package booktabs."""
@@ -100,7 +103,7 @@ class Table:
 
     def write(self, folder: Path, name: str) -> None:
         """Leave `<name>.md`, `<name>.csv` and `<name>.tex` in a folder."""
-        write_text(folder / f"{name}.md", f"# {self.title}\n\n{self.markdown()}")
+        write_text(folder / f"{name}.md", f"# {markdown(self.title)}\n\n{self.markdown()}")
         write_text(folder / f"{name}.csv", self.csv())
         write_text(folder / f"{name}.tex", self.latex())
 
@@ -118,12 +121,8 @@ class Table:
         return [[text(cell) for cell in row] for row in (self.header, *self.rows)]
 
 
-def _markdown(text: str) -> str:
-    return re.sub("<(?=[A-Za-z/!?])", "&lt;", text.translate(_MARKDOWN))
-
-
 def _latex(text: str) -> str:
-    return text.translate(_LATEX)
+    return printable(text).translate(_LATEX)
 
 
 def marked_best(

@@ -11,6 +11,7 @@ from typing import Any
 
 from recbole_intent.evaluation.style import picture
 from recbole_intent.files import atomic_write
+from recbole_intent.printable import printable, say
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.space import Choice, Space
 
@@ -19,7 +20,7 @@ _LOOK_EVERY = 0.5  # seconds
 
 def short(value: Any) -> str:
     """A parameter as it is shown: four digits of a number, 40 characters of the rest."""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else printable(value)
     return text if len(text) <= 40 else text[:37] + "…"
 
 
@@ -96,7 +97,7 @@ class Watch:
     def _new_lines(self) -> None:
         events = list(self.ledger.events())
         for event in events[self._seen :]:
-            print(self._line(event), flush=True)
+            say(self._line(event), flush=True)
         self._seen = len(events)
 
     def _line(self, event: Mapping[str, Any]) -> str:
@@ -125,6 +126,7 @@ class Watch:
             whole: all trials; else as many as a screen holds: those that run, then the best.
         """
         from rich.table import Table
+        from rich.text import Text
 
         trials = self.ledger.trials()
         best = best_trial(trials, self.metric, self.bigger)
@@ -141,7 +143,7 @@ class Watch:
                 f"{trial.last_epoch}/{self.epochs}",
                 "" if value is None else f"{value:.4f}",
                 f"{trial.minutes:.1f}",
-                trial.message or params,
+                Text(printable(trial.message or params)),  # not read as rich's markup
                 style="bold" if trial is best else "red" if trial.status == FAILED else None,
             )
         return table

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from recbole_intent.config import Config
 from recbole_intent.errors import UserError
+from recbole_intent.printable import say
 
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -243,7 +244,7 @@ def tell_once(message: str) -> None:
     if store is not None and store.add(claimed, 1) > 1:
         store.wait([said], timedelta(seconds=10))
         return
-    print(message, file=sys.stderr, flush=True)
+    say(message, file=sys.stderr, flush=True, lines=True)
     if store is not None:
         store.set(said, "1")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_intent.comparing.entries import check_protocol
+from recbole_intent.comparing.entries import check_protocol, refuse_idle
 from recbole_intent.comparing.gather import gather
 from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.comparing.other_task import ask_otherwise
 from recbole_intent.comparing.request import Key, Request
-from recbole_intent.config import Config
+from recbole_intent.config import Config, read_yaml
 from recbole_intent.data.split import data_fingerprint
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation import comparison_tables
@@ -75,6 +75,7 @@ def compare(request: Request) -> Outcome:
 
 def _configs(request: Request) -> dict[Key, Config]:
     """The configuration of every run; mistakes are found here."""
+    _refuse_seeds(request)
     configs = {}
     for entry in request.entries:
         for seed in request.seeds:
@@ -90,12 +91,22 @@ def _configs(request: Request) -> dict[Key, Config]:
             except UserError as error:
                 raise UserError(f"{entry.label}: {error}") from error
     first = request.seeds[0]
-    check_protocol({label: config for (label, seed), config in configs.items() if seed == first})
-    for seed in {config["seed"] for config in configs.values()}:
-        if seed not in request.seeds:
-            raise UserError("seed: give --seeds=… for all models")
+    of_first = {label: config for (label, seed), config in configs.items() if seed == first}
+    check_protocol(of_first)
+    own = {entry.label: entry.values.keys() for entry in request.entries}
+    refuse_idle(of_first, own, "direct" in request.tasks)
     data_fingerprint(next(iter(configs.values())))  # is the dataset there at all?
     return configs
+
+
+def _refuse_seeds(request: Request) -> None:
+    """A seed would be overruled by those of the comparison."""
+    sources = [(f"{path}: seed", read_yaml(path)) for path in request.config_files]
+    sources += [(f"{entry.label}: seed", entry.values) for entry in request.entries]
+    for where, values in (*sources, ("--seed", request.overrides)):
+        seed = values.get("seed")
+        if seed is not None and (where == "--seed" or [seed] != [*request.seeds]):
+            raise UserError(f"{where}: {seed!r} has no effect here; give --seeds={seed}")
 
 
 def _output_folder(
@@ -131,6 +142,7 @@ def _train(
                 "overrides": {**machine, **request.overrides_of(entry, seed)},
                 "fresh": request.fresh,
                 "allow_unknown": request.allow_unknown,
+                "allow_idle": True,  # of values that are given for all
             }
             jobs[folder] = Job(f"{entry.label}, seed {seed}", "train", arguments)
     n_runs = len(set(folders.values()))

@@ -77,7 +77,7 @@ class Config(RecBoleConfig):
         if self["MODEL_TYPE"] == ModelType.SEQUENTIAL and self["MODEL_INPUT_TYPE"] is None:
             raise UserError(f"loss_type: {self['loss_type']!r} is neither CE nor BPR")
         for key, mistake in self.key_table.broken_rules(self.final_config_dict):
-            raise UserError(f"{self._where(key)}: {mistake}")
+            raise UserError(f"{self.where(key)}: {mistake}")
         # A class of the user may have the name of one in the table: the name alone is not enough.
         self["model_class"] = f"{model_class.__module__}:{model_class.__qualname__}"
         # RecBole's datasets write keys of their own here (those of masked histories, say): they
@@ -195,9 +195,9 @@ class Config(RecBoleConfig):
         for key in self.external_config_dict:
             if key not in known and not allow_unknown:
                 words = unknown(key, known)
-                raise UserError(f"{self._where(key)}: {words} (--allow-unknown accepts it)")
+                raise UserError(f"{self.where(key)}: {words} (--allow-unknown accepts it)")
 
-    def _where(self, key: str) -> str:
+    def where(self, key: str) -> str:
         """A key as the user gave it: with its file, as an option, or bare where it is a default."""
         if key in self.variable_config_dict:
             return f"--{key}"
@@ -207,7 +207,7 @@ class Config(RecBoleConfig):
         for key, value in self.external_config_dict.items():
             mistake = self.key_table.mistake(key, value, self.internal_config_dict.get(key))
             if mistake:
-                raise UserError(f"{self._where(key)}: {mistake}")
+                raise UserError(f"{self.where(key)}: {mistake}")
 
     def idle(self, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
         """The keys that the user set and that cannot have an effect.
@@ -239,7 +239,7 @@ class Config(RecBoleConfig):
             UserError: the first such key, and what switches it off.
         """
         for key, because in self.idle().items():
-            message = f"{self._where(key)}: {no_effect(because)}"
+            message = f"{self.where(key)}: {no_effect(because)}"
             if not any(self._rank_of(switch) > self._rank_of(key) for switch in because):
                 raise UserError(message)
             logging.getLogger("recbole_intent").warning("%s", message)

@@ -110,6 +110,8 @@ def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
         raise UserError(f"{folder}: no finished run (no result.json)")
     valid_metric = _valid_metric(folder, conditions)
     config = Config.of_run(folder, {**conditions, "valid_metric": valid_metric})
+    for key, because in config.key_table.idle(conditions, config.final_config_dict):
+        raise UserError(f"--{key}: {keys.no_effect(because)}")
     if conditions.get("noise") and noise_of(config)["where"] != "test":
         raise UserError("noise: where: only `test` can be evaluated without another training")
     refuse_other_data(folder, inputs_fingerprint(config))

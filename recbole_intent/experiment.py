@@ -26,6 +26,7 @@ from recbole_intent.keys import in_fingerprint
 from recbole_intent.library_errors import library_mistakes
 from recbole_intent.memory import keep_freed_memory
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.precision import set_matmul_precision, warn_of_slow_bf16
 from recbole_intent.printable import PrintableFormatter
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
@@ -67,6 +68,7 @@ def run(
     output: str | Path | None = None,
     fresh: bool = False,
     allow_unknown: bool = False,
+    allow_idle: bool = False,
 ) -> Run:
     """Train a model, choose its epoch on validation, test it once, and keep all of it.
 
@@ -81,11 +83,15 @@ def run(
         output: the run's folder; `run_folder` when None.
         fresh: throw away what an earlier run left in the folder.
         allow_unknown: accept keys that no default file knows.
+        allow_idle: accept keys that have no effect with the values of others, as one of several
+            runs with common settings needs.
 
     Raises:
         UserError: bad configuration, data or folder.
     """
     config = Config(model, dataset, config_files, overrides, allow_unknown)
+    if not allow_idle:
+        config.refuse_idle()
     distributed.join(config)
     folder = Path(output) if output else run_folder(config)
     data_digest = inputs_fingerprint(config)
@@ -149,7 +155,10 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
         torch.set_num_threads(config["threads"])
     if config["fast_sequences"] and torch.device(config["device"]).type == "cpu":
         keep_freed_memory()
-    _set_matmul_precision(config["matmul_precision"])
+    device = torch.device(config["device"])
+    set_matmul_precision(config["matmul_precision"], device)
+    if config["precision"] == "bf16":
+        warn_of_slow_bf16("precision: bf16", device)
     init_seed(config["seed"], config["reproducibility"])
     model_class = config.spec.class_for(config["fast_sequences"], config["reference"])
     is_next_item = issubclass(model_class, NextItemMixin)
@@ -162,14 +171,6 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     if config["session_split"]:
         warn_of_user_vectors(model, data.dataset)
     return trainer, data
-
-
-def _set_matmul_precision(precision: str) -> None:
-    # One switch of torch for the whole process: `medium` lets a CPU with bf16 instructions, and a
-    # GPU with TF32 or better, multiply fp32 matrices with fewer digits.
-    if precision not in ("highest", "high", "medium"):
-        raise UserError(f"matmul_precision: {precision!r} is none of highest, high, medium")
-    torch.set_float32_matmul_precision(precision)
 
 
 def _train_and_test(
@@ -205,6 +206,7 @@ def _train_and_test(
         "task": config["task"],
         "candidates": data.candidates,
         "mask_history": bool(config["mask_history"]),
+        "matmul_precision": torch.get_float32_matmul_precision(),
         "approximations": trainer.approximations(data.train),
         "noise": config["noise"] or None,
         "data_fingerprint": data.fingerprint,

@@ -21,7 +21,7 @@ from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_tr
 from recbole_intent.search.rays import Task, parse_engine, ray_running, require_ray, run_trials
 from recbole_intent.search.report import Watch, metric_against_time, parallel_coordinates, write_csv
 from recbole_intent.search.scheduler import Judge
-from recbole_intent.search.space import Space, check_space, read_space
+from recbole_intent.search.space import Space, check_space, read_space, without_idle
 from recbole_intent.search.suggest import OptunaSuggester, RandomSuggester, Suggester
 
 ALGORITHMS = ("random", "optuna")
@@ -116,6 +116,7 @@ def tune(
     )
     space, space_file = read_space(model, options.search)
     space = {key: domain for key, domain in space.items() if key not in overrides}
+    space = without_idle(space, space_file, base, is_own=options.search is not None)
     check_space(space, space_file, base, config_files, options.allow_unknown)
     grace = max(1, base["epochs"] // 10) if options.grace is None else options.grace
     settings = {
@@ -270,6 +271,7 @@ def _finish(
         overrides,
         output=task.trial_folder(best.index),
         allow_unknown=task.allow_unknown,
+        allow_idle=True,  # a switch may have been searched
     )
     write_json(folder / "result.json", done.result)
     return Sweep(folder, trials, best, done.result, metric)

@@ -3,14 +3,19 @@
 import re
 
 import pytest
+import torch
 import yaml
 
+from recbole_intent import precision
+from recbole_intent.compare import compare
+from recbole_intent.comparing.entries import Entry, read_entries, refuse_idle
+from recbole_intent.comparing.request import Request
 from recbole_intent.config import Config
 from recbole_intent.errors import UserError
 from recbole_intent.keys import Key, key_table
 from recbole_intent.paths import properties_dir
 from recbole_intent.registry import get_spec, model_names
-from recbole_intent.search.space import read_space
+from recbole_intent.search.space import read_space, without_idle
 
 OURS = sorted(path.stem for path in (properties_dir() / "model").glob("*.yaml"))
 
@@ -208,3 +213,112 @@ def test_a_class_outside_the_table_brings_its_rows(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="--num_layers: 4 is not a whole number from 2 to 3"):
         Config("own_keys_model:Mine", "ml-100k", config_dict={"device": "cpu", "num_layers": 4})
+
+
+# --- Values without an effect --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("SASRec", {"n_candidates": 50}, "--n_candidates: has no effect with task: 'next-item'"),
+        ("SASRec", {"distiller_size": 8}, "--distiller_size: .* with item_init: 'random'"),
+        ("IGRSR", {"use_icr": False, "icr_weight": 0.7}, "--icr_weight: .* with use_icr: False"),
+        ("IGRSR", {"use_lid": False, "n_intents": 2}, "--n_intents: .* with use_lid: False"),
+        ("IGRSR", {"icr_views": "dropout", "p_mask": 0.5}, "--p_mask: .* icr_views: 'dropout'"),
+        ("VELI4SBR", {"intents": "none", "n_neighbors": 3}, "--n_neighbors: .* intents: 'none'"),
+        ("VELI4SBR", {"enrich": False, "enrich_every": 3}, "--enrich_every: .* enrich: False"),
+        ("ISRF", {"align_weight": 0, "align_temperature": 0.5}, "--align_temperature: .* align_w"),
+        ("ISRF", {"decode": "exact"}, "--decode: .* id_tokens: 'item'"),
+    ],
+    ids=str,
+)
+def test_a_value_without_an_effect_is_refused(model, options, message):
+    config = Config(model, "ml-100k", config_dict={"device": "cpu", **options})
+    with pytest.raises(UserError, match=message):
+        config.refuse_idle()
+
+
+def test_what_a_later_source_switches_off_is_a_warning(tmp_path, caplog):
+    """An ablation on the command line, of a file with all settings."""
+    path = tmp_path / "best.yaml"
+    path.write_text("icr_weight: 0.7\n")
+    Config("IGRSR", "ml-100k", [path], {"device": "cpu", "use_icr": False}).refuse_idle()
+    assert "best.yaml: icr_weight: has no effect with use_icr: False" in caplog.text
+    path.write_text("icr_weight: 0.7\nuse_icr: False\n")
+    with pytest.raises(UserError, match=r"best\.yaml: icr_weight: has no effect"):
+        Config("IGRSR", "ml-100k", [path], {"device": "cpu"}).refuse_idle()
+
+
+def test_defaults_and_what_a_run_wrote_down_are_never_without_an_effect(tmp_path):
+    made = Config("IGRSR", "ml-100k", config_dict={"device": "cpu", "use_icr": False})
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(made.plain()))
+    Config("IGRSR", "ml-100k", [path], allow_unknown=True).refuse_idle()
+
+
+def _compared(values: dict, **entries: dict) -> None:
+    configs = {
+        label: Config("IGRSR", "ml-100k", config_dict={"device": "cpu", **values, **own})
+        for label, own in entries.items()
+    }
+    refuse_idle(configs, {label: own.keys() for label, own in entries.items()}, False)
+
+
+def test_a_comparison_may_switch_off_what_is_given_for_all():
+    _compared({"icr_weight": 0.7}, full={}, ablation={"use_icr": False})
+    with pytest.raises(UserError, match="--icr_weight: has no effect with use_icr: False"):
+        _compared({"icr_weight": 0.7}, one={"use_icr": False}, two={"use_icr": False})
+    with pytest.raises(UserError, match="ablation: icr_weight: has no effect with use_icr: False"):
+        _compared({}, full={}, ablation={"use_icr": False, "icr_weight": 0.7})
+
+
+@pytest.mark.parametrize(
+    "path", sorted((properties_dir().parent / "results").glob("*/*.yaml")), ids=lambda p: p.stem
+)
+def test_the_comparisons_of_the_results_give_nothing_in_vain(path):
+    entries = read_entries([], str(path), "ml-100k")
+    configs = {e.label: Config(e.model, "ml-100k", (), {"device": "cpu", **e.values})
+               for e in entries}  # fmt: skip
+    refuse_idle(configs, {entry.label: entry.values.keys() for entry in entries}, False)
+
+
+def _made(**request) -> None:
+    entries = [Entry("SASRec", "SASRec")]
+    compare(Request("ml-100k", entries, **{"seeds": [2020], **request}))
+
+
+def test_a_seed_next_to_seeds_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("seed: 5\n")
+    with pytest.raises(UserError, match="--seed: 5 has no effect here; give --seeds=5"):
+        _made(overrides={"seed": 5})
+    with pytest.raises(UserError, match=r"mine\.yaml: seed: 5 has no effect here"):
+        _made(config_files=[str(path)])
+
+
+def test_a_search_looks_at_nothing_without_an_effect(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text("icr_weight: [0.1, 0.3]\nn_layers: [1, 2]\n")
+    config = Config("IGRSR", "ml-100k", config_dict={"device": "cpu", "use_icr": False})
+    space, _ = read_space("IGRSR", path)
+    with pytest.raises(UserError, match=r"space\.yaml: icr_weight: has no effect with use_icr"):
+        without_idle(space, path, config, is_own=True)
+    assert without_idle(space, path, config, is_own=False).keys() == {"n_layers"}
+    path.write_text("icr_weight: [0.1, 0.3]\nuse_icr: [True, False]\n")
+    space, _ = read_space("IGRSR", path)
+    assert without_idle(space, path, config, is_own=True) == space
+
+
+def test_bf16_products_are_for_cpus_that_have_them(monkeypatch, caplog):
+    used = torch.get_float32_matmul_precision()
+    try:
+        monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: False)
+        assert precision.set_matmul_precision("medium", torch.device("cpu")) == "highest"
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert "no bf16 instructions" in caplog.text
+        assert precision.set_matmul_precision("medium", torch.device("cuda")) == "medium"
+        monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: True)
+        assert precision.set_matmul_precision("medium", torch.device("cpu")) == "medium"
+    finally:
+        torch.set_float32_matmul_precision(used)

@@ -1,6 +1,6 @@
 """Who takes part in a comparison, with which keys of its own, and what all must share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,3 +116,27 @@ def check_protocol(configs: Mapping[str, Config]) -> None:
                     f"{key}: {first} has {values.get(key)!r}, {label} has {theirs.get(key)!r}; "
                     f"models are compared under one protocol: give --{key}=… for all"
                 )
+
+
+def refuse_idle(
+    configs: Mapping[str, Config], own: Mapping[str, Collection[str]], also_direct: bool
+) -> None:
+    """Raise UserError if a value that was given has no effect.
+
+    Args:
+        configs: label -> configuration, of one seed.
+        own: label -> the keys of that entry alone, each of which must have an effect in it; a key
+            that is given for all must have one in some entry.
+        also_direct: the runs are tested on the direct task too.
+    """
+    for_all: dict[str, list[str]] = {}
+    for label, config in configs.items():
+        for key, because in config.idle().items():
+            if also_direct and because.keys() == {"task"}:
+                continue
+            if key in own[label]:
+                raise UserError(f"{label}: {key}: {keys.no_effect(because)}")
+            for_all.setdefault(key, []).append(keys.no_effect(because))
+    for key, reasons in for_all.items():
+        if len(reasons) == len(configs):
+            raise UserError(f"{next(iter(configs.values())).where(key)}: {reasons[0]}")

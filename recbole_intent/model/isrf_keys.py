@@ -68,7 +68,6 @@ KEYS = (
         "user_semantics",
         Choice("auto", "llm", "metadata"),
         "whose texts find users alike",
-        needs=_ALIGNED,
     ),
     Key("item_text", _TEXTS, "which text of items", needs=_WITH_TEXTS),
     Key("user_text", _TEXTS, "which text of users", needs=_ALIGNED),

@@ -1,5 +1,6 @@
 """What a search may choose from: lists and ranges, read from YAML and checked before any trial."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.errors import UserError
+from recbole_intent.keys import no_effect
 from recbole_intent.paths import properties_dir
 
 
@@ -127,6 +129,33 @@ def _range(where: str, kind: str, ends: Any) -> Range:
     if kind == "loguniform" and ends[0] <= 0:
         raise UserError(f"{where}: loguniform: {ends!r}: the lower end must be above 0")
     return Range(kind, *ends)
+
+
+def without_idle(space: Space, path: Path, config: Config, *, is_own: bool) -> Space:
+    """The space without keys that have no effect, whatever else is searched.
+
+    Args:
+        space: what is searched.
+        path: its file, for messages.
+        config: of a trial without the searched keys.
+        is_own: the user wrote the file: a key without an effect is a mistake of it. The space
+            that comes with a model is cut instead.
+
+    Raises:
+        UserError: a key of a file of the user, or of the configuration, without an effect.
+    """
+    idle = dict(config.key_table.idle(space, config.final_config_dict))
+    idle = {key: because for key, because in idle.items() if space.keys().isdisjoint(because)}
+    for key, because in idle.items():
+        if is_own:
+            raise UserError(f"{path}: {key}: {no_effect(because)}")
+        logging.getLogger("recbole_intent").info(
+            "%s is not searched: it %s", key, no_effect(because)
+        )
+    for key, because in config.idle().items():
+        if space.keys().isdisjoint(because):
+            raise UserError(f"{config.where(key)}: {no_effect(because)}")
+    return {key: domain for key, domain in space.items() if key not in idle}
 
 
 def check_space(

@@ -151,7 +151,9 @@ def _rows(config: Config, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Users (N,), rising, and items (N,), in the order of time, in the numbers of the dataset."""
     rows = train.inter_feat
     users, items = (rows[name].numpy() for name in (train.uid_field, train.iid_field))
-    if isinstance(train, IndexedSequentialDataset):
+    if getattr(train, "holds_rows", False):  # files of whole samples, which repeat each other
+        rows = train.rows(np.arange(len(users)))
+    elif isinstance(train, IndexedSequentialDataset):
         last = np.full(train.user_num, -1)
         np.maximum.at(last, users, rows[TARGET_FIELD].numpy())
         owner = train.clean_users.numpy()

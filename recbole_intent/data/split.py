@@ -10,7 +10,7 @@ from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.utils import get_dataloader
 from recbole.sampler import RepeatableSampler, Sampler
 from recbole.sampler.sampler import AbstractSampler
-from recbole.utils import ModelType
+from recbole.utils import ModelType, init_seed
 
 from recbole_intent.config import Config
 from recbole_intent.data.candidates import with_candidates
@@ -77,6 +77,9 @@ def read_parts(config: Config) -> Parts:
     files = check_files(config)
     is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     _check_protocol(config, is_sequential)
+    if config["eval_args"]["order"] == "RO":
+        # A random order is the seed's own, whatever was drawn before in this process.
+        init_seed(config["seed"], config["reproducibility"])
     # Files that are already split hold padded rows of their own: RecBole's path reads them.
     indexed = is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
     kind = _dataset_class(config, is_sequential, indexed)

@@ -96,11 +96,6 @@ def enrich_profiles(
     # What is not installed is told before anything is asked.
     encoder = _encoder(options) if options.steps != "texts" else None
     data = read_training_data(options.purpose, dataset, data_path, split)
-    if data.config["session_split"]:
-        raise UserError(
-            f"{data.source / dataset}.split: shares out sessions; the users of ISRF need whole "
-            "histories: prepare the dataset without --sessions"
-        )
     folder = Path(output) if output is not None else data.folder
     refuse_other_split(folder / f"{dataset}{MANIFEST}", data.split)
     suffixes = (*PROFILES.values(), MANIFEST, REPORT)

@@ -170,3 +170,11 @@ def test_a_file_of_another_split_is_refused_with_both(tiny, tmp_path):
     assert str(error.value).startswith(f"{tmp_path / 'f'}: ")
     with pytest.raises(UserError, match="does not say which split it was made from; do this"):
         check_split(tmp_path / "f", Split.of_text("{}"), mine, "do this")
+
+
+def test_a_random_order_is_the_seeds_own(tiny):
+    """Whoever reads the data, and whatever was drawn before."""
+    options = {"eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO"}}
+    first, again = of(tiny("BPR", **options)), of(tiny("BPR", **options))
+    assert first.fingerprint() == again.fingerprint()
+    assert of(tiny("BPR", **options, seed=7)).fingerprint() != first.fingerprint()

@@ -73,7 +73,7 @@ def test_help_needs_nothing(capsys):
         ([*WORDS[1:], "--llm.model=m", "--llm.api_key_env=NO_SUCH_KEY_HERE"], "NO_SUCH_KEY_HERE"),
         (
             ["--for=ISRF", "--dataset=mine", "--semantics=metadata"],
-            "mine.split: shares out sessions",
+            "use a dataset prepared without --sessions",
         ),
         (["--for=ISRF", "--dataset=mine", "--users_smaple=3"], "did you mean users_sample?"),
         (["--for=ISRF", "--dataset=nothing"], "dataset/nothing/nothing.inter: no such file"),

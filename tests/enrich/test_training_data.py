@@ -170,7 +170,7 @@ def test_absent_files_are_named(tmp_path):
 
 
 def test_sessions_are_no_users_of_isrf(shop):
-    with pytest.raises(UserError, match=r"shop\.split: shares out sessions"):
+    with pytest.raises(UserError, match="use a dataset prepared without --sessions"):
         run_command(
             {"for": "ISRF", "dataset": "shop", "data_path": str(shop), "semantics": "metadata"},
             set(),

@@ -223,7 +223,10 @@ def _write(
 
 
 def report(request: Request, tables: Mapping[str, Table], title: str) -> str:
-    """All tables in one Markdown text, with the command that makes them."""
-    words = printable(" ".join(["python run_recbole_intent.py", shlex.join(request.command)]))
+    """All tables in one Markdown text, with the command that makes them where there is one."""
+    head = [f"# {markdown(title)}\n"]
+    if request.command:  # none where Python asks
+        words = printable(" ".join(["python run_recbole_intent.py", shlex.join(request.command)]))
+        head.append(f"```\n{words}\n```\n")
     sections = [f"## {markdown(table.title)}\n\n{table.markdown()}" for table in tables.values()]
-    return "\n".join([f"# {markdown(title)}\n", f"```\n{words}\n```\n", *sections])
+    return "\n".join([*head, *sections])

@@ -4,7 +4,8 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,8 @@ def tune(
             trial came to an evaluated epoch.
     """
     options = options or Options()
+    if isinstance(config_files, str | Path):  # one, not its letters
+        config_files = [config_files]
     overrides = dict(overrides or {})
     require_ray(options.address)
     if options.trials < 1:
@@ -156,7 +159,7 @@ def tune(
     suggester.suggest(0) if options.algorithm == "random" else None  # a refused one ends it here
 
     _refuse_other(folder, settings, options)
-    with folder_lock(folder):
+    with _removed_if_not_begun(folder), folder_lock(folder):
         if options.fresh:
             _clear(folder)
         _refuse_other(folder, settings, options)  # another process may have been here since
@@ -168,6 +171,21 @@ def tune(
             with ray_running(engine, folder) as storage, watch:
                 run_trials(task, engine, ledger, suggester, judge, options.trials, storage)
         return _finish(folder, ledger.trials(), space, task, metric, bigger)
+
+
+@contextmanager
+def _removed_if_not_begun(folder: Path) -> Iterator[None]:
+    """Leave nothing of a search that a mistake ends before its first trial."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except UserError:
+        if not Ledger(folder / "ledger.jsonl").trials():
+            (folder / "sweep.json").unlink(missing_ok=True)
+            for path in made:
+                with suppress(OSError):  # holds what is somebody else's
+                    path.rmdir()
+        raise
 
 
 def _folder(config: Config, settings: Mapping[str, Any], output: str | Path | None) -> Path:
@@ -210,7 +228,8 @@ def _refuse_other(folder: Path, settings: Mapping[str, Any], options: Options) -
             f"{folder}: belongs to another search: {shown}; "
             "choose another --output, or --fresh to start anew in it"
         )
-    if not options.resume:
+    # Where Ray did not start, nothing was begun.
+    if not options.resume and Ledger(folder / "ledger.jsonl").trials():
         raise UserError(
             f"{folder}: a search was begun here; --resume goes on with it, --fresh starts anew"
         )

@@ -356,3 +356,45 @@ def test_a_missing_or_old_ray_is_named_with_the_command(found, message, monkeypa
     said = capsys.readouterr().err
     assert message in said
     assert "pip install 'ray[tune]>=2.50'" in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception("The current node timed out during startup. This could happen because …"),
+        RuntimeError(""),
+        TimeoutError("no\nanswer"),
+    ],
+    ids=["late", "silent", "timeout"],
+)
+def test_ray_that_does_not_start_is_one_line_and_nothing_is_begun(
+    tiny_path, tmp_path, monkeypatch, capsys, caplog, error
+):
+    space = tmp_path / "space.yaml"
+    space.write_text(SPACE)
+    words = _words(tmp_path / "new/search", tiny_path, search=space, trials=1, epochs=1)
+
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("ray.init", fails)
+    for _ in range(2):  # the same command tries again: there is nothing to resume
+        with caplog.at_level("INFO", "recbole_intent"):
+            assert main(["tune", *words]) == 2
+        assert "starting Ray …" in caplog.messages
+        err = capsys.readouterr().err.splitlines()
+        assert len([line for line in err if line.startswith("error: Ray does not start: ")]) == 1
+        assert not any("Traceback" in line for line in err)
+        assert not (tmp_path / "new").exists()
+    # What a kill at that moment leaves does not ask for --resume either.
+    search = tmp_path / "new/search"
+
+    def is_killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ray.init", is_killed)
+    assert main(["tune", *words]) == 130
+    assert (search / "sweep.json").is_file()
+    monkeypatch.setattr("ray.init", fails)
+    assert main(["tune", *words]) == 2
+    assert "Ray does not start" in capsys.readouterr().err

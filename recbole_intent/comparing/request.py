@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from recbole_intent.comparing.entries import Entry
@@ -18,7 +19,7 @@ class Request:
 
     Attributes:
         dataset: a prepared dataset.
-        entries: the models, each with keys of its own.
+        entries: the models, each with keys of its own; a name stands for a model without any.
         seeds: every model is trained with each.
         reference: label that the others are tested against, and that is no baseline; the first
             entry when None.
@@ -36,7 +37,7 @@ class Request:
     """
 
     dataset: str
-    entries: Sequence[Entry]
+    entries: Sequence[Entry | str]
     seeds: Sequence[int]
     reference: str | None = None
     config_files: Sequence[str] = ()
@@ -51,6 +52,16 @@ class Request:
     command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        # One where several may stand: a name is not its letters.
+        for name in ("entries", "seeds", "config_files", "tasks"):
+            value = getattr(self, name)
+            several = [value] if isinstance(value, str | Path | int | Entry) else list(value)
+            if name == "entries":
+                several = [Entry(e, e) if isinstance(e, str) else e for e in several]
+            object.__setattr__(self, name, several)
+        for seed in self.seeds:
+            if not isinstance(seed, int) or isinstance(seed, bool):
+                raise UserError(f"seeds: {seed!r} is not a whole number")
         labels = [entry.label for entry in self.entries]
         if self.reference is not None and self.reference not in labels:
             raise UserError(f"--reference={self.reference}: not among {', '.join(labels)}")

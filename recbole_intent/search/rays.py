@@ -22,7 +22,10 @@ from packaging.version import Version
 from recbole_intent.config import Config
 from recbole_intent.errors import UserError
 from recbole_intent.files import write_text
+from recbole_intent.printable import printable
 from recbole_intent.search.ledger import Ledger
+
+_LOGGER = logging.getLogger("recbole_intent")
 
 _OLDEST = "2.50"
 _STORE_BYTES = 100 * 2**20  # nothing large goes through Ray; 75 MiB is its least
@@ -196,7 +199,8 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
         A temporary folder for what Ray writes, removed at the end.
 
     Raises:
-        UserError: a cluster that does not answer, or no node that has what a trial asks for.
+        UserError: Ray does not start, the cluster does not answer, or no node has what a trial
+            asks for.
     """
     remove_leftovers(folder)
     is_local = engine.address is None
@@ -205,6 +209,7 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
     import ray
 
     try:
+        _LOGGER.info("starting Ray …" if is_local else "connecting to Ray …")
         try:
             if is_local:
                 ray.init(
@@ -218,9 +223,10 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
                 )
             else:
                 ray.init(engine.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises that class itself where its processes are late
             where = "Ray does not start" if is_local else f"--address={engine.address}"
-            raise UserError(f"{where}: {str(error).splitlines()[0]}") from error
+            reason = printable(error).partition(". ")[0] or type(error).__name__
+            raise UserError(f"{where}: {reason}; the same command tries again") from error
         _require_resources(engine, ray.nodes())
         yield temporary
     finally:

@@ -135,6 +135,8 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "no reason"
         raise UserError(f"{where}{line}: not YAML: {problem}") from error
+    except (LookupError, TypeError, AttributeError) as error:  # `!!int ''`, `!!bool maybe`
+        raise UserError(f"{where}: not YAML: a value does not fit its tag") from error
     except FAILURES as error:
         raise UserError(f"{where}: not YAML: {reason_of(error)}") from error
     return value

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -211,10 +210,11 @@ def test_too_few_open_files(tmp_path):
     code = (
         "import os, resource, sys\n"
         "from recbole_intent.cli import main\n"
-        "import recbole_intent.experiment, recbole_intent.evaluation.report\n"
+        "words = ['--model=BPR', '--dataset=ml-100k']\n"
+        "assert main([*words, '--config_files=absent.yaml']) == 2\n"  # all modules are there now
         "few = len(os.listdir('/proc/self/fd')) - 1\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (few, few))\n"
-        "sys.exit(main(['--model=BPR', '--dataset=ml-100k', '--config_files=my.yaml']))\n"
+        "sys.exit(main([*words, '--config_files=my.yaml']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -224,8 +224,8 @@ def test_too_few_open_files(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr == f"error: my.yaml: cannot be read: {os.strerror(errno.EMFILE)}\n"
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
+    last = done.stderr.splitlines(keepends=True)[1:]
+    assert last == [f"error: my.yaml: cannot be read: {os.strerror(errno.EMFILE)}\n"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.EIO])
@@ -248,7 +248,7 @@ def test_where_it_was_met_can_be_shown(monkeypatch, capsys):
 
 def test_values_on_the_command_line():
     for text in HOSTILE_YAML.values():
-        with pytest.raises(UserError, match=r"^cannot read the value '.*: ") as caught:
+        with pytest.raises(UserError, match=r"^cannot read the value .*: ") as caught:
             parse_value(text)
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 400

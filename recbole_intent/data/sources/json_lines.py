@@ -12,16 +12,17 @@ import pandas as pd
 
 from recbole_intent.data.sources.reading import first_line, lines_of
 from recbole_intent.errors import UserError
+from recbole_intent.parsing import FAILURES
 
 
 def record_of(line: str) -> dict[str, Any] | None:
     """Parse one line: JSON first (fast), then a Python literal; None where it is neither."""
     try:
         record = json.loads(line)
-    except json.JSONDecodeError:
+    except FAILURES:
         try:
             record = ast.literal_eval(line)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (SyntaxError, *FAILURES):
             return None
     return record if isinstance(record, dict) else None
 
@@ -103,7 +104,10 @@ def read_reviews(file: Path, fields: dict[str, str], number_of_file: int = 0) ->
 
 def finite(values: pd.Series, file: Path, column: str) -> pd.Series:
     """Turn values of JSON into float64; null and "" become NaN, anything else is an error."""
-    result = pd.to_numeric(values, errors="coerce").astype("float64")
+    try:
+        result = pd.to_numeric(values, errors="coerce").astype("float64")
+    except (TypeError, OverflowError):  # lists, or whole numbers of hundreds of digits
+        result = pd.Series([_float(value) for value in values], values.index)
     bad = ~np.isfinite(result.to_numpy())
     # null and "" are empty, which later steps judge; NaN, infinity and words are mistakes
     if bad.any():
@@ -114,3 +118,10 @@ def finite(values: pd.Series, file: Path, column: str) -> pd.Series:
             f"{file} line {values.index[row]}: {column} {values.iloc[row]!r} is not a number"
         )
     return result
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")

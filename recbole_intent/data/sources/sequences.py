@@ -14,6 +14,7 @@ import pandas as pd
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.sources.reading import files_in, first_line, head, lines_of, opened
 from recbole_intent.errors import UserError
+from recbole_intent.parsing import reason_of
 
 FORM = "plain lines 'user item item ...' (with item2attributes.json beside them)"
 COLUMNS: frozenset[str] = frozenset()  # nothing has a name here
@@ -75,7 +76,16 @@ def _read_attributes(file: Path) -> pd.DataFrame:
         with opened(file) as binary:
             attributes = json.loads(binary.read().decode("utf-8"))
     except json.JSONDecodeError as error:
-        raise UserError(f"{file} line {error.lineno}: not JSON ({error.msg}); mend it") from error
+        raise UserError(f"{file} line {error.lineno}: not JSON ({error.msg}); fix it") from error
+    except RecursionError as error:
+        raise UserError(f"{file}: not JSON ({reason_of(error)})") from error
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{file}: not JSON ({reason_of(error)})") from error
+    is_table = isinstance(attributes, dict)
+    if not is_table or not all(isinstance(values, list) for values in attributes.values()):
+        raise UserError(f"{file}: expected {{item: [attribute, …]}}")
     return pd.DataFrame(
         {
             "item_id": list(attributes),

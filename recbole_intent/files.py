@@ -87,11 +87,15 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
         UserError: another process owns it and `wait` is False.
     """
     path = Path(folder) / "lock"
+    made = [parent for parent in path.parents if not os.path.lexists(parent)]
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = open(path, "a+")  # noqa: SIM115 (closed below; closing frees the lock)
         except OSError as error:
+            for parent in made:
+                with suppress(OSError):  # it was never made, or holds what is somebody else's
+                    parent.rmdir()
             raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
         with file:
             _lock(file, path, wait)

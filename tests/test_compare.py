@@ -2,12 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recbole_intent.compare import Outcome, compare
+from recbole_intent.compare import Outcome, compare, report
 from recbole_intent.comparing.entries import Entry
 from recbole_intent.comparing.gather import check_aligned, check_candidates, training_counts
 from recbole_intent.comparing.request import Request
@@ -16,6 +17,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, time_inference
 from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.evaluation.tables import Table
 from recbole_intent.experiment import run
 
 BROKEN = """
@@ -273,3 +275,13 @@ def test_values_of_users_with_several_targets():
     ranks = Ranks([1, 1, 2], [5, 6, 7], [1.0, 30.0, 2.0])
     assert user_values(ranks, ["hit@10"], by_target=True).ravel().tolist() == [0.5, 1.0]
     assert user_values(ranks, ["hit@10"], by_target=False).ravel().tolist() == [1.0, 1.0]
+
+
+def test_a_report_names_the_command_only_where_there_is_one():
+    table = Table("Numbers", ["model"], [["A"]], [])
+    request = Request("tiny", "Pop", 2020)  # one name and one seed, as Python has them
+    assert [entry.label for entry in request.entries] == ["Pop"]
+    assert "run_recbole_intent.py" not in report(request, {"numbers": table}, "Title")
+    request = replace(request, command=["compare", "--models=Pop"])
+    text = report(request, {"numbers": table}, "Title")
+    assert "python run_recbole_intent.py compare --models=Pop" in text

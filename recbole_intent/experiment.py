@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 import yaml
-from recbole.utils import init_seed
+from recbole.data.dataset import Dataset
+from recbole.utils import FeatureType, init_seed
 
 from recbole_intent import __version__
 from recbole_intent.config import Config, read_yaml
@@ -145,7 +146,7 @@ def train(
         _refuse_other(folder, config, data_digest)
         trainer, data = build(config, folder)
         _claim(folder, config, data_digest)
-        with _log_to(folder / "log"):
+        with _log_to(folder / "log"), library_mistakes(f"model {config['model']}"):
             trainer.fit(data.train, data.valid, config["show_progress"], on_epoch)
 
 
@@ -164,6 +165,7 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     is_next_item = issubclass(model_class, NextItemMixin)
     with library_mistakes(f"dataset {config['dataset']}"):
         data = load_data(config, is_next_item and model_class.shares_passes(config))
+    _check_features(config, data.dataset)
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
     with library_mistakes(f"model {config['model']}"):
         model = model_class(config, data.train._dataset).to(config["device"])
@@ -171,6 +173,20 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     if config["session_split"]:
         warn_of_user_vectors(model, data.dataset)
     return trainer, data
+
+
+def _check_features(config: Config, dataset: Dataset) -> None:
+    """Raise UserError if a model is to read a number that nobody called one.
+
+    RecBole's feature models pass over such a column, and fail where no other is left.
+    """
+    numerical = config["numerical_features"] or []
+    for name in config["selected_features"] or []:
+        if dataset.field2type.get(name) == FeatureType.FLOAT and name not in numerical:
+            raise UserError(
+                f"selected_features: {name} is a number (float) in the dataset; also give "
+                f"--numerical_features=[{name}], or make it a token"
+            )
 
 
 def _train_and_test(
@@ -185,7 +201,8 @@ def _train_and_test(
         folder,
         f", {distributed.count()} processes" if distributed.count() > 1 else "",
     )
-    trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
+    with library_mistakes(f"model {config['model']}"):
+        trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
     trainer.load_best()
     # Only here, once, after everything is chosen; seeded for models that score by chance.
     init_seed(config["seed"], config["reproducibility"])

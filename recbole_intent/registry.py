@@ -177,7 +177,7 @@ _REFUSED = {
     name: reason
     for reason, names in {
         "has a training loop of its own": "RaCT RecVAE S3Rec",
-        "has a dataset of its own": "DIEN GRU4RecKG KSR",
+        "has a dataset of its own": "DIEN FEARec GRU4RecKG KSR",
         "predicts clicks, not items": "DIN",
         "is a context-aware model: it predicts ratings or clicks, not items": (
             "AFM AutoInt DCN DCNV2 DSSM DeepFM EulerNet FFM FM FNN FiGNN FwFM KD_DAGFM LR NFM PNN "
@@ -196,7 +196,7 @@ _REFUSED = {
 _UNTESTED = {
     name: f"{package}.{name.lower()}:{name}"
     for package, names in {
-        _SEQUENTIAL: "FEARec GRU4RecCPR SASRecCPR",
+        _SEQUENTIAL: "GRU4RecCPR SASRecCPR",
         _GENERAL: "ADMMSLIM AsymKNN CDAE DiffRec ENMF LDiffRec MacridVAE NCEPLRec",
     }.items()
     for name in names.split()

@@ -22,7 +22,8 @@ from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.experiment import run_folder
-from recbole_intent.files import fingerprint, folder_lock, write_text
+from recbole_intent.files import fingerprint, write_text
+from recbole_intent.ownership import COMPARISON, claimed
 from recbole_intent.printable import markdown, printable
 
 _LOGGER = logging.getLogger("recbole_intent")
@@ -58,7 +59,7 @@ def compare(request: Request) -> Outcome:
     configs = _configs(request)
     folders = {key: run_folder(config) for key, config in configs.items()}
     output = _output_folder(request, configs, folders)
-    with folder_lock(output):
+    with claimed(output, COMPARISON, keep=["report.md", "logs/*"]):
         failures = _train(request, configs, folders, output)
         comparison, notes = gather(request, configs, folders, failures, output)
         metric = next(iter(configs.values()))["valid_metric"].lower()

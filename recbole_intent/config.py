@@ -12,6 +12,7 @@ from recbole_intent import compat
 from recbole_intent.errors import UserError
 from recbole_intent.keys import DERIVED, SHARED, key_table, no_effect, unknown, with_role
 from recbole_intent.library_errors import library_mistakes
+from recbole_intent.own_files import read_mapping
 from recbole_intent.parsing import parse_yaml, read_text
 from recbole_intent.paths import properties_dir
 from recbole_intent.registry import OURS, ModelSpec, get_spec
@@ -274,7 +275,10 @@ class Config(RecBoleConfig):
         Raises:
             UserError: no `config.yaml` there, or a value that cannot be.
         """
-        values = {**read_yaml(Path(folder) / "config.yaml"), **(overrides or {})}
+        path = Path(folder) / "config.yaml"
+        again = "train the run again: its command with --fresh"
+        kept = read_mapping(path, {"model": str, "dataset": str}, again)
+        values = {**kept, **(overrides or {})}
         model, dataset = values.pop("model"), values.pop("dataset")
         return cls(model, dataset, config_dict=values, allow_unknown=True)
 

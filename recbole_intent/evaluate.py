@@ -1,6 +1,6 @@
 """A finished run once more: under other conditions (noise, mask, task), or against the clock."""
 
-import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent import keys
-from recbole_intent.config import Config, read_yaml
+from recbole_intent.config import Config
 from recbole_intent.data.split import noise_of
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import build, inputs_fingerprint, refuse_other_data
-from recbole_intent.files import fingerprint, write_json
+from recbole_intent.experiment import (
+    TRAIN_AGAIN,
+    build,
+    inputs_fingerprint,
+    read_result,
+    refuse_other_data,
+)
+from recbole_intent.files import fingerprint, remove_dead_temporaries, write_json
 from recbole_intent.keys import with_role
+from recbole_intent.own_files import NUMBER, checked, read_json, read_mapping
+from recbole_intent.ownership import RUN, refuse_foreign
 from recbole_intent.trainer.base import BEST
 
+_LOGGER = logging.getLogger("recbole_intent")
 CONDITIONS = with_role(keys.CONDITION)  # what may change without training again
 MACHINE = CONDITIONS & with_role(keys.MACHINE)  # those that change its speed and not its ranks
 
@@ -40,7 +49,9 @@ class Evaluation:
 
 def _valid_metric(folder: Path, conditions: Mapping[str, Any]) -> str:
     """One of the metrics asked for: the run's own `valid_metric` may not be among them."""
-    values = {**read_yaml(folder / "config.yaml"), **conditions}
+    keys = {"metrics": (list, str), "topk": (list, int)}
+    path = folder / "config.yaml"
+    values = {**read_mapping(path, keys, TRAIN_AGAIN), **conditions}
     metric, k = (
         value[0] if isinstance(value, list) and value else value
         for value in (values["metrics"], values["topk"])
@@ -63,7 +74,7 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
     config = _checked_config(folder, conditions)
     trainer, data = build(config)
     _refuse_other_candidates(folder, data.candidates)
-    trainer.load_weights(folder / BEST)
+    trainer.load_weights(folder / BEST, TRAIN_AGAIN)
     ranks = trainer.rank(data.test)
     test = trainer.metrics(ranks)
     path = _evaluation_path(folder, config, conditions)
@@ -74,9 +85,11 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
 
 
 def _refuse_other_candidates(folder: Path, candidates: Mapping[str, Any] | None) -> None:
-    theirs = json.loads((folder / "result.json").read_text("utf-8")).get("candidates")
+    theirs = read_result(folder).get("candidates")
     if not theirs or not candidates or theirs == candidates:
         return
+    keys = {"negatives": int, "seed": int}
+    checked(folder / "result.json: candidates", theirs, keys, TRAIN_AGAIN)
     if all(theirs[key] == candidates[key] for key in ("negatives", "seed")):
         raise UserError(
             f"{folder}: its targets were ranked among other candidates than those in "
@@ -92,10 +105,18 @@ def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evalua
     """
     folder = Path(folder)
     path = _evaluation_path(folder, _checked_config(folder, conditions), conditions)
-    if not path.is_file():
+    if not path.exists():
         return None
-    told, ranks = json.loads(path.read_text("utf-8")), Ranks.load(path.with_suffix(".npz"))
-    return Evaluation(path, told["test"], ranks, told.get("candidates"))
+    try:
+        told = read_json(path, {"test": dict})
+        test = checked(path, told["test"], dict.fromkeys(told["test"], NUMBER))
+        candidates = told.get("candidates")
+        if candidates is not None:
+            checked(path, candidates, {"hash": str})
+        return Evaluation(path, test, Ranks.load(path.with_suffix(".npz")), candidates)
+    except UserError as error:
+        _LOGGER.warning("%s; it is made again", error)
+        return None
 
 
 def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
@@ -106,8 +127,8 @@ def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
                 f"--{key}: would need another training; evaluate takes "
                 f"{', '.join(sorted(CONDITIONS))}"
             )
-    if not (folder / "result.json").is_file():
-        raise UserError(f"{folder}: no finished run (no result.json)")
+    read_result(folder)  # is it finished?
+    refuse_foreign(folder, RUN)
     valid_metric = _valid_metric(folder, conditions)
     config = Config.of_run(folder, {**conditions, "valid_metric": valid_metric})
     for key, because in config.key_table.idle(conditions, config.final_config_dict):
@@ -115,6 +136,7 @@ def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
     if conditions.get("noise") and noise_of(config)["where"] != "test":
         raise UserError("noise: where: only `test` can be evaluated without another training")
     refuse_other_data(folder, inputs_fingerprint(config))
+    remove_dead_temporaries(folder / "evaluations", lambda name: RUN.is_own(f"evaluations/{name}"))
     return config
 
 
@@ -144,7 +166,7 @@ def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
     folder = Path(folder)
     config = _checked_config(folder, machine)
     trainer, data = build(config)
-    trainer.load_weights(folder / BEST)
+    trainer.load_weights(folder / BEST, TRAIN_AGAIN)
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
@@ -169,9 +191,15 @@ def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
     folder = Path(folder)
     config = _checked_config(folder, machine)
     path = _inference_path(folder, config, machine)
-    found = json.loads(path.read_text("utf-8")) if path.is_file() else None
-    same = found is not None and found["machine"] == _machine_settings(config, machine)
-    return found if same else None
+    if not path.exists():
+        return None
+    try:
+        keys = {"seconds_per_1000_users": NUMBER, "users": int, "candidates": int, "machine": dict}
+        found = read_json(path, keys)
+    except UserError as error:
+        _LOGGER.warning("%s; it is measured again", error)
+        return None
+    return found if found["machine"] == _machine_settings(config, machine) else None
 
 
 def _inference_path(folder: Path, config: Config, conditions: Mapping[str, Any]) -> Path:

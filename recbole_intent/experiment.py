@@ -1,11 +1,10 @@
 """The main job: one model on one dataset with one seed, from configuration to result."""
 
-import json
 import logging
 import platform
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,20 +16,33 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType, init_seed
 
 from recbole_intent import __version__
-from recbole_intent.config import Config, read_yaml
+from recbole_intent.config import Config
 from recbole_intent.data.session_split import warn_of_user_vectors
 from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.data.training_interactions import training_split
 from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json, write_text
+from recbole_intent.files import file_sha256, fingerprint, write_json, write_text
 from recbole_intent.keys import in_fingerprint
 from recbole_intent.library_errors import library_mistakes
 from recbole_intent.memory import keep_freed_memory
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.own_files import NUMBER, checked, damaged, read_json, read_mapping
+from recbole_intent.ownership import RUN, claimed, clear, refuse_foreign
 from recbole_intent.precision import set_matmul_precision, warn_of_slow_bf16
 from recbole_intent.printable import PrintableFormatter
 from recbole_intent.trainer import distributed
-from recbole_intent.trainer.base import BEST, LAST, Trainer
+from recbole_intent.trainer.base import LAST, Trainer
+
+# What other commands read of `result.json`.
+_RESULT = {
+    **dict.fromkeys(("model", "dataset"), str),
+    **dict.fromkeys(("seed", "best_epoch", "epochs"), int),
+    **dict.fromkeys(("valid", "test"), dict),
+    **dict.fromkeys(("seconds", "peak_memory_mib"), NUMBER),
+    "history": list,
+}
+_FRESH = "use --fresh to overwrite the run"
+TRAIN_AGAIN = "train the run again: its command with --fresh"
 
 
 @dataclass(frozen=True)
@@ -97,32 +109,54 @@ def run(
     folder = Path(output) if output else run_folder(config)
     data_digest = inputs_fingerprint(config)
     distributed.agree(data_digest, f"dataset {dataset}")
+    refuse_foreign(folder, RUN)
     if not fresh:
         _refuse_other(folder, config, data_digest)
+    # A finished run is only read, so it may lie where nothing can be written.
+    found = distributed.on_main(lambda: None if fresh else _result_in(folder))
+    if found is not None:
+        return Run(folder, found, True)
     # Before the folder is touched: a mistake in the configuration or the data leaves nothing.
-    is_finished = distributed.on_main(lambda: not fresh and (folder / "result.json").is_file())
-    trainer, data = (None, None) if is_finished else build(config, folder)
-    with distributed.main_alone(folder_lock(folder)):
+    trainer, data = build(config, folder)
+    with distributed.main_alone(claimed(folder, RUN, keep=[LAST])):
         found = distributed.on_main(lambda: _take(folder, config, data_digest, fresh))
-        if found is not None:
+        if found is not None:  # another process has finished it since
             return Run(folder, found, True)
-        if trainer is None:
-            trainer, data = build(config, folder)
         with distributed.main_alone(_log_to(folder / "log")):
             return Run(folder, _train_and_test(config, folder, trainer, data), False)
 
 
 def _take(folder: Path, config: Config, data_digest: str, fresh: bool) -> dict[str, Any] | None:
-    """Make a folder, which is locked, this run's own; its result where it is finished."""
-    for half_written in folder.glob(".*.tmp"):  # by a process that was killed
-        half_written.unlink()
+    """Take up a claimed folder, or begin anew in it; its result where it is finished."""
     if fresh:
-        _clear(folder)
+        clear(folder, RUN)
     _refuse_other(folder, config, data_digest)  # another process may have been here since
-    if (folder / "result.json").is_file():
-        return json.loads((folder / "result.json").read_text("utf-8"))
-    _claim(folder, config, data_digest)
-    return None
+    found = _result_in(folder)
+    if found is None:
+        _note(folder, config, data_digest)
+    return found
+
+
+def read_result(folder: str | Path) -> dict[str, Any]:
+    """The contents of a finished run's `result.json`.
+
+    Raises:
+        UserError: not there, or damaged.
+    """
+    path = Path(folder) / "result.json"
+    if not path.exists():
+        raise UserError(f"{folder}: no finished run (no result.json)")
+    again = "remove it, and the run's command tests the run again"
+    result = read_json(path, _RESULT, again)
+    for part in ("valid", "test"):
+        checked(path, result[part], dict.fromkeys(result[part], NUMBER), again)
+    if not all(isinstance(record, dict) for record in result["history"]):
+        raise damaged(path, "history: a record is no object", again)
+    return result
+
+
+def _result_in(folder: Path) -> dict[str, Any] | None:
+    return read_result(folder) if (folder / "result.json").exists() else None
 
 
 def train(
@@ -140,12 +174,10 @@ def train(
         UserError: bad data, or a folder of another configuration.
     """
     data_digest = inputs_fingerprint(config)
-    with folder_lock(folder, wait=True):
-        for half_written in folder.glob(".*.tmp"):
-            half_written.unlink()
+    with claimed(folder, RUN, keep=[LAST], wait=True):
         _refuse_other(folder, config, data_digest)
         trainer, data = build(config, folder)
-        _claim(folder, config, data_digest)
+        _note(folder, config, data_digest)
         with _log_to(folder / "log"), library_mistakes(f"model {config['model']}"):
             trainer.fit(data.train, data.valid, config["show_progress"], on_epoch)
 
@@ -170,6 +202,8 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     with library_mistakes(f"model {config['model']}"):
         model = model_class(config, data.train._dataset).to(config["device"])
         trainer = config.spec.trainer_class()(config, model, folder)
+        if folder is not None:  # it is going to be trained
+            trainer.check_data(data.train)
     if config["session_split"]:
         warn_of_user_vectors(model, data.dataset)
     return trainer, data
@@ -260,47 +294,43 @@ def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:
         shown = ", ".join(f"{k} ({theirs.get(k)!r}, now {mine.get(k)!r})" for k in differing)
         raise UserError(
             f"{folder}: belongs to another configuration: {shown}; "
-            "choose another --output, or --fresh to start anew in it"
+            "choose another --output, or use --fresh to overwrite the run"
         )
     # A checkpoint must not go on with other interactions than those it began with.
-    refuse_other_data(folder, data_digest)
+    refuse_other_data(folder, data_digest, _FRESH)
 
 
-def refuse_other_data(folder: Path, data_digest: str) -> None:
-    """Raise UserError if the run in a folder was begun on data of another fingerprint."""
-    path = folder / "data.json"
-    if path.is_file() and json.loads(path.read_text("utf-8"))["fingerprint"] != data_digest:
+def refuse_other_data(folder: Path, data_digest: str, remedy: str = TRAIN_AGAIN) -> None:
+    """Raise UserError if the run in a folder was begun on data of another fingerprint.
+
+    Args:
+        folder: of the run.
+        data_digest: of the data now, by `inputs_fingerprint`.
+        remedy: what to do about it besides putting the old files back.
+    """
+    begun = read_json(folder / "data.json", {"fingerprint": str}, remedy)
+    if begun["fingerprint"] != data_digest:
         raise UserError(
             f"{folder}: was begun on other data (the files that it read have changed since); "
-            "--fresh starts anew"
+            f"put them back, or {remedy}"
         )
 
 
 def _read_claim(folder: Path) -> dict[str, Any] | None:
     path = folder / "config.yaml"
-    if not path.is_file():
+    if not path.exists():
+        if (folder / LAST).exists():  # whose configuration nobody knows
+            raise damaged(path, "no such file", _FRESH)
         return None
-    if not (folder / "data.json").is_file():  # a run's own is always there first
-        raise UserError(f"{path}: is not that of a run; choose another --output")
-    return read_yaml(path)
+    return read_mapping(path, {"model": str, "dataset": str}, _FRESH)
 
 
-def _claim(folder: Path, config: Config, data_digest: str) -> None:
-    """Make the folder this configuration's own, unless it is."""
+def _note(folder: Path, config: Config, data_digest: str) -> None:
+    """Write down what a claimed folder is trained by, unless that is there."""
     if not (folder / "config.yaml").is_file():
         write_json(folder / "data.json", {"fingerprint": data_digest})
         text = yaml.safe_dump(config.plain(), sort_keys=True, allow_unicode=True)
         write_text(folder / "config.yaml", text)
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run left."""
-    _read_claim(folder)  # refuses a folder of something else
-    for name in ("tensorboard", "evaluations"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    names = ("result.json", "ranks.npz", "inference.json", LAST, BEST, "log", "config.yaml")
-    for name in (*names, "data.json"):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _versions() -> dict[str, str]:
@@ -329,14 +359,26 @@ def _commit() -> str | None:
     return head.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
+class _RunLog(logging.FileHandler):
+    """A log whose failures (a full disk) are no part of the run: its other files tell of them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing."""
+
+
 class _log_to:
     """Send the package's log, from INFO on, to a file of the run, besides the console."""
 
     def __init__(self, path: Path) -> None:
-        self.handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-        self.handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s"))
+        self.path = path
 
     def __enter__(self) -> None:
+        try:
+            self.handler = _RunLog(self.path, encoding="utf-8")
+        except OSError as error:
+            why = error.strerror or error
+            raise UserError(f"{self.path}: cannot be written: {why}") from error
+        self.handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s"))
         logger = logging.getLogger("recbole_intent")
         logger.addHandler(self.handler)
         self.level = logger.level
@@ -351,4 +393,5 @@ class _log_to:
         logger = logging.getLogger("recbole_intent")
         logger.setLevel(self.level)
         logger.removeHandler(self.handler)
-        self.handler.close()
+        with suppress(OSError):
+            self.handler.close()

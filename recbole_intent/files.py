@@ -5,7 +5,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+import re
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,20 +17,28 @@ from recbole_intent.errors import UserError
 _LOGGER = logging.getLogger("recbole_intent")
 
 
+# What a temporary file is called: its target's name, and the process that writes it.
+_TEMPORARY = re.compile(r"\.(?P<target>.+)\.\d+\.tmp", re.DOTALL)
+_LOCK = re.compile(rb"(pid \d+\s*)?")  # all that a lock file of ours can hold
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`; on leaving, it is synced and renamed to `path`.
 
     If the block raises, or the disk is full, the temporary file is removed and `path` is as it
-    was before.
+    was before. Temporary files that killed processes left for the same `path` are removed first.
 
     Raises:
         UserError: the file cannot be written (no space, no permission).
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead_temporaries(path.parent, lambda target: target == path.name)
+        descriptor = _locked(temporary)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -36,18 +46,69 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        with suppress(NotADirectoryError):
+        # Whatever fails here must not take the place of the first error.
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
     _sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    # The rename itself survives a power cut only once the folder is synced.
-    descriptor = os.open(folder, os.O_RDONLY)
+def _locked(temporary: Path) -> int:
+    """Make a temporary file and lock it: the system drops the lock when this process ends."""
+    while True:
+        descriptor = os.open(temporary, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o666)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have taken it for a dead one before it was locked.
+        if _is_still(descriptor, temporary):
+            return descriptor
+        os.close(descriptor)
+
+
+def remove_dead_temporaries(folder: str | Path, is_wanted: Callable[[str], object]) -> None:
+    """Remove temporary files of `atomic_write` whose process is gone.
+
+    A process that lives holds a lock on its own, on whatever machine or in whatever container it
+    runs, so its files stay. What cannot be removed stays as well, without an error.
+
+    Args:
+        folder: it need not be there.
+        is_wanted: called with the name of the file that a temporary one was to become.
+    """
+    with suppress(OSError):
+        names = [entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+        for name in names:
+            target = temporary_target(name)
+            if target and is_wanted(target):
+                with suppress(OSError):
+                    _remove_if_dead(Path(folder) / name)
+
+
+def temporary_target(name: str) -> str | None:
+    """Name of the file that a temporary one was to become; None for another file."""
+    found = _TEMPORARY.fullmatch(name)
+    return found["target"] if found else None
+
+
+def _remove_if_dead(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        os.fsync(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while its owner lives
+        path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself survives a power cut only once the folder is synced. The file is in its
+    # place already: where a folder cannot be synced (no right to list it), that is no failure.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -91,7 +152,7 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(path, "a+")  # noqa: SIM115 (closed below; closing frees the lock)
+            file = _open_lock(path)
         except OSError as error:
             for parent in made:
                 with suppress(OSError):  # it was never made, or holds what is somebody else's
@@ -99,17 +160,47 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
             raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
         with file:
             _lock(file, path, wait)
-            if not _is_still(file, path):
+            if not _is_still(file.fileno(), path):
                 continue  # its owner removed it while we waited: what we hold locks nothing
-            file.truncate(0)
-            file.write(f"pid {os.getpid()}")
-            file.flush()
+            try:
+                file.truncate(0)
+                file.write(f"pid {os.getpid()}")
+                file.flush()
+            except OSError as error:
+                why = error.strerror or error
+                raise UserError(f"{path}: cannot be written: {why}") from error
             try:
                 yield
             finally:
-                # While it is ours: whoever waits for it finds out, and makes a new one.
-                path.unlink(missing_ok=True)
+                # While it is ours: whoever waits for it finds out, and makes a new one. Where it
+                # cannot be removed it does no harm, and must not hide why the block ended.
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
             return
+
+
+def _open_lock(path: Path) -> TextIO:
+    """Open a lock file; whatever else has its name is left alone."""
+    flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    is_ours = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    if not is_ours or not _LOCK.fullmatch(os.pread(descriptor, 64, 0)):
+        os.close(descriptor)
+        raise UserError(
+            f"{path}: is not a lock of this package, which needs that name; move it away"
+        )
+    return os.fdopen(descriptor, "a+", encoding="utf-8")
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is a lock that `folder_lock` made."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        with open(path, "rb") as file:
+            return bool(_LOCK.fullmatch(file.read(64)))
+    except OSError:
+        return False
 
 
 def _lock(file: TextIO, path: Path, wait: bool) -> None:
@@ -127,8 +218,8 @@ def _lock(file: TextIO, path: Path, wait: bool) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def _is_still(file: TextIO, path: Path) -> bool:
+def _is_still(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False

@@ -16,9 +16,17 @@ from recbole_intent.data.asked import ids_of
 from recbole_intent.data.histories import read_histories, read_users
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.intent_space import intent_space
+from recbole_intent.evaluation.style import is_picture
 from recbole_intent.files import atomic_write
 from recbole_intent.printable import printable
-from recbole_intent.recommendations import check_output, write_json_line, write_recommendations
+from recbole_intent.recommendations import (
+    check_output,
+    holds_explanations,
+    holds_recommendations,
+    refuse_foreign_file,
+    write_json_line,
+    write_recommendations,
+)
 from recbole_intent.recommender import Recommender
 
 # Without a file, so many histories are shown.
@@ -69,6 +77,11 @@ def recommend_run(
         raise UserError(f"--index={index}: only faiss is known; leave it out for the exact search")
     if output is not None:
         check_output(output)
+        refuse_foreign_file(output, holds_recommendations)
+        if explain:
+            refuse_foreign_file(explained_path(output), holds_explanations)
+    if picture is not None:
+        refuse_foreign_file(picture, is_picture)
     if picture is not None and not explain:
         raise UserError("--picture: goes with --explain")
     if picture is not None and Path(picture).suffix.lower() != ".png":
@@ -118,6 +131,11 @@ def _ids(users: Any) -> Iterator[str] | None:
     return ids_of([user.strip() for user in text.split(",") if user.strip()])
 
 
+def explained_path(output: str | Path) -> Path:
+    """Where the intents behind the recommendations of a file go."""
+    return Path(output).with_name(f"{Path(output).name}.explained.jsonl")
+
+
 def _drawn(
     recommender: Recommender, chunks: Iterator[Chunk], picture: str | Path
 ) -> Iterator[Chunk]:
@@ -142,7 +160,7 @@ def _to_file(
     with ExitStack() as stack:
         explained = None
         if explain:
-            path = output.with_name(f"{output.name}.explained.jsonl")
+            path = explained_path(output)
             temporary = stack.enter_context(atomic_write(path))
             explained = stack.enter_context(temporary.open("w", encoding="utf-8"))
 

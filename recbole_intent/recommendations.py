@@ -1,7 +1,7 @@
 """The table of recommendations as a file: Parquet, CSV or JSON lines, whole or not there."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,10 +11,16 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
 
 FORMATS = (".parquet", ".csv", ".jsonl")
+_COLUMNS = ["history", "user_id", "rank", "item_id", "score", "source"]  # a title may be there
+_LONGEST_LINE = 10_000_000  # characters; a line of ours is shorter
 
 
 def check_output(path: str | Path) -> None:
-    """Raise UserError if a file's name does not say one of the `FORMATS`, or pyarrow is missing."""
+    """Look at where recommendations are to go.
+
+    Raises:
+        UserError: the name does not say one of the `FORMATS`, or pyarrow is missing.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise UserError(f"--output={path}: its name must end in {', '.join(FORMATS)}")
@@ -26,6 +32,49 @@ def check_output(path: str | Path) -> None:
                 f"--output={path}: pyarrow is not installed; pip install pyarrow, or write "
                 ".csv or .jsonl"
             ) from error
+
+
+def refuse_foreign_file(path: str | Path, is_ours: Callable[[Path], bool]) -> None:
+    """Raise UserError unless a file may be written: it is absent, empty, or one of ours.
+
+    Args:
+        path: of the file.
+        is_ours: looks into it; what it raises means no.
+    """
+    path = Path(path)
+    if not (path.exists() or path.is_symlink()):
+        return
+    refusal = UserError(
+        f"{path}: is there already and was not written by this command; move it away, or "
+        "give another name"
+    )
+    try:
+        is_fit = path.is_file() and (path.stat().st_size == 0 or is_ours(path))
+    except Exception as error:  # of whatever reads the format
+        raise refusal from error
+    if not is_fit:
+        raise refusal
+
+
+def holds_recommendations(path: Path) -> bool:
+    """Whether a file, by the columns in it, is one of `write_recommendations`."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        from pyarrow.parquet import read_schema
+
+        names = read_schema(path).names
+    else:
+        with path.open(encoding="utf-8") as file:
+            line = file.readline(_LONGEST_LINE)
+        names = list(json.loads(line)) if suffix == ".jsonl" else line.rstrip("\n").split(",")
+    return [name for name in names if name != "title"] == _COLUMNS
+
+
+def holds_explanations(path: Path) -> bool:
+    """Whether a file is one of `--explain`."""
+    with path.open(encoding="utf-8") as file:
+        line = file.readline(_LONGEST_LINE)
+    return list(json.loads(line)) == ["history", "user_id", "intents"]
 
 
 def write_recommendations(path: str | Path, frames: Iterable[pd.DataFrame]) -> int:

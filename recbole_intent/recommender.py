@@ -21,7 +21,13 @@ from recbole_intent.data.split import SplitData
 from recbole_intent.data.titles import item_titles
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.top_k import top_k
-from recbole_intent.experiment import build, inputs_fingerprint, refuse_other_data
+from recbole_intent.experiment import (
+    TRAIN_AGAIN,
+    build,
+    inputs_fingerprint,
+    read_result,
+    refuse_other_data,
+)
 from recbole_intent.item_index import EXACT_UP_TO, ItemIndex
 from recbole_intent.model.explain import ExplainsIntents, HasIntentSpace, Intent
 from recbole_intent.model.next_item import NextItemMixin
@@ -84,15 +90,14 @@ class Recommender:
         if history not in PARTS:
             raise UserError(f"--history={history}: is none of {', '.join(PARTS)}")
         folder = Path(folder)
-        if not (folder / "result.json").is_file():
-            raise UserError(f"{folder}: no finished run (no result.json)")
+        read_result(folder)  # is it finished?
         # Noise is a condition of experiments; nobody is recommended items by a noisy history. And
         # whatever the run was tested on, all items may be recommended.
         usual = {"noise": None, "task": "next-item", "compile": False}
         config = Config.of_run(folder, {**usual, **conditions})
         refuse_other_data(folder, inputs_fingerprint(config))
         trainer, data = build(config)
-        trainer.load_weights(folder / BEST)
+        trainer.load_weights(folder / BEST, TRAIN_AGAIN)
         return cls(trainer, data, history)
 
     def recommend(

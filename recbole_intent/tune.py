@@ -1,11 +1,8 @@
 """A search: many short trials of one model, chosen on validation; the best of them, tested once."""
 
-import json
 import os
 import shlex
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,9 @@ import yaml
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import comparable, inputs_fingerprint, run
-from recbole_intent.files import fingerprint, folder_lock, write_json, write_text
+from recbole_intent.files import fingerprint, write_json, write_text
+from recbole_intent.own_files import read_json
+from recbole_intent.ownership import SEARCH, claimed, clear, refuse_foreign
 from recbole_intent.printable import printable, say
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.rays import Task, parse_engine, ray_running, require_ray, run_trials
@@ -26,6 +25,7 @@ from recbole_intent.search.space import Space, check_space, read_space, without_
 from recbole_intent.search.suggest import OptunaSuggester, RandomSuggester, Suggester
 
 ALGORITHMS = ("random", "optuna")
+_FRESH = "use --fresh to overwrite the search"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def tune(
         "reduction": options.reduction,
         "data_fingerprint": inputs_fingerprint(base),
     }
-    folder = _folder(base, settings, options.output).resolve()
+    folder = _folder(base, settings, options.output).absolute()
     engine = parse_engine(options.resources, options.address, overrides.get("device", "auto"))
     task = Task(
         model,
@@ -159,9 +159,9 @@ def tune(
     suggester.suggest(0) if options.algorithm == "random" else None  # a refused one ends it here
 
     _refuse_other(folder, settings, options)
-    with _removed_if_not_begun(folder), folder_lock(folder):
+    with claimed(folder, SEARCH, keep=["ledger.jsonl"]):
         if options.fresh:
-            _clear(folder)
+            clear(folder, SEARCH)
         _refuse_other(folder, settings, options)  # another process may have been here since
         write_json(folder / "sweep.json", {**settings, "command": shlex.join(options.command)})
         ledger = Ledger(folder / "ledger.jsonl")
@@ -171,21 +171,6 @@ def tune(
             with ray_running(engine, folder) as storage, watch:
                 run_trials(task, engine, ledger, suggester, judge, options.trials, storage)
         return _finish(folder, ledger.trials(), space, task, metric, bigger)
-
-
-@contextmanager
-def _removed_if_not_begun(folder: Path) -> Iterator[None]:
-    """Leave nothing of a search that a mistake ends before its first trial."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        yield
-    except UserError:
-        if not Ledger(folder / "ledger.jsonl").trials():
-            (folder / "sweep.json").unlink(missing_ok=True)
-            for path in made:
-                with suppress(OSError):  # holds what is somebody else's
-                    path.rmdir()
-        raise
 
 
 def _folder(config: Config, settings: Mapping[str, Any], output: str | Path | None) -> Path:
@@ -208,25 +193,25 @@ def _suggester(
 
 def _refuse_other(folder: Path, settings: Mapping[str, Any], options: Options) -> None:
     """Raise where the folder is another search's, or where one is to be resumed and none is."""
+    refuse_foreign(folder, SEARCH)
     path = folder / "sweep.json"
-    if options.fresh and (path.is_file() or not folder.exists()):
+    if options.fresh:
         return
-    if not path.is_file():
-        left = [p.name for p in folder.iterdir() if p.name != "lock"] if folder.is_dir() else []
-        if left:
-            raise UserError(f"{folder}: holds {left[0]}, and no search; choose another --output")
+    if not path.exists():
+        if (folder / "ledger.jsonl").exists():
+            raise UserError(f"{path}: no such file; {_FRESH}")
         if options.resume:
             raise UserError(f"{folder}: no search to resume (no sweep.json)")
         return
-    theirs = json.loads(path.read_text("utf-8"))
+    keys = {"model": str, "dataset": str, "config": dict, "search": dict, "command": str}
+    theirs = read_json(path, keys, _FRESH)
     mine, theirs = _flat(settings), _flat(theirs)
     theirs.pop("command")
     differing = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
     if differing:
         shown = ", ".join(f"{k} ({theirs.get(k)!r}, now {mine.get(k)!r})" for k in differing)
         raise UserError(
-            f"{folder}: belongs to another search: {shown}; "
-            "choose another --output, or --fresh to start anew in it"
+            f"{folder}: belongs to another search: {shown}; choose another --output, or {_FRESH}"
         )
     # Where Ray did not start, nothing was begun.
     if not options.resume and Ledger(folder / "ledger.jsonl").trials():
@@ -238,15 +223,6 @@ def _refuse_other(folder: Path, settings: Mapping[str, Any], options: Options) -
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     parts = {f"{k}.{kk}": v for k in ("config", "search") for kk, v in settings[k].items()}
     return {**{k: v for k, v in settings.items() if k not in ("config", "search")}, **parts}
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier search left."""
-    for name in ("trials", "ray"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    names = "ledger.jsonl sweep.json best.yaml trials.csv parallel.png time.png result.json".split()
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
 
 
 def _take_up(ledger: Ledger, judge: Judge, suggester: Suggester) -> None:

@@ -129,7 +129,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert {name for name in names if not name.endswith(".tmp")} == {
         *("best.pt", "last.pt", "config.yaml", "data.json", "log"),
-        *("result.json", "ranks.npz"),
+        *("result.json", "ranks.npz", ".recbole_intent"),
     }
 
 

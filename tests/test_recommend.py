@@ -252,14 +252,15 @@ def test_help_and_a_missing_run(capsys):
 @pytest.mark.parametrize("output", ["r.parquet", "r.csv", "r.jsonl"])
 def test_a_bad_line_leaves_the_older_files(command, write, tmp_path, output):
     path, explained = tmp_path / output, tmp_path / f"{output}.explained.jsonl"
-    path.write_text("older")
-    explained.write_text("older too")
+    good = write("good.jsonl", '["i1"]\n')
+    assert command(f"--histories={good}", f"--output={path}", "--explain", model="IGRSR")[0] == 0
+    older = path.read_bytes(), explained.read_bytes()
     bad = write("h.jsonl", '["i1"]\n["i2"]\n["i3"\n')
     words = (f"--histories={bad}", f"--output={path}", "--explain")
     code, _, err = command(*words, model="IGRSR")
     assert code == 2
     assert f"{bad}:3: not JSON" in err
-    assert (path.read_text(), explained.read_text()) == ("older", "older too")
+    assert (path.read_bytes(), explained.read_bytes()) == older
     assert {p.name for p in tmp_path.iterdir()} == {path.name, explained.name, "raw"}
     for text, message in (
         ("nobody", "none of the 1 users is in tiny: 'nobody'"),
@@ -268,14 +269,32 @@ def test_a_bad_line_leaves_the_older_files(command, write, tmp_path, output):
         code, _, err = command(f"--users={write('none.txt', text)}", f"--output={path}")
         assert code == 2
         assert message in err
-    assert path.read_text() == "older"
+    assert path.read_bytes() == older[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["r.parquet", "r.csv", "r.jsonl", "r.csv.explained.jsonl", "r.png"]
+)
+def test_a_file_of_somebody_else_is_refused(command, write, tmp_path, name):
+    """Whatever is under a name that is to be written stays, unless this command wrote it."""
+    (tmp_path / name).write_text("user,item\n1,2\n")
+    output = (
+        f"--output={tmp_path / ('r.csv' if name.endswith(('.png', 'explained.jsonl')) else name)}"
+    )
+    words = (f"--histories={write('h.jsonl', '[]')}", output, "--explain")
+    picture = [f"--picture={tmp_path / name}"] if name.endswith(".png") else []
+    code, _, err = command(*words, *picture, model="IGRSR")
+    assert code == 2
+    assert f"{name}: is there already and was not written by this command" in err
+    assert (tmp_path / name).read_text() == "user,item\n1,2\n"
 
 
 def test_a_killed_process_leaves_the_older_file(trained, tmp_path):
     """Killed while it waits for more histories, with a first chunk already written."""
     pipe, path = tmp_path / "pipe.jsonl", tmp_path / "out/recs.csv"
     path.parent.mkdir()
-    path.write_text("older")
+    older = "history,user_id,rank,item_id,score,source\n"
+    path.write_text(older)
     os.mkfifo(pipe)
     words = ["recommend", f"--run={trained()}", f"--histories={pipe}", f"--output={path}"]
     process = subprocess.Popen([sys.executable, str(ROOT / "run_recbole_intent.py"), *words])
@@ -289,5 +308,5 @@ def test_a_killed_process_leaves_the_older_file(trained, tmp_path):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert path.read_text() == "older"
+    assert path.read_text() == older
     assert [p for p in path.parent.iterdir() if not p.name.endswith(".tmp")] == [path]

@@ -17,6 +17,9 @@ from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import Run, run
 
+# A run without `result.json` is tested again, which writes its ranks too.
+_TEST_AGAIN = "remove it and result.json, and the same command tests the run again"
+
 
 def gather(
     request: Request,
@@ -27,19 +30,22 @@ def gather(
 ) -> tuple[Comparison, list[str]]:
     """All numbers of the runs, with notes of what could not be evaluated."""
     runs: dict[Key, Run] = {}
+    ranks: dict[Key, Ranks] = {}
     for entry in request.entries:
         for seed in request.seeds:
             key = (entry.label, seed)
             if key in failures:
                 continue
             try:
-                runs[key] = run(
+                done = run(
                     entry.model,
                     request.dataset,
                     request.config_files,
                     request.overrides_of(entry, seed),
                     allow_unknown=request.allow_unknown,
                 )
+                ranks[key] = Ranks.load(folders[key] / "ranks.npz", _TEST_AGAIN)
+                runs[key] = done
             except UserError as error:
                 failures[key] = " ".join(str(error).split())
     if not runs:
@@ -48,7 +54,7 @@ def gather(
     check_candidates({key: done.result for key, done in runs.items()})
     inference = _time_inference(request, folders, runs, failures, output)
     noise, notes = _evaluate_noise(request, configs, folders, runs, output)
-    ranks = {key: Ranks.load(folders[key] / "ranks.npz") for key in runs}
+    ranks = {key: ranks[key] for key in runs}
     check_aligned(ranks, configs)
     first = next(iter(ranks))
     lengths, popularity = training_counts(configs[first], ranks[first])
@@ -149,14 +155,11 @@ def _evaluate_noise(
         for label in dict.fromkeys(others)
     ]
     notes += [f"{label}, seed {seed}: {why}." for (label, seed), why in reasons.items()]
-    found = {
-        key: {
-            noise: find_evaluation(folder, condition).test
-            for noise, condition in conditions.items()
-        }
-        for key, folder in asked.items()
-        if key not in reasons
-    }
+    found = {}
+    for key, folder in asked.items():
+        kept = {noise: find_evaluation(folder, each) for noise, each in conditions.items()}
+        if key not in reasons and None not in kept.values():
+            found[key] = {noise: evaluation.test for noise, evaluation in kept.items()}
     return found, notes
 
 

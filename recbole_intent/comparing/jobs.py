@@ -7,13 +7,18 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_intent.errors import UserError
+from recbole_intent.files import fingerprint
 from recbole_intent.printable import printable
+
+_LONGEST = 100  # bytes of a log's name before .txt
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,23 @@ def run_jobs(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{logs}: cannot be written: {error.strerror or error}") from error
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     reasons: dict[str, str | None] = {}
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(title, total=len(jobs))
+        names = log_files(jobs)
         crew = _Crew(lambda line: console.print(printable(line), markup=False))
         pool = ThreadPoolExecutor(workers)
         try:
-            waiting = {pool.submit(crew.work, job, _log_of(logs, job)): job for job in jobs}
+            waiting = {
+                pool.submit(crew.work, job, logs / name): job
+                for job, name in zip(jobs, names, strict=True)
+            }
             for future in as_completed(waiting):
                 name = waiting[future].name
                 reasons[name] = future.result()
@@ -76,9 +88,21 @@ def run_jobs(
     return reasons
 
 
-def _log_of(logs: Path, job: Job) -> Path:
-    name = re.sub(r"[^\w.+-]+", "_", f"{job.task} {job.name}")
-    return logs / f"{name}.txt"
+def log_files(jobs: Sequence[Job]) -> list[str]:
+    """A file name for each job, unlike all others, also where letter case does not count.
+
+    It is made of the job's name; where that is long, or another job's gives the same, a hash of
+    the exact name follows.
+    """
+    plain = [re.sub(r"[^\w.+-]+", "_", f"{job.task} {job.name}") for job in jobs]
+    count = Counter(name.casefold() for name in plain)
+    names = []
+    for job, name in zip(jobs, plain, strict=True):
+        if count[name.casefold()] > 1 or len(name.encode()) > _LONGEST:
+            short = name.encode()[: _LONGEST - 11].decode(errors="ignore")
+            name = f"{short}-{fingerprint(job.name)[:10]}"
+        names.append(f"{name}.txt")
+    return names
 
 
 class _Crew:
@@ -96,7 +120,11 @@ class _Crew:
 
     def work(self, job: Job, log: Path) -> str | None:
         """Run one job to its end; None, or why it failed."""
-        with open(log, "w", encoding="utf-8") as errors:
+        try:
+            errors = open(log, "w", encoding="utf-8")  # noqa: SIM115 (closed by the with below)
+        except OSError as error:
+            return f"{log}: cannot be written: {error.strerror or error}"
+        with errors:
             with self._lock:
                 if self._stopped:
                     return "stopped"

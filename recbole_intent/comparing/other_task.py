@@ -50,7 +50,10 @@ def ask_otherwise(
     if not done:
         (label, seed), reason = next(iter(reasons.items()))
         raise UserError(f"no run could be asked for task {task}; {label}, seed {seed}: {reason}")
-    found = {key: find_evaluation(folder, condition) for key, folder in done.items()}
+    kept = {key: find_evaluation(folder, condition) for key, folder in done.items()}
+    found = {key: each for key, each in kept.items() if each is not None}
+    if not found:
+        raise UserError(f"task {task}: no evaluation can be read; run the same command again")
     results = {
         key: {**comparison.results[key], "test": each.test, "candidates": each.candidates}
         for key, each in found.items()

@@ -20,6 +20,7 @@ from recbole_intent.config import Config
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.tables import Table
+from recbole_intent.ownership import REPRODUCTION, claim, refuse_foreign
 from recbole_intent.registry import model_names
 
 
@@ -67,6 +68,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     folder = (
         Path(root) if root else Path(given.get("checkpoint_dir", "saved")) / f"reproduce-{name}"
     )
+    refuse_foreign(folder, REPRODUCTION)
     outcomes: dict[str, Outcome | None] = {}
     notes = [*paper.get("notes", ())]
     labels = [entry.label for entry in entries]
@@ -89,6 +91,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
         )
         _draw(paper, dataset, outcomes[dataset])
     table = paper_table(paper, outcomes, notes)
+    claim(folder, REPRODUCTION)
     table.write(folder, name)
     return Reproduced(folder, table)
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -53,31 +53,36 @@ def write_table(frame: pd.DataFrame, types: Mapping[str, str], file: BinaryIO) -
     return digest.hexdigest()
 
 
-def write_all(folder: Path, writers: Mapping[str, Callable[[BinaryIO], None]]) -> None:
+def write_all(
+    folder: Path, writers: Mapping[str, Callable[[BinaryIO], None]], stale: Collection[str] = ()
+) -> None:
     """Write several files of a folder: under temporary names, synced, then renamed together.
 
     Args:
         folder: made where it is absent.
-        writers: file name → what writes its content. The first one is renamed last, so that its
-            presence tells that the others are complete; it is written last, too, and an old one
-            is removed before the others are replaced.
+        writers: file name → what writes its content. The first one is the seal, with hashes of
+            the others: it is written last and renamed first. So at every moment the seal and the
+            files beside it are all old, all new, or do not match.
+        stale: names of older files that go; just before the seal is renamed, as the old one
+            names them.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; nothing new is left behind.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    seal = next(iter(writers))
+    seal, *others = writers
     try:
-        with ExitStack() as renames:
+        with ExitStack() as renames:  # the last one entered is renamed first
             temporary = {
-                name: renames.enter_context(atomic_write(folder / name)) for name in writers
+                name: renames.enter_context(atomic_write(folder / name)) for name in [*others, seal]
             }
-            for name in [*(name for name in writers if name != seal), seal]:
+            for name in [*others, seal]:
                 _write_synced(temporary[name], folder / name, writers[name])
-            (folder / seal).unlink(missing_ok=True)
+            for name in stale:
+                (folder / name).unlink(missing_ok=True)
     except UserError as error:
         raise UserError(
-            f"{error}; nothing half-written is left: mend that or give --output=DIR"
+            f"{error}; nothing half-written is left: fix it, or choose another --output"
         ) from error
     finally:
         for path in made:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from recbole_intent.config import Config
 from recbole_intent.data.known_histories import KnownHistories
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write, folder_lock
+from recbole_intent.own_files import read_npz
 
 if TYPE_CHECKING:
     from recbole_intent.data.split import SplitData
@@ -182,10 +182,10 @@ def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidate
     digest = question.digest()
     name = f"{dataset}-{question.n_negatives}-{question.seed}-{digest[:10]}.npz"
     path = folder / name
-    if not path.is_file():
+    if not path.exists():
         _refuse_too_many(question)  # before a folder is made
         with folder_lock(folder, wait=True):
-            if not path.is_file():
+            if not path.exists():
                 lists = draw(question)
                 with atomic_write(path) as temporary, temporary.open("wb") as file:
                     np.savez_compressed(file, digest=digest, **lists)
@@ -199,15 +199,15 @@ def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidate
 
 
 def _read(path: Path, question: Question, digest: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            lists, theirs = {part: file[part] for part in PARTS}, str(file["digest"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: not a file of candidates; remove it to draw anew") from error
+    arrays = read_npz(
+        path, (*PARTS, "digest"), "remove it to draw anew", "not a file of candidates"
+    )
+    lists, theirs = {part: arrays[part] for part in PARTS}, str(arrays["digest"])
     for part, places in lists.items():
         target = question.targets[part]
         if (
             theirs != digest
+            or places.dtype.kind != "i"
             or places.shape != (len(target), 1 + question.n_negatives)
             or places.min() < 0
             or places.max() >= len(question.items)

@@ -16,6 +16,7 @@ from recbole_intent.data.atomic_files import write_all, write_table
 from recbole_intent.data.dataset_properties import prepare_properties
 from recbole_intent.data.download import download
 from recbole_intent.data.order import in_order
+from recbole_intent.data.seals import prepared_path, read_seal, refuse_unsealed
 from recbole_intent.data.session_counts import count_parts
 from recbole_intent.data.session_files import cut_into_sessions, properties_text, split_table
 from recbole_intent.data.sessions import SessionOptions
@@ -24,9 +25,10 @@ from recbole_intent.data.sources.columns import MissingColumns
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.statistics import Statistics
 from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint
+from recbole_intent.files import fingerprint, remove_dead_temporaries
 
 NAME = re.compile(r"[\w][\w.-]*")
+SUFFIXES = (".inter", ".item", ".user", ".split", ".yaml")  # of what prepare writes
 OUR_COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 
 
@@ -249,21 +251,22 @@ def _write(
     writers = {dataset + suffix: table_writer(suffix, frame) for suffix, frame in tables.items()}
     if properties is not None:
         writers[f"{dataset}.yaml"] = write_properties
-    report = folder / f"{dataset}.prepared.json"
-    stale = _written_before(report) - set(writers)
-    write_all(folder, {report.name: write_about, **writers})
-    for name in stale:
-        (folder / name).unlink(missing_ok=True)
+    report = prepared_path(folder, dataset)
+    refuse_unsealed([folder / name for name in writers], report, "prepare")
+    ours = {dataset + suffix for suffix in SUFFIXES}
+    remove_dead_temporaries(folder, {*ours, report.name}.__contains__)
+    stale = (_written_before(report) & ours) - set(writers)
+    write_all(folder, {report.name: write_about, **writers}, stale)
 
 
 def _written_before(report: Path) -> set[str]:
-    """Name the files that an earlier `prepare` wrote, by its report; only these are ours."""
-    if not report.is_file():
+    """Name the files that an earlier `prepare` wrote, by its report."""
+    if not report.exists():
         return set()
     try:
-        return set(json.loads(report.read_text(encoding="utf-8"))["sha256"])
-    except (json.JSONDecodeError, KeyError) as error:
-        raise UserError(f"{report}: not written by prepare; remove it, then prepare") from error
+        return set(read_seal(report, ""))
+    except UserError:  # damaged: all that can be ours
+        return {report.name.removesuffix(".prepared.json") + suffix for suffix in SUFFIXES}
 
 
 def _refuse_overwriting(path: Path, folder: Path, dataset: str) -> None:

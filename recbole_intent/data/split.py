@@ -16,10 +16,11 @@ from recbole_intent.config import Config
 from recbole_intent.data.candidates import with_candidates
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
+from recbole_intent.data.seals import hash_inputs
 from recbole_intent.data.sequences import IndexedSequentialDataset
 from recbole_intent.data.session_split import PaddedSessionDataset, read_split, split_path
 from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256, fingerprint
+from recbole_intent.files import fingerprint
 
 _NOISE_KEYS = {"ratio", "kind", "where", "seed"}
 
@@ -162,7 +163,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         train=loader,
         valid=ranking["valid"],
         test=ranking["test"],
-        fingerprint=_fingerprint(list(parts.files)),
+        fingerprint=_fingerprint(config, list(parts.files)),
     )
     return with_candidates(config, data) if config["task"] == "direct" else data
 
@@ -197,11 +198,11 @@ def data_fingerprint(config: Config) -> str:
     Raises:
         UserError: the dataset is not prepared, or its files are not usable.
     """
-    return _fingerprint(check_files(config))
+    return _fingerprint(config, check_files(config))
 
 
-def _fingerprint(files: list[Path]) -> str:
-    return fingerprint({path.name: file_sha256(path) for path in files})
+def _fingerprint(config: Config, files: list[Path]) -> str:
+    return fingerprint(hash_inputs(config["data_path"], config["dataset"], files))
 
 
 def _check_protocol(config: Config, is_sequential: bool) -> None:

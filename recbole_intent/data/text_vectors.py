@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
+from recbole_intent.own_files import read_npz
 
 PADDING = "[PAD]"  # RecBole's name of index 0
 Kind = Literal["item", "user"]
@@ -81,13 +81,11 @@ def read_text_vectors(path: str | Path) -> TextVectors:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file of text vectors; `enrich --for=ISRF` writes it")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            about = (str(file[name]) for name in ("semantics", "encoder", "fingerprint"))
-            split = str(file["split"]) if "split" in file else ""
-            found = TextVectors(file["ids"], file["vectors"], *about, split)
-    except (ValueError, KeyError, OSError, BadZipFile, EOFError) as error:
-        raise UserError(f"{path}: no file of text vectors ({error}); run `enrich` again") from error
+    about = ("semantics", "encoder", "fingerprint")
+    remedy, what = "remove it, and run `enrich` again", "no file of text vectors"
+    arrays = read_npz(path, ("ids", "vectors", *about), remedy, what, optional=("split",))
+    texts = {name: str(arrays[name]) for name in (*about, "split") if name in arrays}
+    found = TextVectors(arrays["ids"], arrays["vectors"], **texts)
     shape = found.vectors.shape
     if len(shape) != 2 or found.ids.shape != shape[:1] or found.vectors.dtype != np.float32:
         raise UserError(f"{path}: needs N ids and (N, D) float32, has {found.ids.shape}, {shape}")

@@ -133,10 +133,14 @@ def _waiting_rows(waiting: Path, name: str, chunk: int) -> np.ndarray | None:
         head = file.readline()
         try:
             about = json.loads(head)
-        except ValueError:  # killed within the first line
+        except (ValueError, RecursionError):  # killed within the first line
             return None
-        if (about["fingerprint"], about["chunk"]) != (name, chunk):
-            return None
+        match about:
+            case {"fingerprint": str(theirs), "chunk": int(size), "size": int(width)}:
+                if (theirs, size) != (name, chunk) or width < 1:
+                    return None
+            case _:
+                return None
         rest = file.read()
         width = 4 * about["size"]
         rows = np.frombuffer(rest[: len(rest) // width * width], np.float32)

@@ -7,9 +7,10 @@ from recbole_intent.data.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.options import ProfileOptions
 from recbole_intent.enrich.profile_files import MANIFEST, PROFILES, profile_path, read_profiles
-from recbole_intent.enrich.record_files import read_manifest
+from recbole_intent.enrich.record_files import check_records, read_manifest
 from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.errors import UserError
+from recbole_intent.own_files import checked
 
 
 def check_texts(
@@ -21,7 +22,11 @@ def check_texts(
         UserError: they are absent, of other semantics, or of other data.
     """
     path = folder / f"{dataset}{MANIFEST}"
-    manifest = read_manifest(path)
+    again = "write the texts again by --steps=all"
+    manifest = checked(
+        path, read_manifest(path, again), {"semantics": str, "inputs": dict, "about": str}, again
+    )
+    check_records(profile_path(folder, dataset, "item"), path)
     if manifest["semantics"] != options.semantics:
         raise UserError(
             f"{path}: its texts are of semantics: {manifest['semantics']}; give that, or write "

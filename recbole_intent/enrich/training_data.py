@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.config import Config, read_yaml
+from recbole_intent.data.seals import hash_inputs
 from recbole_intent.data.split import read_parts
 from recbole_intent.data.training_interactions import (
     SPLIT_KEYS,
@@ -17,7 +18,6 @@ from recbole_intent.data.training_interactions import (
 )
 from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_training_data(
         histories,
         sorted(map(str, tokens)),
         Split(definition(config), histories.fingerprint()),
-        {path.name: file_sha256(path) for path in dict.fromkeys(files)},
+        hash_inputs(source, dataset, dict.fromkeys(files)),
     )
 
 
@@ -91,7 +91,7 @@ def refuse_other_split(manifest: Path, split: Split) -> None:
     if theirs is not None and theirs.definition != split.definition:
         raise UserError(
             f"{manifest}: the files here were made from the split {theirs}, and would be replaced "
-            f"by those of {split}; give another --output, or remove this file to replace them"
+            f"by those of {split}; give another --output, or move them away"
         )
 
 

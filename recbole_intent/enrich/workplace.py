@@ -15,7 +15,7 @@ from recbole_intent.enrich.asking import Asker
 from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.options import EnrichOptions
 from recbole_intent.errors import UserError
-from recbole_intent.files import folder_lock
+from recbole_intent.files import folder_lock, remove_dead_temporaries
 
 _LOGGER = logging.getLogger("recbole_intent")
 # Suffix of the cache beside a dataset: one for all outputs, for ablations share most questions.
@@ -71,9 +71,7 @@ class Batches:
 def own_folder(folder: Path, dataset: str, suffixes: Sequence[str]) -> Iterator[None]:
     """Own the folder of a dataset's files, without what a killed process left half-written."""
     with folder_lock(folder):
-        for suffix in suffixes:
-            for half_written in folder.glob(f".{dataset}{suffix}.*.tmp"):
-                half_written.unlink()
+        remove_dead_temporaries(folder, {f"{dataset}{suffix}" for suffix in suffixes}.__contains__)
         yield
 
 

@@ -1,6 +1,5 @@
 """The rank of each target among all items, by counting, and the file that keeps the ranks."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
+from recbole_intent.own_files import damaged, read_npz
 
 # A strip of comparisons that stays in cache is summed without a way to memory and back.
 _CPU_STRIP_BYTES = 4 * 2**20
@@ -159,11 +159,12 @@ class Ranks:
             np.savez_compressed(file, user=self.user, target=self.target, rank=self.rank)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, remedy: str = "evaluate the run again") -> Self:
         """Read what `save` wrote.
 
         Args:
             path: the .npz file.
+            remedy: what helps if it is damaged.
 
         Returns:
             The ranks.
@@ -171,10 +172,8 @@ class Ranks:
         Raises:
             UserError: there is no such file, or it is not a file of ranks.
         """
+        arrays = read_npz(path, ("user", "target", "rank"), remedy, "not a file of ranks")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return cls(arrays["user"], arrays["target"], arrays["rank"])
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; run the model's evaluation first") from None
-        except (ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
-            raise UserError(f"{path}: not a file of ranks; evaluate the run again") from None
+            return cls(arrays["user"], arrays["target"], arrays["rank"])
+        except (ValueError, TypeError, AttributeError) as error:
+            raise damaged(path, "not a file of ranks", remedy) from error

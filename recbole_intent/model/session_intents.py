@@ -15,7 +15,7 @@ from recbole_intent.data.training_interactions import (
     training_split,
 )
 from recbole_intent.enrich.intent_files import INTENT, MANIFEST, POOL, read_intents, read_pool
-from recbole_intent.enrich.record_files import read_manifest
+from recbole_intent.enrich.record_files import check_records, read_manifest
 from recbole_intent.errors import UserError
 from recbole_intent.model.intent_controls import keep_share, shuffled
 from recbole_intent.nn.session_labels import SessionLabels
@@ -43,6 +43,7 @@ def intent_files(config: Any) -> tuple[Path, Path] | None:
                 f"{enrich_command(config, 'VELI4SBR')} makes it, "
                 "--intents=none trains the backbone alone"
             )
+    check_records(path, path.with_suffix(MANIFEST))
     return files
 
 

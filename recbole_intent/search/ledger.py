@@ -9,7 +9,9 @@ from typing import Any
 
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
+from recbole_intent.own_files import damaged, read_json_lines
 
+_FRESH = "--fresh starts anew"
 WAITING, RUNNING, FINISHED, STOPPED, FAILED = "waiting running finished stopped failed".split()
 
 
@@ -60,6 +62,28 @@ class Trial:
         return found
 
 
+def _is_event(event: Any, begun: set[int]) -> bool:
+    """Whether a line is an event that can follow, where these trials have begun."""
+    match event:
+        case {"event": "begin", "trial": int(trial), "params": dict()}:
+            return trial >= 0 and trial not in begun
+        case {
+            "event": "epoch",
+            "trial": int(trial),
+            "epoch": int(),
+            "valid": dict(),
+            "seconds": int() | float(),
+            "at": int() | float(),
+            "stop": bool(),
+        }:
+            return trial in begun
+        case {"event": "failed", "trial": int(trial), "message": str()}:
+            return trial in begun
+        case {"event": "finished" | "again", "trial": int(trial)}:
+            return trial in begun
+    return False
+
+
 @dataclass(frozen=True)
 class Ledger:
     """A file of events, one JSON object a line, synced to the disk before they take effect.
@@ -95,16 +119,14 @@ class Ledger:
         Raises:
             UserError: a line, other than an unfinished last one, that is no event.
         """
-        if not self.path.is_file():
+        if not self.path.exists():
             return
-        with open(self.path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith("\n"):
-                    return
-                try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise UserError(f"{self.path}:{number}: not an event of a search") from error
+        begun: set[int] = set()
+        for number, event in read_json_lines(self.path, _FRESH):
+            if not _is_event(event, begun):
+                raise damaged(f"{self.path}:{number}", "not an event of a search", _FRESH)
+            begun.add(event["trial"])
+            yield event
 
     def mend(self) -> None:
         """Cut off half a line that a killed process left."""
@@ -118,6 +140,8 @@ class Ledger:
         for event in self.events():
             kind, index = event["event"], event["trial"]
             if kind == "begin":
+                if index != len(trials):
+                    raise damaged(self.path, f"trial {len(trials)} is missing", _FRESH)
                 trials.append(Trial(index, event["params"]))
                 continue
             trial = trials[index]

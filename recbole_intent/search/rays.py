@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -238,10 +238,13 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what Ray wrote for this search, also for one that was killed."""
     note = folder / "ray-temporary"
     if note.is_file():
-        left = Path(note.read_text("utf-8").strip())
-        if left.name.startswith(_PREFIX) or left == folder / "ray":
-            shutil.rmtree(left, ignore_errors=True)
-        note.unlink()
+        with suppress(OSError, ValueError):  # damaged: nothing is known of what is left
+            left = Path(note.read_text("utf-8").strip())
+            is_ours = left.parent == Path(tempfile.gettempdir()) and left.name.startswith(_PREFIX)
+            if is_ours or left == folder / "ray":
+                shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):  # on the way out of an error, too
+            note.unlink()
 
 
 def _require_resources(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> None:

@@ -18,11 +18,20 @@ from recbole_intent.errors import UserError
 from recbole_intent.memory import peak_mib
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.model.reference import is_recboles
+from recbole_intent.own_files import NUMBER, damaged
 from recbole_intent.trainer import distributed
-from recbole_intent.trainer.checkpoint import load_checkpoint, save_checkpoint
+from recbole_intent.trainer.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from recbole_intent.trainer.ranker import Ranker
 
 BEST, LAST = "best.pt", "last.pt"
+_BEST = {**WEIGHTS, "other_parameter": (dict, type(None))}
+_LAST = {
+    **_BEST,
+    **dict.fromkeys(("optimizer", "counters", "best_valid"), dict),
+    **dict.fromkeys(("next_epoch", "best_epoch", "bad_evaluations"), int),
+    **dict.fromkeys(("best_score", "peak_memory_mib", "pretraining_seconds"), NUMBER),
+    "history": list,
+}
 
 _OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -55,6 +64,8 @@ class Trainer(Ranker):
     ) -> None:
         super().__init__(config, model, title)
         self.folder = folder
+        # What helps if a checkpoint in the folder is damaged.
+        self.remedy = "--fresh starts anew"
         self.logger = logging.getLogger("recbole_intent")
         self.metric = config["valid_metric"].lower()
         self.bigger = config["valid_metric_bigger"]
@@ -168,6 +179,13 @@ class Trainer(Ranker):
         if is_recboles(self.config):  # which is wrong: the class of the model says how
             found.append("reference: recbole")
         return found
+
+    def check_data(self, train_data) -> None:
+        """A place for what the sizes of the data rule out; called before a folder is claimed.
+
+        Raises:
+            UserError: an option that the data contradict.
+        """
 
     def before_epoch(self, epoch: int, train_data) -> None:
         """A place for models that prepare something before each epoch."""
@@ -301,11 +319,16 @@ class Trainer(Ranker):
 
     def resume(self) -> bool:
         """Take up `last.pt` of the folder; False where there is none."""
-        if self.folder is None or not (self.folder / LAST).is_file():
+        path = None if self.folder is None else self.folder / LAST
+        if path is None or not path.exists():
             return False
-        state = load_checkpoint(self.folder / LAST, self.device)
-        self._load_weights(state, self.folder / LAST)
-        self.optimizer.load_state_dict(state["optimizer"])
+        remedy = self.remedy
+        state = load_checkpoint(path, self.device, keys=_LAST, remedy=remedy)
+        self._load_weights(state, path, remedy)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise damaged(path, "of another optimizer", remedy) from error
         for name, value in state["counters"].items():
             setattr(self.model, name, value)
         for name in (
@@ -321,26 +344,29 @@ class Trainer(Ranker):
         if self.folder is None:
             self._load_weights(self._best_weights, "memory")
         else:
-            self.load_weights(self.folder / BEST)
+            self.load_weights(self.folder / BEST, self.remedy)
 
-    def load_weights(self, path: Path) -> None:
+    def load_weights(self, path: Path, remedy: str) -> None:
         """Put the weights of a checkpoint into the model.
+
+        Args:
+            path: of the checkpoint.
+            remedy: what helps if it is damaged.
 
         Raises:
             UserError: unreadable, or made for another model or dataset.
         """
-        self._load_weights(load_checkpoint(path, self.device), path)
+        state = load_checkpoint(path, self.device, keys=_BEST, remedy=remedy)
+        self._load_weights(state, path, remedy)
 
-    def _load_weights(self, state: dict[str, Any], path: Path | str) -> None:
+    def _load_weights(self, state: dict[str, Any], path: Path | str, remedy: str = "") -> None:
         own = self.model.state_dict()
         given = state["state_dict"]
         for name in own.keys() | given.keys():
             shapes = [tuple(d[name].shape) if name in d else None for d in (given, own)]
             if shapes[0] != shapes[1]:
-                raise UserError(
-                    f"{path}: made for another model or dataset: {name} is {shapes[0]}, "
-                    f"this run has {shapes[1]}"
-                )
+                what = f"made for another model or dataset: {name} is {shapes[0]}, "
+                raise damaged(path, f"{what}this run has {shapes[1]}", remedy)
         self.model.load_state_dict(given)
         self.model.load_other_parameter(state["other_parameter"])
 
@@ -349,7 +375,11 @@ class Trainer(Ranker):
             return None
         from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.next_epoch)
+        path = self.folder / "tensorboard"
+        try:
+            return SummaryWriter(str(path), purge_step=self.next_epoch)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
     def _report(self, record: dict[str, Any], is_best: bool, writer) -> None:
         losses = " ".join(f"{name} {value:.4f}" for name, value in record["loss"].items())

@@ -1,6 +1,6 @@
 """Checkpoints: tensors and plain containers in a file that is whole or not there."""
 
-import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,14 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
+from recbole_intent.own_files import checked, damaged
+
+# What every checkpoint has; weights given by path may have nothing else.
+WEIGHTS = {"state_dict": dict}
 
 # Tags of what RecBole's counting models keep (`other_parameter`) and `weights_only` cannot hold.
 _ARRAY, _SPARSE = "numpy array", "scipy matrix"
-
-# What torch raises at files that are not, or not wholly, its own.
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    pickle.PickleError,
-)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -48,21 +38,39 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             raise OSError(f"no space left? ({str(error).splitlines()[0]})") from error
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+def load_checkpoint(
+    path: Path,
+    device: torch.device | str = "cpu",
+    *,
+    keys: Mapping[str, Any] = WEIGHTS,
+    remedy: str = "give another file",
+) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote; nothing in the file is executed.
+
+    Args:
+        path: of the file.
+        device: where tensors go.
+        keys: name -> type of what must be in it.
+        remedy: what helps if the file is damaged.
 
     Raises:
         UserError: absent, cut short, or not such a file.
     """
+    if path.is_dir():
+        raise damaged(path, "is a folder, where a file must be", "move it away")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such checkpoint") from error
-    except _UNREADABLE as error:
-        raise UserError(f"{path}: not a readable checkpoint; --fresh starts anew") from error
-    if not isinstance(state, dict) or "state_dict" not in state:
-        raise UserError(f"{path}: not a checkpoint of this package")
-    return _decode(state)
+        raise damaged(path, "no such checkpoint", remedy) from error
+    except Exception as error:  # damaged bytes raise whatever torch, zipfile and pickle raise
+        raise damaged(path, "not a readable checkpoint", remedy) from error
+    state = checked(path, state, keys, remedy)
+    if not all(isinstance(value, torch.Tensor) for value in state["state_dict"].values()):
+        raise damaged(path, "not a checkpoint of this package", remedy)
+    try:
+        return _decode(state)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, "not a checkpoint of this package", remedy) from error
 
 
 def _encode(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """The loop of models that need a distiller: pre-train it once, keep it, then train as usual."""
 
 import copy
-import json
 from pathlib import Path
 
 from recbole.utils import InputType, init_seed
@@ -17,6 +16,7 @@ from recbole_intent.model.distilled_start import (
     item_init_of,
 )
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
+from recbole_intent.own_files import NUMBER, read_json
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 from recbole_intent.trainer.checkpoint import load_checkpoint
@@ -29,6 +29,11 @@ _SHARED_KEYS = (
     "learning_rate weight_decay clip_grad_norm eval_step stopping_step valid_metric topk metrics "
     "precision matmul_precision"
 ).split()
+
+
+def _again(folder: Path) -> str:
+    """What helps if a file of a distiller is damaged: it is shared, so no run overwrites it."""
+    return f"remove the folder {folder}, and the distiller is trained again"
 
 
 def _check_pretraining(config: Config) -> None:
@@ -64,6 +69,13 @@ class DistilledTrainer(Trainer):
         # A mistake is found here, before the run begins.
         if self.needs_distiller and is_new and not self._load_given():
             _check_pretraining(config)
+
+    def check_data(self, train_data) -> None:
+        """As `Trainer.check_data`: does every fold leave somebody to train a distiller on?"""
+        if self.needs_distiller and self.config["lid_checkpoint"] == "auto":
+            for fold in self.model.wanted_distillers:
+                if fold is not None:
+                    _is_outside(train_data._dataset, fold, self.config["distiller_folds"])
 
     def _load_given(self) -> bool:
         """Load `lid_checkpoint: PATH`; False where it is `auto`."""
@@ -123,7 +135,7 @@ class DistilledTrainer(Trainer):
         dataset = train_data._dataset
         folder = self._encoder_folder(config, dataset, fold)
         with distributed.main_alone(folder_lock(folder, wait=True)):
-            if not distributed.on_main((folder / "done.json").is_file):
+            if not distributed.on_main((folder / "done.json").exists):
                 self.logger.info(
                     "distiller: pre-training a SASRec of width %d%s in %s",
                     config["hidden_size"],
@@ -135,9 +147,10 @@ class DistilledTrainer(Trainer):
                 self._pretrain(config, folder, dataset, valid_data, show_progress)
             else:
                 self.logger.info("distiller: reusing %s", folder)
-            done = json.loads((folder / "done.json").read_text("utf-8"))
+            again = _again(folder)
+            done = read_json(folder / "done.json", {"seconds": NUMBER}, again)
             self.pretraining_seconds += done["seconds"]
-            return load_checkpoint(folder / BEST, self.device)["state_dict"]
+            return load_checkpoint(folder / BEST, self.device, remedy=again)["state_dict"]
 
     def encoder_config(self) -> Config:
         """The configuration of the encoder's SASRec: this run's, with the encoder's own shape."""
@@ -181,6 +194,7 @@ class DistilledTrainer(Trainer):
         loader = SequenceTrainLoader(config, dataset, None, trim=True, shares=True, shuffle=True)
         model = SASRec(config, dataset).to(self.device)
         trainer = Trainer(config, model, folder, title="distiller")
+        trainer.remedy = _again(folder)
         score, valid = trainer.fit(loader, valid_data, show_progress)
         if trainer.best_epoch < 0:
             raise UserError("distiller: no epoch was validated; is eval_step above epochs?")
@@ -201,7 +215,12 @@ def without_fold(dataset, fold: int, folds: int):
     Raises:
         UserError: no sample is left, or no user is in the fold.
     """
+    return dataset.copy(dataset.inter_feat[_is_outside(dataset, fold, folds)])
+
+
+def _is_outside(dataset, fold: int, folds: int):
+    """(N,) bool, the samples of users that are not in a fold; neither all nor none."""
     is_kept = fold_of(dataset.inter_feat[dataset.uid_field], folds) != fold
     if is_kept.all() or not is_kept.any():
         raise UserError(f"distiller_folds: {folds} are too many for the users of the dataset")
-    return dataset.copy(dataset.inter_feat[is_kept])
+    return is_kept

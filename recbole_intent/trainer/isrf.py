@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -137,11 +136,10 @@ class ISRFTrainer(Trainer):
             self._direct = DirectBatches(self.config, dataset)
         return self._direct
 
-    def fit(self, train_data, valid_data: RankingLoader, *args: Any, **options: Any):
-        """As `Trainer.fit`."""
-        if DIRECT in self.model.tasks:  # a mistake of n_negatives shows before the first epoch
+    def check_data(self, train_data) -> None:
+        """As `Trainer.check_data`: are there `n_negatives` items that a user does not know?"""
+        if DIRECT in self.model.tasks:
             self._direct_batches(train_data._dataset)
-        return super().fit(train_data, valid_data, *args, **options)
 
     def evaluate(self, data: RankingLoader) -> dict[str, float]:
         """The metrics, and `loss` with `stop_on: loss`."""

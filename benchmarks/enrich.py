@@ -1,9 +1,16 @@
-"""Asking language models: requests a second, cached answers a second, memory; and a whole rerun.
+"""Asking language models by the code of `enrich`: requests and cached answers a second, memory.
 
 A server on loopback, in a process of its own, answers each request after 200 ms: with 32 at once,
-160 requests/s is what there is to reach. Then 50,000 answers are read from a cache, with a source
-that cannot be asked. Memory is that of this process: early, and at the end. Last, the whole of
-`enrich --for=VELI4SBR` on made-up sessions, again, with all its answers in the cache.
+160 requests/s is what there is to reach.
+
+- asked: the step that asks for the features of items, with its prompts, schema, parsing and cache.
+- enrich: the whole of `enrich --for=VELI4SBR` on made-up sessions, from an empty cache. Sessions go
+  in windows, and an attempt waits for the one before it, so that fewer than 32 are under way at
+  the end of each: the share is that of the algorithm, too.
+- cached: 50,000 answers read from a cache, with a source that cannot be asked.
+- enrich again: the same as above on more sessions, with all answers in the cache.
+
+Memory is that of this process: early, and at the end.
 
 python -m benchmarks.enrich [--concurrency=32] [--seconds=15] [--cached=50000] [--sessions=5000]
 """
@@ -16,39 +23,48 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from recbole_intent.enrich.asking import LocalAsker
 from recbole_intent.enrich.cache import AnswerCache
-from recbole_intent.enrich.client import ChatClient, ChatRequest, RequestFailed
+from recbole_intent.enrich.client import ChatRequest, RequestFailed
+from recbole_intent.enrich.conversation import Manner
+from recbole_intent.enrich.item_features import in_chunks, refine_features
+from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.openai_source import OpenAISource
+from recbole_intent.enrich.report import StepCounts
 from recbole_intent.enrich.sources import Completion, request_key
 
 DELAY = 0.2  # seconds
 SHARE = 0.9  # of the requests/s that there are to reach
 LIMIT = 30  # seconds for reading what is cached
 TEXT = json.dumps({"features": ["a feature of an item"] * 8})
+SPLIT = {"session_split": True}
 ITEMS = 500  # of the made-up sessions
+SESSIONS = 640  # of the run from an empty cache
 
 
 def serve(port: Connection) -> None:
     """Answer chat completions after a while, until killed."""
-    body = json.dumps({"choices": [{"message": {"content": TEXT}}]}).encode()
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    reply = (head % len(body)).encode() + body
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
                 (length,) = (line for line in lines if line.startswith(b"content-length:"))
-                await reader.readexactly(int(length.partition(b":")[2]))
-                await asyncio.sleep(DELAY)
-                writer.write(reply)
-        except asyncio.IncompleteReadError:
+                asked = await reader.readexactly(int(length.partition(b":")[2]))
+                # By the clock: what the answer takes to make is a part of the 200 ms.
+                ready = asyncio.get_running_loop().time() + DELAY
+                body = json.dumps(completion(json.loads(asked))).encode()
+                await asyncio.sleep(ready - asyncio.get_running_loop().time())
+                writer.write((head % len(body)).encode() + body)
+        except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()  # the client is done
 
     async def main() -> None:
@@ -57,6 +73,17 @@ def serve(port: Connection) -> None:
         await server.serve_forever()
 
     asyncio.run(main())
+
+
+def completion(body: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion: three intents, and the first candidate, which is chance."""
+    words = body["messages"][1]["content"]
+    form = body["response_format"]["json_schema"]["schema"]
+    intents = [f"an intent of the sort {(len(words) + n) % 40}" for n in range(3)]
+    found = {"features": ["a feature of an item"] * 3, "intents": intents, "reason": "it fits"}
+    found["next_item"] = words.partition("Candidates:\n- [")[2].partition("]")[0]
+    text = json.dumps({name: found[name] for name in form["required"]})
+    return {"choices": [{"message": {"content": text}}]}
 
 
 def request(number: int) -> ChatRequest:
@@ -78,85 +105,97 @@ class NotAsked:
         """Nothing is open."""
 
 
-def requests(numbers: range, most: list[int]) -> Iterator[ChatRequest]:
-    """Questions, as they are taken; `most` gets the bytes of memory meanwhile."""
-    for number in numbers:
-        if number % 100 == 0:
-            most.append(memory())
-        yield request(number)
-
-
 def memory() -> int:
     """Bytes that this process has in memory."""
     return psutil.Process().memory_info().rss
 
 
-async def measure_asking(url: str, path: Path, concurrency: int, count: int) -> float:
-    """Requests per second, with the cache on disk; prints memory."""
-    first, most = 4 * concurrency, [0]  # the first: connections, imports
-    with AnswerCache(path) as cache:
-        async with ChatClient(OpenAISource("m", url), cache, concurrency=concurrency) as client:
-            await client.ask_all(requests(range(first), most))
-            early = memory()
-            begin = time.perf_counter()
-            await client.ask_all(requests(range(first, first + count), most))
-            seconds = time.perf_counter() - begin
-            assert client.progress.asked == first + count
+def measure_asking(url: str, place: Path, concurrency: int, count: int) -> float:
+    """Requests per second of a step of `enrich`, with the cache on disk; prints memory."""
+    first = 4 * concurrency  # connections, imports
+    write_items(place / "many.item", first + count)
+    texts, counts, most = ItemTexts(place / "many.item"), StepCounts(), [0]
+    about = {"domain": "many", "most": 8, "attempts": 1, "counts": counts}
+    with AnswerCache(place / "a") as cache:
+        asker = LocalAsker(OpenAISource("m", url), cache, concurrency)
+        features = partial(refine_features, asker, texts, manner=Manner(0.0, 512, 0), **about)
+        for _ in features(range(first)):
+            pass
+        early, begin = memory(), time.perf_counter()
+        for number, _ in enumerate(features(range(first, first + count))):
+            if number % 100 == 0:
+                most.append(memory())
+        seconds = time.perf_counter() - begin
+        asker.close()
+        assert asker.progress.asked == counts.done == first + count
     print(f"{'memory':12} {early / 2**20:7.0f} MiB early, {max(most) / 2**20:.0f} MiB at most")
     return count / seconds
 
 
-async def measure_cached(path: Path, count: int) -> float:
+def measure_cached(path: Path, count: int) -> float:
     """Seconds to read `count` answers that are cached; prints memory."""
     source, stored, most = NotAsked(), Completion(TEXT, 200, 50), [0]
     with AnswerCache(path) as cache:
         for first in range(0, count, 1000):
             some = range(first, min(first + 1000, count))
             cache.store_all((request_key(source, request(i)), stored, "") for i in some)
-        early = memory()
-        async with ChatClient(source, cache) as client:
-            begin = time.perf_counter()
-            for first in range(0, count, 1000):  # as sessions come in windows
-                some = range(first, min(first + 1000, count))
-                await client.ask_all(requests(some, most))
-            seconds = time.perf_counter() - begin
-            assert client.progress.cached == count
+        asker = LocalAsker(source, cache, 8)
+        early, begin = memory(), time.perf_counter()
+        for numbers in in_chunks(range(count), asker.at_once):
+            asker.ask_all(list(map(request, numbers)))
+            most.append(memory())
+        seconds = time.perf_counter() - begin
+        asker.close()
+        assert asker.progress.cached == count
     print(f"{'memory':12} {early / 2**20:7.0f} MiB before, {max(most) / 2**20:.0f} MiB at most")
     return seconds
 
 
+def measure_first(url: str, place: Path, concurrency: int, count: int) -> tuple[float, int]:
+    """Seconds that `enrich` takes from an empty cache, and how many requests it makes."""
+    # Not before: the memory of one step alone was measured.
+    from recbole_intent.enrich.options import read_options
+    from recbole_intent.enrich.pipeline import enrich
+
+    make_sessions(place / "many", count)
+    given = {"llm.model": "m", "llm.base_url": url, "concurrency": concurrency}
+    begin = time.perf_counter()
+    done = enrich("many", read_options(given=given), place, split=SPLIT)
+    assert done.cached == 0
+    return time.perf_counter() - begin, done.asked
+
+
+def write_items(path: Path, count: int) -> None:
+    """The .item file of items of 30 words."""
+    items = [f"i{n}\titem {n}\t{'words of a description ' * 7}" for n in range(count)]
+    items = ["item_id:token\ttitle:token_seq\tdescription:token_seq", *items]
+    path.write_text("\n".join(items) + "\n")
+
+
 def make_sessions(folder: Path, count: int) -> None:
-    """The dataset `many`: training sessions of 4 to 15 items, and items of 30 words."""
+    """The dataset `many`: training sessions of 4 to 15 items (and a few later ones), and items."""
     rng = random.Random(0)
     inter, split = ["user_id:token\titem_id:token\ttimestamp:float"], ["user_id:token\tpart:token"]
-    for n in range(count):
-        split.append(f"s{n}\ttrain")
+    for n in range(count + 20):
+        part = "train" if n < count else "valid" if n < count + 10 else "test"
+        split.append(f"s{n}\t{part}")
         chosen = rng.sample(range(ITEMS), rng.randint(4, 15))
         inter += [f"s{n}\ti{item}\t{100 * n + place}" for place, item in enumerate(chosen)]
-    items = [f"i{n}\titem {n}\t{'words of a description ' * 7}" for n in range(ITEMS)]
-    items = ["item_id:token\ttitle:token_seq\tdescription:token_seq", *items]
-    folder.mkdir()
-    for suffix, lines in (("inter", inter), ("split", split), ("item", items)):
+    folder.mkdir(parents=True)
+    write_items(folder / "many.item", ITEMS)
+    for suffix, lines in (("inter", inter), ("split", split)):
         (folder / f"many.{suffix}").write_text("\n".join(lines) + "\n")
 
 
 def answer(line: str) -> str:
-    """The result of a line of a batch: three intents, and the first candidate, which is chance."""
+    """The result of a line of a batch."""
     asked = json.loads(line)
-    words = asked["body"]["messages"][1]["content"]
-    form = asked["body"]["response_format"]["json_schema"]["schema"]
-    intents = [f"an intent of the sort {(len(words) + n) % 40}" for n in range(3)]
-    found = {"features": ["a feature of an item"] * 3, "intents": intents, "reason": "it fits"}
-    found["next_item"] = words.partition("Candidates:\n- [")[2].partition("]")[0]
-    text = json.dumps({name: found[name] for name in form["required"]})
-    body = {"choices": [{"message": {"content": text}}]}
-    reply = {"response": {"status_code": 200, "body": body}}
+    reply = {"response": {"status_code": 200, "body": completion(asked["body"])}}
     return json.dumps({"custom_id": asked["custom_id"], **reply}) + "\n"
 
 
 def measure_again(place: Path, count: int) -> tuple[float, int]:
     """Seconds that `enrich` takes once all is answered, and how many answers it reads."""
-    # Not before: the memory of the client alone was measured.
     from recbole_intent.enrich.batch_files import BatchPending
     from recbole_intent.enrich.options import read_options
     from recbole_intent.enrich.pipeline import enrich
@@ -168,7 +207,7 @@ def measure_again(place: Path, count: int) -> tuple[float, int]:
     while True:
         asked = {"export_batch": place / "asked.jsonl", "import_batch": imported}
         try:
-            enrich("many", options, place, **asked)
+            enrich("many", options, place, split=SPLIT, **asked)
             break
         except BatchPending:
             imported = place / "answers.jsonl"
@@ -178,7 +217,7 @@ def measure_again(place: Path, count: int) -> tuple[float, int]:
                         results.writelines(map(answer, lines))
                     file.unlink()
     begin = time.perf_counter()
-    done = enrich("many", options, place)
+    done = enrich("many", options, place, split=SPLIT)
     assert done.asked == 0
     return time.perf_counter() - begin, done.cached
 
@@ -199,16 +238,21 @@ def main(arguments: list[str] | None = None) -> int:
         url = f"http://127.0.0.1:{ours.recv()}/v1"
         count = int(best * given.seconds)
         cpu = time.process_time()
-        rate = asyncio.run(measure_asking(url, Path(place, "a"), given.concurrency, count))
+        rate = measure_asking(url, Path(place), given.concurrency, count)
         cpu = time.process_time() - cpu
-        server.kill()
-        server.join()
         print(f"{'asked':12} {count:7,} with {given.concurrency} at once: {rate:.1f} requests/s")
         each = cpu / (count + 4 * given.concurrency)
         print(f"{'':12} {rate / best:7.1%} of {best:.0f}; a request takes {1000 * each:.1f} ms CPU")
-        seconds = asyncio.run(measure_cached(Path(place, "b"), given.cached))
+        first, asked = measure_first(url, Path(place, "first"), given.concurrency, SESSIONS)
+        print(
+            f"{'enrich':12} {asked:7,} with {given.concurrency} at once: {asked / first:.1f} "
+            f"requests/s, {asked / first / best:.1%}; {SESSIONS} sessions, window of 32"
+        )
+        server.kill()
+        server.join()
+        seconds = measure_cached(Path(place, "b"), given.cached)
         print(f"{'cached':12} {given.cached:7,} answers in {seconds:.1f} s, no request")
-        again, cached = measure_again(Path(place), given.sessions)
+        again, cached = measure_again(Path(place, "again"), given.sessions)
         print(
             f"{'enrich again':12} {given.sessions:7,} sessions, {cached:,} answers: {again:.1f} s"
         )

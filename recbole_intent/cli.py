@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # that this program can do better.
         reason = error.strerror or str(error) or type(error).__name__
         return _refuse(f"{error.filename}: {reason}" if error.filename is not None else reason)
+    except UnicodeEncodeError as error:  # of a name in an option or a YAML file
+        return _refuse(f"{error.object[:80]!r}: half a surrogate pair, which no file can hold")
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
             say(

@@ -52,16 +52,7 @@ class LocalAsker:
 
     def ask_all(self, requests: Sequence[ChatRequest]) -> list[Answer | RequestFailed]:
         """As `Asker`."""
-        return self._loop.run(self._gather(requests)) if requests else []
-
-    async def _gather(self, requests: Sequence[ChatRequest]) -> list[Answer | RequestFailed]:
-        return await asyncio.gather(*map(self._one, requests))
-
-    async def _one(self, request: ChatRequest) -> Answer | RequestFailed:
-        try:
-            return await self._client.ask(request)
-        except RequestFailed as error:
-            return error
+        return self._loop.run(self._client.ask_all(requests)) if requests else []
 
     def close(self) -> None:
         """As `Asker`."""

@@ -89,7 +89,7 @@ TAIL = """
 - Other target or history: test users for whom the file, sorted by time, has another one. Items of
   the same second keep the file's order.
 - Scores: largest difference, over the largest score. Loss: over its value, or absolute where that
-  is below 1. Metrics: absolute; what is not 0 is a near-tie of two items in float32.
+  is below 1. Metrics: absolute; 1e-4 would be a near-tie of two items in float32.
 - Taken from the run, not computed again: SimpleX's sample of each history (checked to be of the
   user's training items), NCL's clusters, FDSA's features, all other random draws.
 

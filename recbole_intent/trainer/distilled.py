@@ -7,8 +7,9 @@ from recbole.utils import InputType, init_seed
 
 from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
+from recbole_intent.data.session_split import split_path
 from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint, folder_lock, write_json
+from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json
 from recbole_intent.model.distilled_start import (
     DistilledStart,
     distiller_config,
@@ -176,6 +177,8 @@ class DistilledTrainer(Trainer):
                 dataset.item_num,
                 fingerprint(dataset.clean_items.tolist()),
                 fingerprint(dataset.inter_feat[dataset.iid_field].tolist()),
+                # Which sessions stop its training.
+                *([file_sha256(split_path(config))] if config["session_split"] else []),
                 *([which] if (which := config["train_targets"]) not in (None, "all") else []),
                 *(
                     [{"without fold": [fold, config["distiller_folds"]]}]

@@ -17,7 +17,7 @@ from recbole_intent.model.isrf_options import (
     SEQUENTIAL,
     learns_users,
 )
-from recbole_intent.model.semantics import vector_files
+from recbole_intent.model.semantics import read_user_vectors, vector_files
 from recbole_intent.model.t5 import SCRATCH, t5_files
 from recbole_intent.trainer.base import Trainer
 
@@ -42,6 +42,9 @@ class ISRFTrainer(Trainer):
                 "noise: perturbs histories, which ISRF's direct task does not read; ask "
                 "task: next-item with where: test, or train with tasks: [sequential]"
             )
+        if model.aligned:
+            # The model reads them at its first alignment; a mistake is found before the run begins.
+            read_user_vectors(config, model._dataset)
         self.decay_epochs = config["decay_epochs"]
         if self.decay_epochs:
             self.epochs = min(self.epochs, self.decay_epochs)

@@ -12,6 +12,7 @@ from recbole_intent.enrich.intent_files import read_intents
 from recbole_intent.enrich.profile_files import profile_path, read_profiles
 from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.errors import UserError
+from recbole_intent.experiment import build
 from recbole_intent.model.semantics import users_alike
 from recbole_intent.model.session_intents import read_labels
 
@@ -183,3 +184,18 @@ def test_intents_of_histories_are_of_training_alone(data):
     named = [line.session for line in read_intents(data / "tiny/tiny.intent")]
     assert named == list(histories.at_least(2).ids)
     assert np.all(histories.at_least(2).lengths >= 2)
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_run_is_refused_before_its_folder_is_made(tiny, data, purpose, tmp_path):
+    enrich(data, purpose)
+    if purpose == "ISRF":
+        kinds = ("item", "user")
+        assert all((data / f"tiny/tiny.{kind}_text.metadata.fused.npz").is_file() for kind in kinds)
+    given = {"semantics": "metadata"} if purpose == "ISRF" else {}
+    config = tiny(
+        purpose, data_path=str(data), eval_args={"split": {"RS": [0.6, 0.2, 0.2]}}, **given
+    )
+    with pytest.raises(UserError, match="was made from the training interactions of"):
+        build(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -67,7 +67,9 @@ def test_a_folder_of_another_split_is_not_written_over(tiny, data, purpose, tmp_
     where = {"output": str(tmp_path / "mine")}
     enrich(data, purpose, **where)
     before = {path: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
-    with pytest.raises(UserError, match=r"manifest\.json: .*give another --output, or remove"):
+    with pytest.raises(
+        UserError, match=r"manifest\.json: .*give another --output, or move them away"
+    ):
         enrich(data, purpose, **where, eval_args=RATIO)
     assert {path: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == before
     key = {"ISRF": "texts_folder", "VELI4SBR": "intents"}[purpose]

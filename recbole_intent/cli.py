@@ -28,6 +28,7 @@ run that was cut off and reports one that is finished.
   --model=MODEL         IGRSR, SASRec, GRU4Rec, BERT4Rec, LightGCN …, or package.module:Class
   --dataset=DATASET     a prepared dataset; ml-100k comes with RecBole
   --config_files=A,B    YAML files with further keys; later ones win
+  --preset=paper        values of properties/preset: what a paper says, under all that is given
   --task=direct         rank each target among 99 drawn items instead of all (next-item)
   --output=DIR          folder of the run; saved/<model>-<dataset>-<seed>-<fingerprint> if not given
   --fresh               start anew in that folder

@@ -70,6 +70,12 @@ def compare(request: Request) -> Outcome:
         }
         for task, other in others.items():
             tables[f"test-{task}"] = _task_table(other)
+        # Each table may be read, or pasted, without the others.
+        others_say = comparison_tables.deviation_notes(comparison)
+        tables = {
+            name: replace(table, notes=[*table.notes, *others_say])
+            for name, table in tables.items()
+        }
         _write(request, comparison, tables, output)
     return Outcome(output, comparison, tables, others)
 

@@ -15,6 +15,7 @@ from recbole_intent.library_errors import library_mistakes
 from recbole_intent.own_files import read_mapping
 from recbole_intent.parsing import parse_yaml, read_text
 from recbole_intent.paths import properties_dir
+from recbole_intent.presets import OUR_DEFAULTS, class_names, preset_file
 from recbole_intent.registry import OURS, ModelSpec, get_spec
 
 compat.apply()
@@ -34,9 +35,10 @@ class Config(RecBoleConfig):
     """Configuration of one run.
 
     Later ones win: RecBole's `overall.yaml`, ours, RecBole's model and dataset properties, ours
-    (`properties/model/<Model>.yaml`, `properties/dataset/<dataset>.yaml`), `config_file_list`,
-    `config_dict`. A model without properties of its own has those of the class that it derives
-    from. Unlike RecBole's, it reads no command line of its own and evaluates no string.
+    (`properties/model/<Model>.yaml`, `properties/dataset/<dataset>.yaml`), the `preset` that is
+    asked for (`properties/preset/<preset>/<Model>.yaml`), `config_file_list`, `config_dict`. A
+    model without properties of its own has those of the class that it derives from. Unlike
+    RecBole's, it reads no command line of its own and evaluates no string.
 
     Args:
         model: registered name, or `package.module:Class`.
@@ -124,7 +126,7 @@ class Config(RecBoleConfig):
 
     def _load_internal_config_dict(self, model, model_class, dataset) -> None:
         # A class without a file of its own has the defaults of the nearest base that has one.
-        names = [base.__name__ for base in model_class.__mro__]
+        names = class_names(model_class)
         model = next((name for name in names if _has_defaults(name)), model)
         super()._load_internal_config_dict(model, model_class, dataset)
         for path in (f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
@@ -142,6 +144,9 @@ class Config(RecBoleConfig):
                 if mistake:
                     raise UserError(f"{beside}: {key}: {mistake}")
             self.internal_config_dict.update(values)
+        preset = preset_file(self.external_config_dict.get("preset"), names)
+        if preset is not None:
+            self.internal_config_dict.update(read_yaml(preset))
 
     def _get_final_config_dict(self) -> dict:
         self._check_values()  # before RecBole reads them
@@ -150,6 +155,8 @@ class Config(RecBoleConfig):
         given = self.external_config_dict.get("eval_args", {})
         if isinstance(given, Mapping):
             final["eval_args"] = {**self.internal_config_dict["eval_args"], **given}
+        if final["preset"] == OUR_DEFAULTS:
+            final["preset"] = None
         if final["task"] == "sequential":  # ISRF's word for it
             final["task"] = "next-item"
         if "load_col" not in self.external_config_dict:

@@ -259,6 +259,8 @@ def _train_and_test(
         "mask_history": bool(config["mask_history"]),
         "matmul_precision": torch.get_float32_matmul_precision(),
         "approximations": trainer.approximations(data.train),
+        "preset": config["preset"],
+        "deviations": trainer.deviations(data.train),
         "noise": config["noise"] or None,
         "data_fingerprint": data.fingerprint,
         "split": training_split(config, data.train._dataset).plain(),

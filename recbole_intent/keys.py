@@ -178,6 +178,12 @@ _SHARED = (
     *_rows(_DATA, roles=(PROTOCOL,)),
     Key("dataset", Word(), "name of the dataset", (PROTOCOL,)),
     Key("model", Word(), "name of the model, or package.module:Class"),
+    Key(
+        "preset",
+        Optional(Word()),
+        "values of properties/preset over the defaults: paper, released; ours or empty: none",
+        neutral=None,
+    ),
     Key("data_path", Word(), "parent folder of datasets", (PROTOCOL, MACHINE)),
     Key("checkpoint_dir", Word(), "folder of all runs", (PROTOCOL, MACHINE)),
     Key(

@@ -30,7 +30,10 @@ Runs that are finished are read again, and a comparison that was cut off goes on
   --output=DIR          of tables and pictures; saved/compare-<dataset>-<digest> if not given.
                         Labels in .csv files are as they were given: import them as text where a
                         spreadsheet would take a label that begins with =, +, - or @ for a formula
-  --reproduce=NAME      a table of a paper, ours beside the printed; --datasets=A,B restricts it
+  --preset=paper        the papers' values (properties/preset), for the models that have them; for
+                        one label: `label: {model: IGRSR, preset: paper}`
+  --reproduce=NAME      a table of a paper, ours beside the printed; --datasets=A,B restricts it;
+                        with the papers' values, unless --preset=ours
   --task=next-item      all items are ranked; direct: each user's target among 1 + 99 candidates,
                         the same for all models (n_candidates, candidates_seed)
   --also=direct         test the same runs on this task too; nothing is trained or chosen for it

@@ -15,13 +15,17 @@ from recbole_intent.comparing.paper_file import (
     read_paper_table,
 )
 from recbole_intent.comparing.paper_table import measured, paper_table
-from recbole_intent.comparing.request import NEXT_ITEM, Request
+from recbole_intent.comparing.request import NEXT_ITEM, Request, known_presets
 from recbole_intent.config import Config
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.errors import UserError
+from recbole_intent.evaluation.comparison_tables import deviation_notes
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.ownership import REPRODUCTION, claim, refuse_foreign
+from recbole_intent.presets import OUR_DEFAULTS
 from recbole_intent.registry import model_names
+
+PAPER = "paper"  # the preset of a paper's table, for the models that have it
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     Args:
         name: of the table, such as `igrsr-table2`.
         datasets: some of the table's; all of them where empty.
-        how: further arguments of `compare.Request`: seeds, workers, overrides ….
+        how: further arguments of `compare.Request`: seeds, workers, overrides …. Of the overrides,
+            `preset` is that of the models which have one: `paper` where it is not given, `ours`
+            for our defaults. The table's notes say which it was.
 
     Raises:
         UserError: unknown table or dataset, or as `compare`.
@@ -58,7 +64,8 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     given = how.get("overrides", {})
     of_rows = {key for row in paper["rows"] for key in row.get("defaults") or {}}
     for_all = {key: value for key, value in given.items() if key not in of_rows}
-    how["overrides"] = {**for_all, "task": own_task(paper)}
+    preset = given.get("preset", PAPER)
+    how["overrides"] = {**for_all, "task": own_task(paper), "preset": preset}
     entries = [
         Entry(row["label"], row["model"], _values(row, given))
         for row in paper["rows"]
@@ -70,7 +77,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     )
     refuse_foreign(folder, REPRODUCTION)
     outcomes: dict[str, Outcome | None] = {}
-    notes = [*paper.get("notes", ())]
+    notes = [*paper.get("notes", ()), *_preset_note(entries, preset)]
     labels = [entry.label for entry in entries]
     for dataset in datasets or paper["datasets"]:
         outcomes[dataset] = None
@@ -90,10 +97,23 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
             )
         )
         _draw(paper, dataset, outcomes[dataset])
-    table = paper_table(paper, outcomes, notes)
+    for outcome in outcomes.values():
+        notes += deviation_notes(outcome.comparison) if outcome else []
+    table = paper_table(paper, outcomes, [*dict.fromkeys(notes)])
     claim(folder, REPRODUCTION)
     table.write(folder, name)
     return Reproduced(folder, table)
+
+
+def _preset_note(entries: Sequence[Entry], preset: Any) -> list[str]:
+    """Which values the runs of the papers' models have."""
+    having = sorted({e.model for e in entries if PAPER in known_presets(e.model)})
+    if not having:
+        return []
+    name = preset or OUR_DEFAULTS
+    what = "our defaults" if name == OUR_DEFAULTS else f"properties/preset/{name}"
+    other = f"; --preset={OUR_DEFAULTS} takes our defaults" if name == PAPER else ""
+    return [f"{', '.join(having)}: --preset={name}, {what}{other}."]
 
 
 def _values(row: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +130,7 @@ def _is_prepared(entry: Entry, dataset: str, how: Mapping[str, Any]) -> bool:
         entry.model,
         dataset,
         how.get("config_files", ()),
-        {**how.get("overrides", {}), **entry.values},
+        {**how.get("overrides", {}), **entry.values, "preset": None},
         how.get("allow_unknown", False),
     )
     return (Path(config["data_path"]) / f"{dataset}.inter").is_file()

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.comparing.entries import Entry
+from recbole_intent.config import read_yaml
 from recbole_intent.errors import UserError
+from recbole_intent.presets import OUR_DEFAULTS, class_names, preset_names
+from recbole_intent.registry import get_spec
 
 Key = tuple[str, int]  # label, seed
 NEXT_ITEM = "next-item"
@@ -75,6 +78,38 @@ class Request:
         if self.workers < 1:
             raise UserError(f"--workers={self.workers}: must be at least 1")
 
+        preset = self._preset()
+        if preset is not None and not any(_knows(entry, preset) for entry in self.entries):
+            known = {entry.model: known_presets(entry.model) for entry in self.entries}
+            shown = "; ".join(
+                f"{model}: {', '.join(has) or 'none'}" for model, has in known.items()
+            )
+            raise UserError(f"--preset={preset}: no model of these has it ({shown})")
+
     def overrides_of(self, entry: Entry, seed: int) -> dict[str, Any]:
-        """The values that a run of one entry is started with."""
-        return {**self.overrides, **entry.values, "seed": seed, "show_progress": False}
+        """The values that a run of one entry is started with.
+
+        A `preset` given for all models is that of those which have it.
+        """
+        values = {**self.overrides, **entry.values, "seed": seed, "show_progress": False}
+        preset = self._preset()
+        if preset is not None and "preset" not in entry.values:
+            values["preset"] = preset if _knows(entry, preset) else None
+        return values
+
+    def _preset(self) -> Any:
+        """The preset that is given for all models; None: our defaults."""
+        given = None
+        for path in self.config_files:
+            given = read_yaml(path).get("preset", given)
+        given = self.overrides.get("preset", given)
+        return None if given == OUR_DEFAULTS else given
+
+
+def known_presets(model: str) -> list[str]:
+    """The presets that a model has."""
+    return preset_names(class_names(get_spec(model).model_class()))
+
+
+def _knows(entry: Entry, preset: Any) -> bool:
+    return preset in known_presets(entry.model)

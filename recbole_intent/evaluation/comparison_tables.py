@@ -123,6 +123,18 @@ def metric_table(
     )
 
 
+def deviation_notes(comparison: Comparison) -> list[str]:
+    """In what models are not as their papers say, a sentence for all that share it."""
+    labels: dict[str, list[str]] = {}
+    for label in comparison.labels:
+        found = (line for r in results_of(comparison, label) for line in r.get("deviations") or ())
+        if lines := "; ".join(dict.fromkeys(found)):
+            labels.setdefault(lines, []).append(label)
+    return [
+        f"{', '.join(sharing)}: not as in the paper: {lines}." for lines, sharing in labels.items()
+    ]
+
+
 def gain_table(comparison: Comparison, best: Mapping[str, str]) -> Table:
     """Relative gain of each model over the best baseline of each metric."""
     means = mean_test(comparison)

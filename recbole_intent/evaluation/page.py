@@ -9,6 +9,7 @@ from typing import Any
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation import charts, plots, series
 from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.evaluation.comparison_tables import deviation_notes
 from recbole_intent.evaluation.style import Look, looks, metric_name
 from recbole_intent.files import write_text
 from recbole_intent.printable import printable
@@ -194,6 +195,8 @@ def _header(comparison: Comparison) -> str:
         notes = sorted({n for r in comparison.results.values() for n in r["approximations"]})
         if notes:
             lines["Approximations"] = ", ".join(notes)
+        if others := deviation_notes(comparison):
+            lines["Not as in the papers"] = " ".join(others)
     rows = "\n".join(
         f"<dt>{_html(name)}</dt><dd>{_html(text)}</dd>" for name, text in lines.items()
     )

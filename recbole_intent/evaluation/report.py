@@ -43,6 +43,9 @@ def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
             row += [value(result), ""]
         rows.append(row)
     notes = sorted({f"approximation: {n}" for r in results for n in r["approximations"]})
+    # What runs of before this list lack is unknown, and not said.
+    others = {"; ".join(r.get("deviations") or ()) for r in results} - {""}
+    notes += [f"not as in the paper: {lines}" for lines in sorted(others)]
     among = sorted({among_candidates(result.get("candidates")) for result in results} - {""})
     return "\n".join([text_table(header, rows), *map(printable, (*among, *notes))])
 

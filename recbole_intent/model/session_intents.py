@@ -115,7 +115,7 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
         intents = shuffled(intents, config["seed"])
         _LOGGER.info("shuffle_intents: a control; every session has the intents of another one")
     n_users = len(names)
-    return pool, SessionLabels(user, n_users, intents, len(pool), hard)
+    return pool, SessionLabels(user, n_users, intents, len(pool), hard, n_metadata)
 
 
 def _check_split(config: Any, dataset: Any, path: Path) -> None:

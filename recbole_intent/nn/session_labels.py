@@ -19,6 +19,7 @@ class SessionLabels(nn.Module):
         intents: S lists of intents, 0 .. C - 1; an empty one has no label.
         n_intents: C.
         hard_negatives: S lists of items.
+        n_metadata: how many of the sessions have intents that no language model gave.
 
     Source: VELI4SBR, equations (10), (12), (13).
     """
@@ -30,8 +31,10 @@ class SessionLabels(nn.Module):
         intents: Sequence[Sequence[int]],
         n_intents: int,
         hard_negatives: Sequence[Sequence[int]],
+        n_metadata: int = 0,
     ) -> None:
         super().__init__()
+        self.n_metadata = n_metadata
         # Half precision: three digits of a probability are enough for a target, and a million
         # sessions fit into memory.
         values = torch.zeros(len(user), n_intents, dtype=torch.float16)

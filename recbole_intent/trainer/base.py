@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader
+from recbole_intent.deviations import deviations
 from recbole_intent.errors import UserError
 from recbole_intent.memory import peak_mib
 from recbole_intent.model.next_item import NextItemMixin
@@ -179,6 +180,10 @@ class Trainer(Ranker):
         if is_recboles(self.config):  # which is wrong: the class of the model says how
             found.append("reference: recbole")
         return found
+
+    def deviations(self, train_data) -> list[str]:
+        """In what this training is not its model's paper's, to stand in every result."""
+        return deviations(self.config, type(self.model), getattr(train_data, "passes", None))
 
     def check_data(self, train_data) -> None:
         """A place for what the sizes of the data rule out; called before a folder is claimed.

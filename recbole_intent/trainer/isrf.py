@@ -15,10 +15,9 @@ from recbole_intent.model.isrf_options import (
     DIRECT,
     NO_EDGES,
     SEQUENTIAL,
-    learns_users,
 )
 from recbole_intent.model.semantics import read_user_vectors, vector_files
-from recbole_intent.model.t5 import SCRATCH, t5_files
+from recbole_intent.model.t5 import t5_files
 from recbole_intent.trainer.base import Trainer
 
 
@@ -58,11 +57,9 @@ class ISRFTrainer(Trainer):
         return [*vector_files(config), *t5_files(config)]
 
     def approximations(self, train_data) -> list[str]:
-        """With them the protocol, what of it tells the answer, and what is not the paper's."""
+        """With them the protocol, and what of it tells the answer."""
         told = [f"protocol: {self.config['protocol']}", *super().approximations(train_data)]
         told += self._leaks()
-        if ours := self._ours():
-            told.append(f"not the paper's: {', '.join(ours)}")
         if self.config["align_every"] > 1 and self.model.aligned:
             told.append(f"align_every: {self.config['align_every']}")
         if self._uses_beams:
@@ -81,23 +78,6 @@ class ISRFTrainer(Trainer):
             if value == leak or is_published:
                 told.append(f"{key}: {leak}")
         return told
-
-    def _ours(self) -> list[str]:
-        config, model = self.config, self.model
-        has_words = DIRECT in model.tasks or not model.reader.by_place
-        found = (
-            ("t5: scratch", config["t5"] == SCRATCH),
-            ("semantics: metadata", config["semantics"] == "metadata"),
-            ("id_tokens: item", config["id_tokens"] == "item"),
-            ("item_ids: tree", config["item_ids"] == "tree"),
-            ("user_tokens: word", not model.reader.writer.number_users),
-            ("training_prompts: bare", config["training_prompts"] == "bare"),
-            ("decoder_whole_words", model.reader.decoder_words and has_words),
-            ("direct_loss: candidates", model.among_candidates and DIRECT in model.tasks),
-            ("learn_users: False", not learns_users(config)),
-            ("sequential_user: False", SEQUENTIAL in model.tasks and not model.reader.names_users),
-        )
-        return [name for name, is_ours in found if is_ours]
 
     @property
     def _uses_beams(self) -> bool:

@@ -45,6 +45,17 @@ class VELI4SBRTrainer(Trainer):
             files.append(path)
         return files
 
+    def deviations(self, train_data) -> list[str]:
+        """With those of the paper's stage 1: intents that no language model gave."""
+        found = super().deviations(train_data)
+        labels = self.model.labels
+        if labels is not None and labels.n_metadata:
+            found.append(
+                f"intents: {labels.n_metadata} sessions have those of metadata (paper: an LLM's, "
+                "accepted where they let it predict the next item, 4.1)"
+            )
+        return found
+
     def before_epoch(self, epoch: int, train_data) -> None:
         """Enrich where it is time to."""
         is_time = (epoch + 1) % self.config["enrich_every"] == 0

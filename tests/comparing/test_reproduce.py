@@ -33,6 +33,7 @@ def shared(tiny_path, tmp_path):
         "epochs": 1,
         "tensorboard": False,
         "n_candidates": 20,
+        "preset": "ours",
     }
 
 
@@ -168,3 +169,31 @@ def test_a_dataset_that_the_table_has_not(paper):
     paper()
     with pytest.raises(UserError, match="--datasets: toys is not in Table 1"):
         reproduce("mini", ["toys"], {"seeds": [1]})
+
+
+@pytest.mark.parametrize("preset", [None, "ours"])
+def test_the_papers_models_have_the_papers_values_unless_ours_are_asked_for(
+    paper, small, shared, preset
+):
+    sizes = {**small, "distiller_size": 8, "inner_size": 8, "n_layers": 1}
+    paper(
+        columns=[{"name": "H@10", "metric": "recall@10"}],
+        rows=[
+            {"label": "IGR-SR", "model": "IGRSR", "params": sizes},
+            {"label": "small", "model": "SASRec", "params": small},
+        ],
+    )
+    shared.pop("preset")
+    given = shared if preset is None else {**shared, "preset": preset}
+    done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": given})
+    notes = "\n".join(done.table.notes)
+    assert f"IGRSR: --preset={preset or 'paper'}, " in notes
+    assert "IGR-SR: not as in the paper: " in notes
+    assert ("icr_main: view" in notes) == (preset == "ours")
+    results = [
+        json.loads(path.read_text()) for path in (done.folder.parent).glob("*-tiny-1-*/result.json")
+    ]
+    assert {result["model"]: result["preset"] for result in results} == {
+        "IGRSR": None if preset else "paper",
+        "SASRec": None,
+    }

@@ -83,6 +83,7 @@ def compare(request: Request) -> Outcome:
 def _configs(request: Request) -> dict[Key, Config]:
     """The configuration of every run; mistakes are found here."""
     _refuse_seeds(request)
+    request.check_preset()
     configs = {}
     for entry in request.entries:
         for seed in request.seeds:

@@ -43,7 +43,7 @@ OTHER = {
         "decoupling": "orthogonal",
         "enrich": False,
         "enrich_every": 4,
-        "n_neighbors": 0,
+        "n_neighbors": "none",
         "enrich_scope": "failed",
         "n_layers": 1,
         "n_heads": 4,

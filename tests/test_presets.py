@@ -10,7 +10,9 @@ from recbole_intent.comparing.request import Request
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import comparable
+from recbole_intent.keys import key_table
 from recbole_intent.paths import properties_dir
+from recbole_intent.registry import get_spec
 
 NOT_OF_A_PAPER = set(
     "initializer_range layer_norm_eps train_neg_sample_args texts_folder item_vectors "
@@ -23,9 +25,12 @@ FILES = sorted((properties_dir() / "preset").glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_preset_is_in_force_and_says_where_each_value_is_from(config, path):
+def test_a_preset_is_in_force_and_says_where_each_value_is_from(path):
     values = read_yaml(path)
-    config(path.stem, **values)  # as if a user gave them: impossible values would be refused
+    table = key_table(get_spec(path.stem).keys)
+    assert {key: table.mistake(key, value, None) for key, value in values.items()} == dict.fromkeys(
+        values
+    )
     made = Config(path.stem, "ml-100k", config_dict={"preset": path.parent.name})
     assert {key: made[key] for key in values} == values
     assert made.plain()["preset"] == path.parent.name
@@ -102,6 +107,7 @@ def test_in_a_comparison_those_have_it_that_have_it(tmp_path, in_file):
         path.write_text(f"preset: {name}\n")
         how = {"config_files": [str(path)]} if in_file else {"overrides": {"preset": name}}
         request = Request("ml-100k", entries, [1], **how)
+        request.check_preset()
         return [
             Config(e.model, "ml-100k", request.config_files, request.overrides_of(e, 1))["preset"]
             for e in entries

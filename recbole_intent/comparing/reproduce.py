@@ -64,20 +64,21 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     given = how.get("overrides", {})
     of_rows = {key for row in paper["rows"] for key in row.get("defaults") or {}}
     for_all = {key: value for key, value in given.items() if key not in of_rows}
-    preset = given.get("preset", PAPER)
-    how["overrides"] = {**for_all, "task": own_task(paper), "preset": preset}
     entries = [
         Entry(row["label"], row["model"], _values(row, given))
         for row in paper["rows"]
         if row["model"] in model_names()
     ]
+    having = sorted({e.model for e in entries if PAPER in known_presets(e.model)})
+    preset = given.get("preset", PAPER if having else None)
+    how["overrides"] = {**for_all, "task": own_task(paper), "preset": preset}
     root = how.pop("output", None)
     folder = (
         Path(root) if root else Path(given.get("checkpoint_dir", "saved")) / f"reproduce-{name}"
     )
     refuse_foreign(folder, REPRODUCTION)
     outcomes: dict[str, Outcome | None] = {}
-    notes = [*paper.get("notes", ()), *_preset_note(entries, preset)]
+    notes = [*paper.get("notes", ()), *_preset_note(having, preset)]
     labels = [entry.label for entry in entries]
     for dataset in datasets or paper["datasets"]:
         outcomes[dataset] = None
@@ -105,15 +106,14 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     return Reproduced(folder, table)
 
 
-def _preset_note(entries: Sequence[Entry], preset: Any) -> list[str]:
+def _preset_note(models: Sequence[str], preset: Any) -> list[str]:
     """Which values the runs of the papers' models have."""
-    having = sorted({e.model for e in entries if PAPER in known_presets(e.model)})
-    if not having:
+    if not models:
         return []
     name = preset or OUR_DEFAULTS
     what = "our defaults" if name == OUR_DEFAULTS else f"properties/preset/{name}"
     other = f"; --preset={OUR_DEFAULTS} takes our defaults" if name == PAPER else ""
-    return [f"{', '.join(having)}: --preset={name}, {what}{other}."]
+    return [f"{', '.join(models)}: --preset={name}, {what}{other}."]
 
 
 def _values(row: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

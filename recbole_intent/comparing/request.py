@@ -78,6 +78,8 @@ class Request:
         if self.workers < 1:
             raise UserError(f"--workers={self.workers}: must be at least 1")
 
+    def check_preset(self) -> None:
+        """Raise UserError if no model has the preset that is given for all."""
         preset = self._preset()
         if preset is not None and not any(_knows(entry, preset) for entry in self.entries):
             known = {entry.model: known_presets(entry.model) for entry in self.entries}

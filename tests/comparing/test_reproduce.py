@@ -183,7 +183,7 @@ def test_the_papers_models_have_the_papers_values_unless_ours_are_asked_for(
             {"label": "small", "model": "SASRec", "params": small},
         ],
     )
-    shared.pop("preset")
+    del shared["preset"], shared["n_candidates"]
     given = shared if preset is None else {**shared, "preset": preset}
     done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": given})
     notes = "\n".join(done.table.notes)

@@ -180,27 +180,30 @@ def _fill_nan(self: Any) -> None:
 def _measure_each_sequence() -> None:
     """Let `Series.agg(len)` measure each cell inside RecBole's datasets (row 14).
 
-    RecBole splits concatenated sequences by the lengths that this call gave before pandas 3.
-    pandas itself stays as it is: the old meaning holds only while these methods run.
+    RecBole splits concatenated sequences, and measures histories, by the lengths that this call
+    gave before pandas 3. Every method of its datasets that calls `agg` is wrapped, whichever it
+    is; pandas itself stays as it is: the old meaning holds only while these methods run.
     """
     import pandas as pd
-    from recbole.data.dataset.dataset import Dataset
+    import recbole.data.dataset as datasets
 
     agg = pd.Series.agg
 
     def agg_each(self: pd.Series, func: Any = None, *args: Any, **kwargs: Any) -> Any:
         return self.map(len) if func is len else agg(self, func, *args, **kwargs)
 
-    def with_old_agg(method: Callable[..., None]) -> Callable[..., None]:
+    def with_old_agg(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        def wrapped(*args: Any, **kwargs: Any) -> None:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             with _swapped(pd.Series, "agg", agg_each):
-                method(*args, **kwargs)
+                return method(*args, **kwargs)
 
         return wrapped
 
-    for name in ("_remap", "_normalize", "_discretization"):
-        setattr(Dataset, name, with_old_agg(getattr(Dataset, name)))
+    for dataset_class in {kind for kind in vars(datasets).values() if isinstance(kind, type)}:
+        for name, method in list(vars(dataset_class).items()):
+            if "agg" in getattr(getattr(method, "__code__", None), "co_names", ()):
+                setattr(dataset_class, name, with_old_agg(method))
 
 
 def _keep_anomaly_detection_off() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from recbole_intent import compat
+from recbole_intent.config_data import plain_data_keys
 from recbole_intent.errors import UserError
 from recbole_intent.keys import DERIVED, SHARED, key_table, no_effect, unknown, with_role
 from recbole_intent.library_errors import library_mistakes
@@ -157,10 +158,15 @@ class Config(RecBoleConfig):
             final["eval_args"] = {**self.internal_config_dict["eval_args"], **given}
         if final["preset"] == OUR_DEFAULTS:
             final["preset"] = None
+        final.update(plain_data_keys(final))
         if final["task"] == "sequential":  # ISRF's word for it
             final["task"] = "next-item"
         if "load_col" not in self.external_config_dict:
             final["load_col"] = _columns_to_load(final)
+        elif final.get("unload_col") and final["load_col"]:
+            both = sorted(set(final["load_col"]) & set(final["unload_col"]))
+            if both:
+                raise UserError(f"unload_col: {both[0]}: load_col names its columns; give one")
         if (
             final["MODEL_TYPE"] == ModelType.SEQUENTIAL
             and final.get("loss_type") == "CE"
@@ -299,7 +305,10 @@ def _columns_to_load(final: Mapping[str, Any]) -> dict[str, list[str]]:
     needed = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
     usual = ("user_id", "item_id", "timestamp")
     columns["inter"] = [*needed, *(c for c in columns["inter"] if c not in (*needed, *usual))]
-    if final.get("selected_features"):  # item features that the model reads
+    for kind in final.get("unload_col") or ():  # all columns but those
+        columns[kind] = "*"
+    # Item features that the model reads.
+    if final.get("selected_features") and columns.get("item") != "*":
         item = [*columns.get("item", [final["ITEM_ID_FIELD"]]), *final["selected_features"]]
         columns["item"] = list(dict.fromkeys(item))
     return columns

@@ -179,6 +179,7 @@ def train(
         trainer, data = build(config, folder)
         _note(folder, config, data_digest)
         with _log_to(folder / "log"), library_mistakes(f"model {config['model']}"):
+            logging.getLogger("recbole_intent").info("%s: %s", config["dataset"], data.counts)
             trainer.fit(data.train, data.valid, config["show_progress"], on_epoch)
 
 
@@ -235,6 +236,7 @@ def _train_and_test(
         folder,
         f", {distributed.count()} processes" if distributed.count() > 1 else "",
     )
+    logger.info("%s: %s", config["dataset"], data.counts)
     with library_mistakes(f"model {config['model']}"):
         trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
     trainer.load_best()
@@ -262,6 +264,7 @@ def _train_and_test(
         "preset": config["preset"],
         "deviations": trainer.deviations(data.train),
         "noise": config["noise"] or None,
+        "data": data.counts.as_dict(),
         "data_fingerprint": data.fingerprint,
         "split": training_split(config, data.train._dataset).plain(),
         "config_fingerprint": fingerprint(comparable(config)),

@@ -80,10 +80,10 @@ def ml100k(config) -> "list[IndexedSequentialDataset]":  # noqa: F821
 
 @pytest.fixture(scope="session")
 def recbole_ml100k(config) -> "list[SequentialDataset]":  # noqa: F821
-    """The same of RecBole's own padded rows."""
-    from recbole.data.dataset import SequentialDataset
+    """The same of RecBole's own padded rows, fed by our reader: its own sorts rounded times."""
+    from recbole_intent.data.checked_dataset import CheckedSequentialDataset
 
-    return SequentialDataset(config()).build()
+    return CheckedSequentialDataset(config()).build()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from recbole.utils import ModelType
 from torch import Tensor
 
 from recbole_intent.config import Config
+from recbole_intent.data.pre_split import PreSplitDataset
 from recbole_intent.data.sequences import FlatSequences, IndexedSequentialDataset
 from recbole_intent.errors import UserError
 
@@ -44,8 +45,8 @@ class KnownHistories:
             part: `train`: the training split alone; `valid`: and validation; `all`: and test.
 
         Raises:
-            UserError: the dataset was split by others into files of a sequential model's rows,
-                which do not tell whole histories.
+            UserError: the dataset was split by others into files of rows with histories, which do
+                not tell whole ones.
         """
         splits = [data.train._dataset, data.valid.dataset, data.test.dataset]
         n_known = PARTS.index(part) + 1
@@ -58,16 +59,17 @@ class KnownHistories:
             order = users.argsort(stable=True)
             start, end = _bounds(users, data.dataset.user_num)
             return cls(items[order], start, end, None)
-        if config["benchmark_filename"]:
-            raise UserError(
-                "benchmark_filename: files that are already split do not tell a user's whole "
-                "history; give --histories=FILE"
-            )
         dataset = data.dataset
         if not isinstance(dataset, IndexedSequentialDataset):
             # RecBole's rows begin at a user's second interaction: it loses users who have one.
-            dataset = IndexedSequentialDataset(config)
+            is_split = bool(config["benchmark_filename"])
+            dataset = (PreSplitDataset if is_split else IndexedSequentialDataset)(config)
             dataset.build()  # only then are its sequences made
+        if isinstance(dataset, PreSplitDataset) and dataset.holds_rows:
+            raise UserError(
+                "benchmark_filename: rows with histories do not tell a user's whole history; "
+                "give --histories=FILE"
+            )
         start, end = _bounds(dataset.clean_users, dataset.user_num)
         for split in splits[n_known:]:  # the later of a user's interactions are in later splits
             later = split.inter_feat[config["USER_ID_FIELD"]].numpy()

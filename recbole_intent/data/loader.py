@@ -185,14 +185,18 @@ class RankingLoader:
         trim: cut rows to the batch's longest history (`IndexedSequentialDataset` only).
         history: sparse (CSR) user x item matrix; the items that a user has there leave the
             user's ranking (`mask_history: True`).
+        by_sample: `history` has a row for each sample, not for each user.
     """
 
-    def __init__(self, dataset, batch_size: int, *, trim: bool, history=None):
+    def __init__(
+        self, dataset, batch_size: int, *, trim: bool, history=None, by_sample: bool = False
+    ):
         self.dataset = dataset
         self.trim = trim
         self.batch_size = max(1, min(batch_size, MAX_SCORES // dataset.item_num))
         self.indexed = isinstance(dataset, IndexedSequentialDataset)
         self._history = history
+        self._by_sample = by_sample
         self.candidates: Tensor | None = None
         # Rows of like length side by side; the order does not matter to ranks.
         self._order = torch.arange(len(dataset.inter_feat))
@@ -220,7 +224,8 @@ class RankingLoader:
                 candidates = self.candidates[index].long()
                 yield RankingBatch(interaction, user, target, None, candidates)
                 continue
-            yield RankingBatch(interaction, user, target, self._excluded(user))
+            excluded = self._excluded(index if self._by_sample else user)
+            yield RankingBatch(interaction, user, target, excluded)
 
     @property
     def n_ranked(self) -> int:
@@ -229,8 +234,9 @@ class RankingLoader:
             return self.candidates.shape[1]
         return self.dataset.item_num - 1
 
-    def _excluded(self, user: Tensor) -> tuple[Tensor, Tensor] | None:
+    def _excluded(self, place: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(row, item) pairs of the history matrix's rows `place` (B,)."""
         if self._history is None:
             return None
-        rows = self._history[user.numpy()].tocoo()
+        rows = self._history[place.numpy()].tocoo()
         return torch.from_numpy(rows.row).long(), torch.from_numpy(rows.col).long()

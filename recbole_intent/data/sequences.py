@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
+from recbole_intent.data.checked_dataset import CheckedSequentialDataset
 from recbole_intent.data.noise import perturb
 from recbole_intent.data.session_split import matrix_of, split_by_session
 from recbole_intent.errors import UserError
@@ -58,7 +58,7 @@ class FlatSequences:
         return rows
 
 
-class IndexedSequentialDataset(SequentialDataset):
+class IndexedSequentialDataset(CheckedSequentialDataset):
     """RecBole's `SequentialDataset` with samples kept as (start, length) into `sequences`.
 
     `inter_feat` has, per sample, the user, the target's columns, `item_length`, and the two
@@ -71,22 +71,8 @@ class IndexedSequentialDataset(SequentialDataset):
         A sample's history is the at most `MAX_ITEM_LIST_LENGTH` interactions before its target.
         """
         self._aug_presets()
-        self._check_field("uid_field", "time_field")
-        self.sort(by=[self.uid_field, self.time_field], ascending=True)
+        user_start, target = self._starts_and_targets()
         flat = self.inter_feat
-        users = flat[self.uid_field].numpy()
-        if len(users) == 0:
-            raise UserError(f"dataset {self.dataset_name}: no interaction is left after filtering")
-
-        index = np.arange(len(users))
-        first = np.r_[True, users[1:] != users[:-1]]
-        user_start = np.maximum.accumulate(np.where(first, index, 0))
-        target = index[~first]
-        if len(target) == 0:
-            raise UserError(
-                f"dataset {self.dataset_name}: no user has two interactions, nothing to predict; "
-                "prepare it with --k_core=3 or more"
-            )
         start = np.maximum(user_start[target], target - self.max_item_list_len)
 
         self.sequences = FlatSequences(
@@ -114,12 +100,41 @@ class IndexedSequentialDataset(SequentialDataset):
         )
         self.inter_feat = samples
 
+    def _starts_and_targets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sort by user and time; the first interaction of the user of each one (M,), and the
+        targets (S,): every interaction but a user's first.
+        """
+        self._check_field("uid_field", "time_field")
+        self.sort(by=[self.uid_field, self.time_field], ascending=True)
+        users = self.inter_feat[self.uid_field].numpy()
+        if len(users) == 0:
+            raise UserError(f"dataset {self.dataset_name}: no interaction is left after filtering")
+        index = np.arange(len(users))
+        first = np.r_[True, users[1:] != users[:-1]]
+        target = index[~first]
+        if len(target) == 0:
+            raise UserError(
+                f"dataset {self.dataset_name}: no user has two interactions, nothing to predict; "
+                "prepare it with --k_core=3 or more"
+            )
+        return np.maximum.accumulate(np.where(first, index, 0)), target
+
     def build(self) -> list["IndexedSequentialDataset"]:
         """The three splits: RecBole's, or with `session_split` those of the split file."""
         if not self.config["session_split"]:
             return super().build()
         self._change_feat_format()
-        return split_by_session(self)
+        return self.in_single_precision(split_by_session(self))
+
+    def in_single_precision(self, parts: list) -> list:
+        """As of any checked dataset; the lists that all parts share too."""
+        fields = {
+            name: values.float() if values.dtype == torch.float64 else values
+            for name, values in self.sequences.fields.items()
+        }
+        for part in (self, *parts):
+            part.sequences = replace(self.sequences, fields=fields)
+        return super().in_single_precision(parts)
 
     def rows(self, index, width: int | None = None) -> Interaction:
         """The samples at `index` as RecBole's padded rows.
@@ -220,8 +235,15 @@ class IndexedSequentialDataset(SequentialDataset):
         users = self.inter_feat[self.uid_field].numpy()[order]
         return np.sort(order[np.r_[users[1:] != users[:-1], True][: len(users)]])
 
-    def history_matrix(self):
-        """Sparse user x item matrix of all interactions before the targets of this split."""
+    def history_matrix(self, by_sample: bool = False):
+        """Sparse matrix of all interactions before the targets of this split.
+
+        Args:
+            by_sample: a row for each sample; else for each user, of all the user's samples.
+
+        Returns:
+            (N, V) or (U, V), CSR.
+        """
         target = self.inter_feat[TARGET_FIELD]
         start = self.sequences.user_start[target]
         length = target - start
@@ -229,6 +251,9 @@ class IndexedSequentialDataset(SequentialDataset):
             length.cumsum(0) - length, length
         )
         items = self.clean_items[torch.repeat_interleave(start, length) + within]
+        if by_sample:
+            rows = torch.repeat_interleave(torch.arange(len(length)), length)
+            return matrix_of(self, rows, items, len(length))
         users = torch.repeat_interleave(self.inter_feat[self.uid_field], length)
         return matrix_of(self, users, items)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from recbole.data.dataset import SequentialDataset
 
+from recbole_intent.data.checked_dataset import CheckedSequentialDataset
 from recbole_intent.data.session_files import read_split
 from recbole_intent.data.sessions import PARTS
 from recbole_intent.errors import UserError
@@ -51,13 +52,13 @@ def split_by_session(dataset: SequentialDataset) -> list[SequentialDataset]:
     ]
 
 
-class PaddedSessionDataset(SequentialDataset):
+class PaddedSessionDataset(CheckedSequentialDataset):
     """RecBole's own padded rows (`fast_sequences: False`), split by session."""
 
     def build(self) -> list[SequentialDataset]:
         """The three splits; see `split_by_session`."""
         self._change_feat_format()
-        return split_by_session(self)
+        return self.in_single_precision(split_by_session(self))
 
     def history_matrix(self):
         """Sparse user x item matrix of the items before the targets, as far as the rows reach."""
@@ -81,10 +82,13 @@ def warn_of_user_vectors(model: torch.nn.Module, dataset: SequentialDataset) -> 
         )
 
 
-def matrix_of(dataset: SequentialDataset, users: torch.Tensor, items: torch.Tensor):
-    """Sparse (CSR) user x item matrix of pairs, (P,) and (P,)."""
+def matrix_of(
+    dataset: SequentialDataset, users: torch.Tensor, items: torch.Tensor, rows: int | None = None
+):
+    """Sparse (CSR) matrix, `rows` (all users if None) x items, of pairs, (P,) and (P,)."""
     from scipy.sparse import csr_matrix
 
     ones = np.ones(len(users), dtype=np.float32)
     pairs = (users.numpy(), items.numpy())
-    return csr_matrix((ones, pairs), shape=(dataset.user_num, dataset.item_num))
+    n_rows = dataset.user_num if rows is None else rows
+    return csr_matrix((ones, pairs), shape=(n_rows, dataset.item_num))

@@ -4,18 +4,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from recbole.data.dataset import Dataset, SequentialDataset
+from recbole.data.dataset import Dataset
 from recbole.data.utils import get_dataloader
 from recbole.sampler import RepeatableSampler, Sampler
 from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import ModelType, init_seed
 
 from recbole_intent.config import Config
+from recbole_intent.data.atomic_tables import read_header, require_columns
 from recbole_intent.data.candidates import with_candidates
+from recbole_intent.data.checked_dataset import (
+    CheckedDataset,
+    CheckedSequentialDataset,
+    needs_times,
+)
+from recbole_intent.data.counts import DataCounts
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
+from recbole_intent.data.pre_split import (
+    PaddedPreSplitDataset,
+    PreSplitDataset,
+    has_rows,
+    list_field,
+    part_paths,
+)
 from recbole_intent.data.seals import hash_inputs
 from recbole_intent.data.sequences import IndexedSequentialDataset
 from recbole_intent.data.session_split import PaddedSessionDataset, read_split, split_path
@@ -35,6 +47,7 @@ class SplitData:
         valid: (user, target) rows to choose the epoch and the hyper-parameters by.
         test: rows to report, touched once.
         fingerprint: SHA-256 of the atomic files that were read.
+        counts: users, items, interactions, and what was left out.
         candidates: what is to be known of the direct task's candidates (negatives, seed, hash);
             None where all items are ranked.
     """
@@ -44,6 +57,7 @@ class SplitData:
     valid: RankingLoader
     test: RankingLoader
     fingerprint: str
+    counts: DataCounts
     candidates: dict[str, Any] | None = None
 
 
@@ -81,22 +95,20 @@ def read_parts(config: Config) -> Parts:
     if config["eval_args"]["order"] == "RO":
         # A random order is the seed's own, whatever was drawn before in this process.
         init_seed(config["seed"], config["reproducibility"])
-    # Files that are already split hold padded rows of their own: RecBole's path reads them.
-    indexed = is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
-    kind = _dataset_class(config, is_sequential, indexed)
     try:
-        dataset = kind(config)
+        dataset = _dataset_class(config, is_sequential)(config)
         train, valid, test = dataset.build()
     except (ValueError, NotImplementedError) as error:
         if isinstance(error, UserError):
             raise
-        # RecBole's words for filters that leave nothing, an unknown way to split …
+        # RecBole's words for an unknown way to filter, a column that it misses …
         raise UserError(f"dataset {config['dataset']}: {' '.join(str(error).split())}") from error
     for name, split in (("training", train), ("validation", valid), ("test", test)):
         if len(split.inter_feat) == 0:
             raise UserError(
                 f"dataset {config['dataset']}: the {name} split is empty; {_wanted_of_data(config)}"
             )
+    indexed = isinstance(dataset, IndexedSequentialDataset)
     return Parts(tuple(files), dataset, train, valid, test, indexed)
 
 
@@ -155,6 +167,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
             config["eval_batch_size"],
             trim=spec.trim,
             history=_history(config, split, earlier) if config["mask_history"] else None,
+            by_sample=_brings_histories(split),
         )
         for name, split, earlier in (("valid", valid, [train]), ("test", test, [train, valid]))
     }
@@ -164,22 +177,31 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         valid=ranking["valid"],
         test=ranking["test"],
         fingerprint=_fingerprint(config, list(parts.files)),
+        counts=DataCounts.of(parts.dataset, (train, valid, test)),
     )
     return with_candidates(config, data) if config["task"] == "direct" else data
 
 
-def _dataset_class(config: Config, is_sequential: bool, indexed: bool) -> type[Dataset]:
-    if indexed:
+def _dataset_class(config: Config, is_sequential: bool) -> type[Dataset]:
+    if not is_sequential:
+        return CheckedDataset
+    fast = config["fast_sequences"]
+    if config["benchmark_filename"]:
+        return PreSplitDataset if fast else PaddedPreSplitDataset
+    if fast:
         return IndexedSequentialDataset
-    if config["session_split"]:
-        return PaddedSessionDataset
-    return SequentialDataset if is_sequential else Dataset
+    return PaddedSessionDataset if config["session_split"] else CheckedSequentialDataset
 
 
 def _wanted_of_data(config: Config) -> str:
     if config["session_split"]:
         return f"{split_path(config)} has to name sessions of two items or more for each part"
-    return "leave-one-out needs users with at least 4 interactions (prepare --k_core=5)"
+    if config["benchmark_filename"]:
+        return "its file has to hold items of users who have an earlier one"
+    if "LS" in config["eval_args"]["split"]:
+        least = 4 if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else 3
+        return f"leave-one-out needs users with at least {least} interactions (prepare --k_core=5)"
+    return f"eval_args: split: {config['eval_args']['split']} needs more data, or larger shares"
 
 
 def _history(config: Config, split: Dataset, earlier: list[Dataset]):
@@ -187,9 +209,16 @@ def _history(config: Config, split: Dataset, earlier: list[Dataset]):
 
     Sessions are in one split only, so their own items are meant; else those of earlier splits.
     """
+    if _brings_histories(split):
+        return split.history_matrix(by_sample=True)
     if config["session_split"]:
         return split.history_matrix()
     return sum(other.inter_matrix(form="csr") for other in earlier).tocsr()
+
+
+def _brings_histories(split: Dataset) -> bool:
+    """Its rows are whole samples, which say all that is known of a user."""
+    return isinstance(split, PreSplitDataset) and split.holds_rows
 
 
 def data_fingerprint(config: Config) -> str:
@@ -224,7 +253,7 @@ def _check_protocol(config: Config, is_sequential: bool) -> None:
     if config["session_split"] and config["benchmark_filename"]:
         raise UserError("session_split: files of benchmark_filename are split already; use one")
     if config["train_targets"] not in (None, "all") and not (
-        is_sequential and config["fast_sequences"] and not config["benchmark_filename"]
+        is_sequential and config["fast_sequences"]
     ):
         raise UserError("train_targets: needs a sequential model with fast_sequences: True")
 
@@ -252,84 +281,67 @@ def noise_of(config: Config) -> dict | None:
 
 
 def check_files(config: Config) -> list[Path]:
-    """The atomic files of the dataset, after a look at what RecBole would pass over in silence.
+    """The atomic files of the dataset, after a look at their headers.
 
     Raises:
         UserError: the dataset is not prepared, or a file lacks a column, is not UTF-8 ….
     """
     folder, name = Path(config["data_path"]), config["dataset"]
     inter = folder / f"{name}.inter"
-    if config["benchmark_filename"]:
-        parts = [folder / f"{name}.{part}.inter" for part in config["benchmark_filename"]]
-        for path in parts:
-            if not path.is_file():
-                raise UserError(f"{path}: no such file, but benchmark_filename names it")
-        return parts
-    if not inter.is_file():
+    parts = part_paths(config)
+    for path in parts:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file, but benchmark_filename names it")
+    if not parts and not inter.is_file():
         raise UserError(f"{inter}: no such file: {unprepared_message(name)}")
-    wanted = {".inter": [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]}
+    is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    ids = {".inter": [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD")]}
+    times = [config["TIME_FIELD"]] if needs_times(config) else []
+    if parts and is_sequential:
+        rows = has_rows(config)
+        ids[".inter"] += [list_field(config)] * rows
+        times = [] if rows else [config["TIME_FIELD"]]
+    wanted = {".inter": [*ids[".inter"], *times]}
     for kind, names in (config["load_col"] or {}).items():
         if names != "*":
-            unused = () if config["eval_args"]["order"] == "TO" else (config["TIME_FIELD"],)
             for field in wanted[".inter"] if kind == "inter" else ():
-                if field not in (*names, *unused):
+                if field not in names and field != list_field(config):
                     raise UserError(f"load_col: inter: lacks {field!r}, which this run reads")
+            names = [field for field in names if kind != "inter" or field != config["TIME_FIELD"]]
             wanted[f".{kind}"] = list(dict.fromkeys([*wanted.get(f".{kind}", ()), *names]))
-    columns = {}
+        else:
+            wanted.setdefault(f".{kind}", [])
+    for kind, names in (config["unload_col"] or {}).items():
+        for field in wanted.get(f".{kind}", ()):
+            if field in names:
+                raise UserError(f"unload_col: {kind}: names {field!r}, which this run reads")
+    first: dict[str, str] = {}
     for suffix, fields in wanted.items():
-        path = folder / f"{name}{suffix}"
-        if not path.is_file():
-            raise UserError(f"{path}: no such file, but load_col wants {', '.join(fields)} of it")
-        columns[suffix] = _header(path, config["field_separator"])
-        for field in fields:
-            if field not in columns[suffix]:
-                has = ", ".join(columns[suffix])
-                raise UserError(f"{path}: no column {field!r}; it has {has}")
-    _check_times(inter, columns[".inter"][config["TIME_FIELD"]], config["field_separator"])
+        for path in parts if parts and suffix == ".inter" else [folder / f"{name}{suffix}"]:
+            if not path.is_file():
+                what = f"wants {', '.join(fields)} of it" if fields else "names it"
+                raise UserError(f"{path}: no such file, but load_col {what}")
+            types = read_header(path, config["field_separator"], config["encoding"] or "utf-8")
+            require_columns(path, types, ids.get(suffix, ()), times if suffix == ".inter" else ())
+            for field in fields:
+                if field not in types:
+                    raise UserError(f"{path}: no column {field!r}; it has {', '.join(types)}")
+                if suffix == ".inter" and types[field] != first.setdefault(field, types[field]):
+                    raise UserError(
+                        f"{path}:1: {field}:{types[field]}, but {parts[0]} has "
+                        f"{field}:{first[field]}"
+                    )
     others = dict.fromkeys([".user", ".item", *sorted(wanted)])
     paths = [folder / f"{name}{suffix}" for suffix in others if suffix != ".inter"]
-    found = [inter, *(path for path in paths if path.is_file())]
+    files = [*(parts or [inter]), *(path for path in paths if path.is_file())]
     split = split_path(config)
     if config["session_split"]:
         read_split(split, config["field_separator"])
-        found.append(split)
-    elif config["session_split"] is None and split.is_file():
+        files.append(split)
+    elif config["session_split"] is None and split.is_file() and not parts:
         # The properties that `prepare` wrote are lost: tested sessions would be trained on.
         raise UserError(
             f"{split}: shares out sessions, but no property says whether to follow it; give "
             "--session_split=True, or False to split each session itself"
         )
-    return found
-
-
-def _header(path: Path, separator: str) -> dict[str, str]:
-    """Column name -> `name:type` as it stands in the header of an atomic file."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            header = file.readline().rstrip("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
-    if not header:
-        raise UserError(f"{path}: empty file")
-    columns = {}
-    for column in header.split(separator):
-        field, _, kind = column.partition(":")
-        if kind not in ("token", "token_seq", "float", "float_seq"):
-            raise UserError(f"{path}:1: {column!r} is not of the form name:type, as user_id:token")
-        columns[field] = column
-    return columns
-
-
-def _check_times(path: Path, column: str, separator: str) -> None:
-    try:
-        times = pd.read_csv(path, sep=separator, usecols=[column], encoding="utf-8", dtype=str)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
-    except pd.errors.ParserError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from error
-    if len(times) == 0:
-        raise UserError(f"{path}: no interactions below the header")
-    wrong = ~np.isfinite(pd.to_numeric(times[column], errors="coerce").to_numpy(float))
-    if wrong.any():
-        line = int(wrong.argmax()) + 2
-        raise UserError(f"{path}:{line}: {column.partition(':')[0]} is not a number")
+    return files

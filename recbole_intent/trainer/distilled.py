@@ -7,6 +7,7 @@ from recbole.utils import InputType, init_seed
 
 from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
+from recbole_intent.data.pre_split import part_paths
 from recbole_intent.data.session_split import split_path
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json
@@ -38,10 +39,10 @@ def _again(folder: Path) -> str:
 
 
 def _check_pretraining(config: Config) -> None:
-    if not config["fast_sequences"] or config["benchmark_filename"]:
+    if not config["fast_sequences"]:
         raise UserError(
-            "lid_checkpoint: auto pre-trains on fast_sequences: True and a split of its own; "
-            "give lid_checkpoint=PATH, or leave fast_sequences on and benchmark_filename empty"
+            "lid_checkpoint: auto pre-trains on fast_sequences: True; give lid_checkpoint=PATH, "
+            "or leave fast_sequences on"
         )
 
 
@@ -180,6 +181,7 @@ class DistilledTrainer(Trainer):
                 # Which sessions stop its training.
                 *([file_sha256(split_path(config))] if config["session_split"] else []),
                 *([which] if (which := config["train_targets"]) not in (None, "all") else []),
+                *map(file_sha256, part_paths(config)),  # of data that were split before
                 *(
                     [{"without fold": [fold, config["distiller_folds"]]}]
                     if fold is not None

@@ -1,0 +1,329 @@
+"""The one reader of atomic files: tables with a header of `name:type` fields, checked line by line.
+
+Cells are taken literally: `NA`, `null`, `007` and quotes are text. Every failure names file and
+line. Format: https://recbole.io/docs/user_guide/data/atomic_files.html
+"""
+
+import codecs
+import io
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.errors import UserError
+
+KINDS = ("token", "token_seq", "float", "float_seq")
+PAD = "[PAD]"  # what RecBole calls number 0, which is no user and no item
+_UTF8 = ("utf-8", "utf8", "utf_8")
+_OTHER_BOMS = (
+    codecs.BOM_UTF16_LE,
+    codecs.BOM_UTF16_BE,
+    codecs.BOM_UTF32_LE,
+    codecs.BOM_UTF32_BE,
+)
+
+
+@dataclass(frozen=True)
+class AtomicTable:
+    """The rows of an atomic file, in their order.
+
+    Attributes:
+        path: of the file.
+        types: column -> token, token_seq, float or float_seq; of all columns of the file.
+        frame: the columns that were asked for; its index holds the line numbers. A token is a
+            string, a float float64 (NaN where it is empty; whole `times` int64), a token_seq an
+            array of strings, a float_seq an array of float64.
+    """
+
+    path: Path
+    types: dict[str, str]
+    frame: pd.DataFrame
+
+    def place(self, row: int) -> str:
+        """`file:line` of a row, counted from 0."""
+        return f"{self.path}:{self.frame.index[row]}"
+
+
+def read_header(path: Path, separator: str = "\t", encoding: str = "utf-8") -> dict[str, str]:
+    """Column -> type of an atomic file.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or its first line is no such header.
+    """
+    if encoding.lower() in _UTF8:
+        with _reading(path), path.open("rb") as file:
+            data = file.readline(1 << 20)
+        return _types(path, _clean(path, data), separator)
+    return _types(path, _text(path, encoding), separator)
+
+
+def read_atomic(
+    path: Path,
+    columns: Collection[str] | None = None,
+    *,
+    unload: Collection[str] = (),
+    ids: Iterable[str] = (),
+    times: Iterable[str] = (),
+    separator: str = "\t",
+    seq_separator: str = " ",
+    encoding: str = "utf-8",
+) -> AtomicTable:
+    """Read an atomic file.
+
+    Args:
+        path: the file.
+        columns: names of the columns to read; None: all. Those that the file lacks are passed over.
+        unload: names of the columns to leave out.
+        ids: those of them that hold ids, token or token_seq: none is empty, none is `[PAD]`.
+        times: those of them that hold a finite number in every row. Whole numbers stay whole, so
+            that nanoseconds sort right.
+        separator: between cells, one ASCII character.
+        seq_separator: between the parts of a sequence.
+        encoding: of the file; a byte-order mark of UTF-8 is left out.
+
+    Raises:
+        UserError: absent, of another encoding, a bad header, a column that is missing or of
+            another type, a row with more or fewer cells than the header, a cell that cannot be,
+            or no rows at all.
+    """
+    ids, times = list(ids), list(times)
+    data = _text(path, encoding)
+    types = _types(path, data, separator)
+    columns = [n for n in types if (columns is None or n in columns) and n not in unload]
+    require_columns(path, types, ids, times)
+    data, lines = _rows(path, data, separator, len(types))
+    if len(lines) == 0:
+        what = "interactions" if path.suffix == ".inter" else "rows"
+        raise UserError(f"{path}: no {what} below the header")
+    floats = [name for name in columns if types[name] == "float"]
+    texts = {name: str for name in columns if types[name] != "float"}
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(data),
+            sep=separator,
+            header=None,
+            skiprows=1,
+            names=list(types),
+            usecols=columns,
+            dtype=texts,
+            keep_default_na=False,
+            na_values={name: [""] for name in floats},
+            quoting=3,  # none: a quote is a character like others
+            lineterminator="\n",
+            skip_blank_lines=False,
+            low_memory=False,  # the type of a column of numbers is that of all of it
+            encoding="utf-8",
+        )
+    except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
+        raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
+    frame = frame[columns]
+    frame.index = pd.Index(lines)
+    for name in floats:
+        frame[name] = _numbers(path, frame[name], name in times)
+    for name in columns:
+        if types[name].endswith("_seq"):
+            frame[name] = _sequences(path, frame[name], types[name], seq_separator)
+    for name in set(ids) & set(columns):
+        _check_ids(path, frame[name], types[name])
+    return AtomicTable(path, types, frame)
+
+
+def require_columns(
+    path: Path, types: dict[str, str], ids: Iterable[str] = (), times: Iterable[str] = ()
+) -> None:
+    """Check that a header has the columns of ids and times, of the right type.
+
+    Raises:
+        UserError: naming the file and the column.
+    """
+    for names, kinds in ((ids, ("token", "token_seq")), (times, ("float",))):
+        for name in names:
+            if name not in types:
+                raise UserError(f"{path}: no column {name!r}; it has {', '.join(types)}")
+            if types[name] not in kinds:
+                raise UserError(
+                    f"{path}:1: the column {name} is declared {types[name]}; "
+                    f"write {name}:{kinds[0]}"
+                )
+
+
+def no_ids(names: pd.Series) -> np.ndarray:
+    """Mark what cannot be the id of a user or of an item, (N,) bool.
+
+    Such are the empty string, the name of padding, and names with a blank at an end, a tab or a
+    line break.
+    """
+    names = names.astype("str")
+    bad = (names == "") | (names == PAD) | (names != names.str.strip())
+    return (bad | names.str.contains("[\t\r\n\0]", regex=True)).to_numpy(bool)
+
+
+def why_no_id(name: str) -> str:
+    """What is wrong with a name that `no_ids` marks."""
+    if name.strip() == "":
+        return "is empty"
+    if name == PAD:
+        return f"is {PAD!r}, the name of padding; give it another id"
+    return f"{name!r} has a blank at an end, or a tab or line break in it"
+
+
+class _reading:
+    """Turn errors of the operating system in the `with` block into a `UserError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        if not self.path.exists():
+            raise UserError(f"{self.path}: no such file")
+        if not self.path.is_file():
+            raise UserError(f"{self.path}: is not a file")
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise UserError(f"{self.path}: cannot be read: {reason}") from error
+
+
+def _text(path: Path, encoding: str) -> bytes:
+    """The whole file as UTF-8 without a byte-order mark, its lines ended by a line feed."""
+    with _reading(path):
+        data = path.read_bytes()
+    if encoding.lower() not in _UTF8:
+        try:
+            data = data.decode(encoding).encode("utf-8")
+        except LookupError as error:
+            raise UserError(f"encoding: {encoding!r} is not known; utf-8, latin-1 …") from error
+        except UnicodeError as error:
+            raise UserError(f"{path}: not {encoding}: {error.args[-1]}") from error
+    return _clean(path, data)
+
+
+def _clean(path: Path, data: bytes) -> bytes:
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if data.startswith(_OTHER_BOMS):
+        raise UserError(f"{path}: is UTF-16 or UTF-32; convert it to UTF-8")
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise UserError(
+                f"{path}:{line}: not UTF-8 (byte {error.start}); convert the file, or name what "
+                "it is by --encoding"
+            ) from error
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    for byte, what in ((b"\0", "a NUL byte"), (b"\r", "a carriage return inside the line")):
+        place = data.find(byte)
+        if place >= 0:
+            line = data.count(b"\n", 0, place) + 1
+            raise UserError(f"{path}:{line}: {what}; is this a text file with ordinary lines?")
+    return data
+
+
+def _types(path: Path, data: bytes, separator: str) -> dict[str, str]:
+    check_separator(separator)
+    header = data.split(b"\n", 1)[0].decode("utf-8")
+    if not header:
+        raise UserError(f"{path}: empty file" if not data else f"{path}:1: no header")
+    types: dict[str, str] = {}
+    for cell in header.split(separator):
+        name, _, kind = cell.partition(":")
+        if kind not in KINDS or not name:
+            what = "is not of the form name:type, as item_id:token"
+            raise UserError(f"{path}:1: {cell[:80]!r} {what}")
+        if name in types:
+            raise UserError(f"{path}:1: the column {name!r} stands twice")
+        types[name] = kind
+    return types
+
+
+def check_separator(separator: Any) -> None:
+    """Raise UserError unless `field_separator` is one ASCII character that can part cells."""
+    is_one = isinstance(separator, str) and len(separator) == 1 and separator.isascii()
+    if not is_one or separator in '\n\r\0":':
+        raise UserError(f"field_separator: {separator!r} is not one character such as a tab or ','")
+
+
+def _rows(path: Path, data: bytes, separator: str, width: int) -> tuple[bytes, np.ndarray]:
+    """The text without blank lines, and the line number of each row below the header."""
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    text = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))  # (L,)
+    places = np.flatnonzero(text == ord(separator))
+    cells = np.diff(np.searchsorted(places, ends), prepend=0) + 1
+    blank = np.diff(ends, prepend=-1) == 1
+    wrong = (cells != width) & ~blank
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise UserError(
+            f"{path}:{row + 1}: {cells[row]} cells, but the header names {width} columns"
+        )
+    if blank.any():
+        data = b"".join(line + b"\n" for line in data.split(b"\n") if line)
+    return data, np.flatnonzero(~blank)[1:] + 1
+
+
+def _numbers(path: Path, column: pd.Series, is_time: bool) -> pd.Series:
+    """Numbers of a column as pandas took it: int64, float64, or text where a cell is none."""
+    name, values = column.name, column
+    if column.dtype.kind not in "iuf" or column.dtype == bool:
+        text = column.astype("str")
+        values = pd.to_numeric(text, errors="coerce").astype(np.float64)
+        wrong = ~np.isfinite(values.to_numpy()) & (text != "").to_numpy(bool) & column.notna()
+    else:
+        text, wrong = column, np.isinf(column.to_numpy(np.float64))
+    _refuse(path, text, np.asarray(wrong, bool), f"{name} {{}} is not a number")
+    if is_time:
+        _refuse(path, text, values.isna().to_numpy(), f"{name} is empty")
+        return values if values.dtype == np.int64 else values.astype(np.float64)
+    return values.astype(np.float64)
+
+
+def _sequences(path: Path, column: pd.Series, kind: str, separator: str) -> list[np.ndarray]:
+    parts: Sequence[list[str]] = [
+        [part for part in text.split(separator) if part] for text in column.tolist()
+    ]
+    if kind == "token_seq":
+        return [np.array(part, dtype=str) for part in parts]
+    try:
+        cells = [np.array(part, dtype=np.float64) for part in parts]
+    except ValueError:
+        cells = [_as_numbers(part) for part in parts]
+    wrong = np.array([not np.isfinite(cell).all() for cell in cells], dtype=bool)
+    _refuse(path, column, wrong, f"{column.name} {{}} is not a sequence of numbers")
+    return cells
+
+
+def _as_numbers(parts: list[str]) -> np.ndarray:
+    return pd.to_numeric(pd.Series(parts, dtype="str"), errors="coerce").to_numpy(np.float64)
+
+
+def _check_ids(path: Path, column: pd.Series, kind: str) -> None:
+    if kind == "token_seq":
+        lengths = np.array([len(cell) for cell in column])
+        _refuse(path, column, lengths == 0, f"{column.name} is empty: a row without a history")
+        column = pd.Series(
+            np.concatenate(column.tolist()), np.repeat(column.index, lengths), name=column.name
+        )
+    codes, names = pd.factorize(column)
+    bad = no_ids(pd.Series(names))
+    if bad.any():
+        row = int(bad[codes].argmax())
+        raise UserError(
+            f"{path}:{column.index[row]}: {column.name} {why_no_id(str(column.iloc[row]))}"
+        )
+
+
+def _refuse(path: Path, column: pd.Series, wrong: np.ndarray, what: str) -> None:
+    if wrong.any():
+        row = int(wrong.argmax())
+        cell = str(column.iloc[row])
+        shown = repr(cell if len(cell) <= 40 else f"{cell[:40]}…")
+        raise UserError(f"{path}:{column.index[row]}: {what.replace('{}', shown)}")

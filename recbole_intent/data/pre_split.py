@@ -114,19 +114,35 @@ class PreSplitDataset(IndexedSequentialDataset):
         )
 
     def _lay_out_rows(self, part: np.ndarray) -> None:
-        """Make each row's history and target interactions of their own, rows of a user together."""
+        """Make the rows' histories and targets interactions of their own, user by user.
+
+        A row whose history is that of the row before it and its target goes on in the same
+        sequence, so that rows of one session lie as they do in data that are not split.
+        """
         frame, name = self.inter_feat, list_field(self.config)
-        order = np.lexsort((part, pd.factorize(frame[self.uid_field])[0]))
-        frame, self._part = frame.iloc[order], part[order]
-        length = np.array([len(history) for history in frame[name]]) + 1
-        self._row_end = np.cumsum(length)  # (R,) each row's target is the last before it
-        items = np.empty(self._row_end[-1], dtype=object)
-        is_target = np.zeros(len(items), dtype=bool)
-        is_target[self._row_end - 1] = True
-        items[is_target] = frame[self.iid_field].to_numpy(dtype=object)
-        items[~is_target] = np.concatenate(frame[name].tolist())
-        users = np.repeat(frame[self.uid_field].to_numpy(dtype=object), length)
-        self.inter_feat = pd.DataFrame({self.uid_field: users, self.iid_field: items})
+        length = np.array([len(history) for history in frame[name]])
+        order = np.lexsort((length, part, pd.factorize(frame[self.uid_field])[0]))
+        frame, length, self._part = frame.iloc[order], length[order], part[order]
+        users, targets = (
+            frame[column].to_numpy(dtype=object) for column in (self.uid_field, self.iid_field)
+        )
+        histories = frame[name].tolist()
+        goes_on = np.zeros(len(frame), dtype=bool)
+        for row in np.flatnonzero((users[1:] == users[:-1]) & (np.diff(length) == 1)) + 1:
+            before, now = histories[row - 1], histories[row]
+            goes_on[row] = now[-1] == targets[row - 1] and np.array_equal(now[:-1], before)
+        pieces = [
+            [target] if same else [*history, target]
+            for history, target, same in zip(histories, targets, goes_on, strict=True)
+        ]
+        sizes = np.array([len(piece) for piece in pieces])
+        self._target = np.cumsum(sizes) - 1  # (R,) flat index of each row's target
+        first = (self._target - length)[~goes_on]  # of each sequence
+        self._start = np.repeat(first, np.diff(np.r_[first, sizes.sum()]))
+        items = np.array([item for piece in pieces for item in piece], dtype=object)
+        self.inter_feat = pd.DataFrame(
+            {self.uid_field: np.repeat(users, sizes), self.iid_field: items}
+        )
         for known in (self.field2type, self.field2source, self.field2seqlen):
             known.pop(name, None)
 
@@ -134,7 +150,7 @@ class PreSplitDataset(IndexedSequentialDataset):
         super()._remap_ID_all()
         if self.holds_rows:
             self.repeated = 0
-            self.size |= {"interactions": len(self._row_end), "alone": 0}
+            self.size |= {"interactions": len(self._target), "alone": 0}
 
     def _change_feat_format(self) -> None:
         super()._change_feat_format()  # which makes no samples of files that are split
@@ -143,8 +159,7 @@ class PreSplitDataset(IndexedSequentialDataset):
     def _starts_and_targets(self) -> tuple[np.ndarray, np.ndarray]:
         if not self.holds_rows:
             return super()._starts_and_targets()
-        start = np.r_[0, self._row_end[:-1]]
-        return np.repeat(start, self._row_end - start), self._row_end - 1
+        return self._start, self._target
 
     def build(self) -> list["PreSplitDataset"]:
         """The three parts, a sample for each target that has an item before it."""

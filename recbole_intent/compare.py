@@ -14,8 +14,8 @@ from recbole_intent.comparing.gather import gather
 from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.comparing.other_task import ask_otherwise
 from recbole_intent.comparing.request import Key, Request
+from recbole_intent.comparing.same_tests import check_same_tests
 from recbole_intent.config import Config, read_yaml
-from recbole_intent.data.split import data_fingerprint
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation import comparison_tables
 from recbole_intent.evaluation.comparison import Comparison
@@ -103,7 +103,7 @@ def _configs(request: Request) -> dict[Key, Config]:
     check_protocol(of_first)
     own = {entry.label: entry.values.keys() for entry in request.entries}
     refuse_idle(of_first, own, "direct" in request.tasks)
-    data_fingerprint(next(iter(configs.values())))  # is the dataset there at all?
+    check_same_tests(of_first)
     return configs
 
 

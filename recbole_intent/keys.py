@@ -131,6 +131,7 @@ _COLUMNS = Optional(
 _SPLIT = Parts(
     {
         "RS": Listing(Number(0), least=1),
+        "TS": Listing(Number(0), least=1),
         "LS": Choice("valid_and_test", "valid_only", "test_only"),
     },
     one=True,
@@ -357,6 +358,7 @@ _SHARED = (
         (
             ("additional_feat_suffix", Optional(Listing(Word(), 0, alone=True)), "further files"),
             ("alias_of_item_id", Optional(_WORDS), "columns with the ids of items"),
+            ("encoding", Word(), "of the atomic files, such as latin-1; utf-8 if not given"),
             ("discretization", Optional(Anything()), "float columns as classes"),
             ("numerical_features", Optional(_WORDS), "float columns that models read"),
             (

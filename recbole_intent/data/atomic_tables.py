@@ -66,6 +66,7 @@ def read_atomic(
     columns: Collection[str] | None = None,
     *,
     unload: Collection[str] = (),
+    texts: Collection[str] = (),
     ids: Iterable[str] = (),
     times: Iterable[str] = (),
     separator: str = "\t",
@@ -78,6 +79,7 @@ def read_atomic(
         path: the file.
         columns: names of the columns to read; None: all. Those that the file lacks are passed over.
         unload: names of the columns to leave out.
+        texts: those of them to give as they stand, whatever their type.
         ids: those of them that hold ids, token or token_seq: none is empty, none is `[PAD]`.
         times: those of them that hold a finite number in every row. Whole numbers stay whole, so
             that nanoseconds sort right.
@@ -99,8 +101,7 @@ def read_atomic(
     if len(lines) == 0:
         what = "interactions" if path.suffix == ".inter" else "rows"
         raise UserError(f"{path}: no {what} below the header")
-    floats = [name for name in columns if types[name] == "float"]
-    texts = {name: str for name in columns if types[name] != "float"}
+    floats = [name for name in columns if types[name] == "float" and name not in texts]
     try:
         frame = pd.read_csv(
             io.BytesIO(data),
@@ -109,7 +110,7 @@ def read_atomic(
             skiprows=1,
             names=list(types),
             usecols=columns,
-            dtype=texts,
+            dtype={name: str for name in columns if name not in floats},
             keep_default_na=False,
             na_values={name: [""] for name in floats},
             quoting=3,  # none: a quote is a character like others
@@ -125,11 +126,21 @@ def read_atomic(
     for name in floats:
         frame[name] = _numbers(path, frame[name], name in times)
     for name in columns:
-        if types[name].endswith("_seq"):
+        if types[name].endswith("_seq") and name not in texts:
             frame[name] = _sequences(path, frame[name], types[name], seq_separator)
     for name in set(ids) & set(columns):
         _check_ids(path, frame[name], types[name])
     return AtomicTable(path, types, frame)
+
+
+def check_form(path: Path, separator: str = "\t") -> None:
+    """Check encoding, header and the width of every row, as `read_atomic` does.
+
+    Raises:
+        UserError: as `read_atomic`.
+    """
+    data = _text(path, "utf-8")
+    _rows(path, data, separator, len(_types(path, data, separator)))
 
 
 def require_columns(

@@ -3,34 +3,28 @@
 import numpy as np
 import pandas as pd
 
+from recbole_intent.data.atomic_tables import no_ids, why_no_id
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.errors import UserError
 
-# What pandas, and so RecBole, reads as a missing value (documented at `pandas.read_csv`).
-MISSING = frozenset(
-    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|"
-    "null|".split("|")
-)
 KEY = ("user_id", "item_id", "timestamp", "position")
 
 
 def check_ids(raw: RawData) -> None:
-    """Check that ids survive RecBole's reader: not empty, no tab or quote, not read as missing.
+    """Check that ids are such as a run's reader takes: see `atomic_tables.no_ids`.
 
     Raises:
-        UserError: naming the first line with such an id.
+        UserError: naming the first line with another id.
     """
     if raw.interactions.empty:
         raise UserError(f"{raw.files[0]}: no interactions below its header; fetch the file again")
     for column in ("user_id", "item_id"):
         ids = raw.interactions[column].cat
-        bad = np.array([_misread(name) for name in ids.categories], dtype=bool)
+        bad = no_ids(pd.Series(ids.categories))
         if bad.any():
             row = int(bad[ids.codes].argmax())
-            raise UserError(
-                f"{raw.place(row)}: {column} {raw.interactions[column].iloc[row]!r} is empty or "
-                "would be misread by RecBole; give it another id or remove the line"
-            )
+            why = why_no_id(str(raw.interactions[column].iloc[row]))
+            raise UserError(f"{raw.place(row)}: {column} {why}")
 
 
 def check_times(raw: RawData) -> None:
@@ -115,13 +109,3 @@ def check_lengths(raw: RawData) -> None:
             f"{raw.place(row)}: user {raw.interactions['user_id'].iloc[row]!r} has only one item "
             f"({int(lone.sum())} such users), which makes no sequence; add --k_core=2 or more"
         )
-
-
-def _misread(name: str) -> bool:
-    """Tell whether RecBole's reader would take an id for missing, or cut or join fields at it."""
-    return (
-        name in MISSING
-        or name != name.strip()
-        or name.startswith('"')
-        or not set(name).isdisjoint("\t\r\n")
-    )

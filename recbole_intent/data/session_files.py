@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recbole_intent.data.atomic_tables import read_atomic, read_header
 from recbole_intent.data.order import without_time
 from recbole_intent.data.sessions import PARTS, SessionOptions, Sessions, make_sessions
 from recbole_intent.data.sources.raw import RawData
@@ -75,26 +76,25 @@ def read_split(path: Path, separator: str) -> pd.Series:
         UserError: no such file, other columns, a session that stands twice, or another part; with
             the line.
     """
-    wanted = [f"{name}:token" for name in SPLIT_COLUMNS]
-    try:
-        frame = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, quoting=3, encoding="utf-8"
-        )
-    except FileNotFoundError as error:
+    wanted = {name: "token" for name in SPLIT_COLUMNS}
+    if not path.is_file():
         raise UserError(
             f"{path}: no such file, but session_split: True reads it; `prepare --sessions=…` "
             "writes it"
-        ) from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
-    if list(frame) != wanted:
-        raise UserError(f"{path}:1: the columns are {', '.join(frame)}, not {', '.join(wanted)}")
-    session, part = (frame[name] for name in wanted)
+        )
+    types = read_header(path, separator)
+    if types != wanted:
+        columns = [f"{name}:{kind}" for name, kind in types.items()]
+        raise UserError(
+            f"{path}:1: the columns are {', '.join(columns)}, not user_id:token, part:token"
+        )
+    frame = read_atomic(path, ids=SPLIT_COLUMNS, separator=separator).frame
+    session, part = (frame[name] for name in SPLIT_COLUMNS)
     for is_wrong, values, what in (
         (~part.isin(PARTS), part, f"is none of {', '.join(PARTS)}"),
         (session.duplicated(), session, "stands twice"),
     ):
         if is_wrong.any():
             row = int(is_wrong.to_numpy().argmax())
-            raise UserError(f"{path}:{row + 2}: {values.iloc[row]!r} {what}")
+            raise UserError(f"{path}:{frame.index[row]}: {values.iloc[row]!r} {what}")
     return pd.Series(part.to_numpy(), index=session.to_numpy())

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from recbole_intent.config import Config
+from recbole_intent.data.atomic_tables import read_atomic, read_header
 
 
 def item_titles(config: Config, item_ids: np.ndarray) -> np.ndarray | None:
@@ -24,18 +24,16 @@ def item_titles(config: Config, item_ids: np.ndarray) -> np.ndarray | None:
     path = Path(config["data_path"]) / f"{config['dataset']}.item"
     if not path.is_file():
         return None
-    # Quoting as where RecBole reads the file.
     separator = config["field_separator"]
-    header = pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8").columns
-    columns = {column.partition(":")[0]: column for column in header}
-    title = title_like([name for name in columns if name != config["ITEM_ID_FIELD"]])
-    if title is None or config["ITEM_ID_FIELD"] not in columns:
+    encoding = config["encoding"] or "utf-8"
+    item, types = config["ITEM_ID_FIELD"], read_header(path, separator, encoding)
+    title = title_like([name for name in types if name != item])
+    if title is None or item not in types:
         return None
-    names = [columns[config["ITEM_ID_FIELD"]], columns[title]]
-    frame = pd.read_csv(
-        path, sep=separator, usecols=names, dtype=str, keep_default_na=False, encoding="utf-8"
-    )
-    title_of = dict(zip(frame[names[0]], frame[names[1]], strict=True))
+    frame = read_atomic(
+        path, [item, title], texts=[title], separator=separator, encoding=encoding
+    ).frame
+    title_of = dict(zip(frame[item], frame[title], strict=True))
     return np.array([title_of.get(item, "") for item in item_ids], dtype=object)
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
+from recbole_intent.data.atomic_tables import read_atomic, read_header
 from recbole_intent.data.titles import title_like
 from recbole_intent.errors import UserError
 
@@ -27,16 +26,12 @@ class ItemTexts:
     """
 
     def __init__(self, path: Path, item_ids: Sequence[str] | None = None) -> None:
-        try:
-            frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-        except FileNotFoundError as error:
-            raise UserError(f"{path}: no such file; it has to hold the texts of items") from error
-        except ValueError as error:
-            raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
-        is_seq = {c.partition(":")[0]: c.endswith(":token_seq") for c in frame}
-        frame.columns = list(is_seq)
-        if "item_id" not in frame:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; it has to hold the texts of items")
+        is_seq = {name: kind == "token_seq" for name, kind in read_header(path).items()}
+        if "item_id" not in is_seq:
             raise UserError(f"{path}: no column 'item_id:token'")
+        frame = read_atomic(path, texts=[name for name in is_seq if name != "item_id"]).frame
         texts = [name for name in frame if name != "item_id"]
         if "attributes" in texts and len(texts) > 1:  # brand and categories once more
             texts.remove("attributes")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from recbole_intent.data.atomic_tables import check_form
 from recbole_intent.data.sources.raw import TYPES, RawData
 from recbole_intent.data.sources.reading import (
     files_in,
@@ -66,6 +67,8 @@ def _read(
     names = [name for name, _ in header]
     require(names, {key: columns.get(key, key) for key in needed}, file)
     types.update({ours.get(name, name): kind for name, kind in header})
+    if not file.name.endswith(".gz"):
+        check_form(file)
     frame = read_table(file, "\t", set())
     frame.columns = [ours.get(name, name) for name in names]
     for name, (_, kind) in zip(frame.columns, header, strict=True):

@@ -38,9 +38,10 @@ def check_same_tests(configs: Mapping[str, Config]) -> None:
     if len(tests) < 2:
         return
     (first, (config, mine)), (second, (_, theirs)) = tests.items()
-    more = {label: set(of) - set(other) for label, of, other in (
-        (first, mine, theirs), (second, theirs, mine)
-    )}
+    more = {
+        label: set(of) - set(other)
+        for label, of, other in ((first, mine, theirs), (second, theirs, mine))
+    }
     for label, users in more.items():
         if users:
             other = second if label == first else first

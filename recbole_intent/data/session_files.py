@@ -76,7 +76,7 @@ def read_split(path: Path, separator: str) -> pd.Series:
         UserError: no such file, other columns, a session that stands twice, or another part; with
             the line.
     """
-    wanted = {name: "token" for name in SPLIT_COLUMNS}
+    wanted = dict.fromkeys(SPLIT_COLUMNS, "token")
     if not path.is_file():
         raise UserError(
             f"{path}: no such file, but session_split: True reads it; `prepare --sessions=…` "

@@ -1,12 +1,25 @@
-import io
+from pathlib import Path
 
 import pandas as pd
+import pytest
 
-from recbole_intent.data.checks import MISSING
+from recbole_intent.data.checks import check_ids
+from recbole_intent.data.sources.raw import RawData
+from recbole_intent.errors import UserError
 
 
-def test_missing_values_are_those_of_pandas():
-    """RecBole reads atomic files by pandas, with its Python engine and default missing values."""
-    text = "name\tx\n" + "".join(f"{name}\t1\n" for name in sorted(MISSING))
-    frame = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, engine="python")
-    assert frame["name"].isna().all()
+def _raw(name: str) -> RawData:
+    users = pd.Series(["u", name, "u"], index=[2, 3, 4], dtype="category")
+    frame = pd.DataFrame({"user_id": users, "item_id": users, "file": 0})
+    return RawData(frame, None, [Path("x.tsv")])
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "null", "nan", "007", "1.0", '"', '"a'])
+def test_ids_are_text(name):
+    check_ids(_raw(name))
+
+
+@pytest.mark.parametrize("name", ["", " ", "a ", "\ta", "a\tb", "a\nb", "[PAD]"])
+def test_what_is_no_id_is_named_with_its_line(name):
+    with pytest.raises(UserError, match=r"x\.tsv line 3: user_id "):
+        check_ids(_raw(name))

@@ -204,7 +204,7 @@ def test_a_split_file_without_its_properties_is_not_passed_over(walks, session_p
     [
         (lambda text: text.replace("\ttrain", "\ttrial", 1), r"walks.split:2: 'trial' is none of"),
         (lambda text: text + text.splitlines()[1] + "\n", r"walks.split:\d+: 'u\d+#\d' stands tw"),
-        (lambda text: text.replace("part:token", "part"), r"walks.split:1: the columns are user_"),
+        (lambda text: text.replace("part:token", "part"), r"walks.split:1: 'part' is not of the form"),
         (lambda text: "", r"walks.split: not readable: No columns"),
         (lambda text: text[: text.rindex("\n", 0, -1) + 1], r"lacks 1 of \d+ sessions of the .int"),
         (lambda text: text.replace("\tvalid", "\ttrain"), "the validation split is empty; .*split"),

@@ -30,7 +30,7 @@ def test_fields_titles_and_gaps(tmp_path):
         (None, "no such file"),
         ("title:token_seq\nx\n", "no column 'item_id:token'"),
         ("item_id:token\na\n", "no text column besides item_id"),
-        ("", "not readable"),
+        ("", "empty file"),
     ],
 )
 def test_bad_files_are_named(tmp_path, content, message):

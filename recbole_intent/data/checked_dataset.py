@@ -106,7 +106,9 @@ class CheckedDataset(Dataset):
             self._filter_inter_by_user_or_item,
         )
         intervals = ("user_inter_num_interval", "item_inter_num_interval")
-        given = [f"{key}: {config[key]}" for key in intervals if config[key] is not None]
+        given = [
+            f"{key}: {config[key]}" for key in intervals if config[key] not in (None, "[0,inf)")
+        ]
         self._count(", ".join(given), self._filter_by_inter_num)
         self._reset_index()
 

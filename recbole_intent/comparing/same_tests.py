@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from recbole.utils import ModelType, init_seed
+from recbole.utils import ModelType
 
 from recbole_intent.config import Config
 from recbole_intent.data.split import Parts, read_parts
@@ -28,7 +28,6 @@ def check_same_tests(configs: Mapping[str, Config]) -> None:
         firsts.setdefault(config["MODEL_TYPE"] == ModelType.SEQUENTIAL, (label, config))
     tests, failures = {}, []
     for label, config in firsts.values():
-        init_seed(config["seed"], config["reproducibility"])  # a random order is drawn alike
         try:
             tests[label] = (config, _targets(read_parts(config)))
         except UserError as error:  # of one kind alone: its rows will say so

@@ -151,7 +151,8 @@ def _rows(config: Config, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Users (N,), rising, and items (N,), in the order of time, in the numbers of the dataset."""
     rows = train.inter_feat
     users, items = (rows[name].numpy() for name in (train.uid_field, train.iid_field))
-    if getattr(train, "holds_rows", False):  # files of whole samples, which repeat each other
+    is_of_samples = getattr(train, "holds_rows", False)  # files of samples, which repeat each other
+    if is_of_samples and isinstance(train, IndexedSequentialDataset):
         rows = train.rows(np.arange(len(users)))
     elif isinstance(train, IndexedSequentialDataset):
         last = np.full(train.user_num, -1)
@@ -163,7 +164,7 @@ def _rows(config: Config, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
         order = np.argsort(users, kind="stable")
         return users[order], items[order]
     lists = rows[f"{train.iid_field}{config['LIST_SUFFIX']}"].numpy()
-    if not config["benchmark_filename"]:
+    if not is_of_samples:
         # Every prefix is a row: its target, and of the first one the item before it.
         order = np.argsort(users, kind="stable")
         users, items, lists = users[order], items[order], lists[order]

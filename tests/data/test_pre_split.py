@@ -7,6 +7,7 @@ import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 
 from recbole_intent.data.split import load_data
+from recbole_intent.data.training_interactions import training_histories
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import run
 from recbole_intent.registry import get_spec, model_names
@@ -150,7 +151,12 @@ def _write(path, text, header="user_id:token\titem_id:token\ttimestamp:float\n")
         ),
         ("test", "u\td\n", {}, "x.test.inter:2: 2 cells"),
         ("test", "u\t[PAD]\t4\n", {}, "x.test.inter:2: item_id is"),
-        ("test", "u\td\t4\n", {"benchmark_filename": ["train", "test"]}, "three different parts"),
+        (
+            "test",
+            "u\td\t4\n",
+            {"benchmark_filename": ["train", "test"]},
+            "benchmark_filename: .*is not a list of 3",
+        ),
         ("test", "u\td\t4\n", {"benchmark_filename": ["train", "x", "y"]}, "x.x.inter: no such"),
         ("test", "u\td\t4\n", {"rm_dup_inter": "first"}, "rm_dup_inter: has no effect"),
     ],
@@ -193,3 +199,18 @@ def test_long_rows_keep_their_last_items(paths, config):
     }
     wanted = {row.iloc[0]: row.iloc[1].split()[-3:] for _, row in frame.iterrows()}
     assert found == wanted
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_plain_parts_have_the_training_interactions_of_the_whole(paths, config, fast):
+    found = {}
+    for dataset in ("whole", "plain"):
+        made = config(dataset=dataset, **_options(paths, dataset, fast_sequences=fast))
+        found[dataset] = training_histories(made, load_data(made).train._dataset).fingerprint()
+    assert found["plain"] == found["whole"]
+
+
+@pytest.mark.parametrize("form", ["plain", "rows"])
+def test_padded_rows_run_too(paths, tmp_path, form):
+    given = _options(paths, form, checkpoint_dir=str(tmp_path), fast_sequences=False)
+    assert run("GRU4Rec", form, overrides={**given, "hidden_size": 8}).result["data"]["users"] == 20

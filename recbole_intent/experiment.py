@@ -1,6 +1,7 @@
 """The main job: one model on one dataset with one seed, from configuration to result."""
 
 import logging
+import os
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -144,7 +145,7 @@ def read_result(folder: str | Path) -> dict[str, Any]:
         UserError: not there, or damaged.
     """
     path = Path(folder) / "result.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         raise UserError(f"{folder}: no finished run (no result.json)")
     again = "remove it, and the run's command tests the run again"
     result = read_json(path, _RESULT, again)
@@ -156,7 +157,7 @@ def read_result(folder: str | Path) -> dict[str, Any]:
 
 
 def _result_in(folder: Path) -> dict[str, Any] | None:
-    return read_result(folder) if (folder / "result.json").exists() else None
+    return read_result(folder) if os.path.lexists(folder / "result.json") else None
 
 
 def train(
@@ -323,8 +324,8 @@ def refuse_other_data(folder: Path, data_digest: str, remedy: str = TRAIN_AGAIN)
 
 def _read_claim(folder: Path) -> dict[str, Any] | None:
     path = folder / "config.yaml"
-    if not path.exists():
-        if (folder / LAST).exists():  # whose configuration nobody knows
+    if not os.path.lexists(path):
+        if os.path.lexists(folder / LAST):  # whose configuration nobody knows
             raise damaged(path, "no such file", _FRESH)
         return None
     return read_mapping(path, {"model": str, "dataset": str}, _FRESH)

@@ -44,7 +44,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        hint = "; move it away" if path.is_dir() else ""
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}{hint}") from error
     finally:
         # Whatever fails here must not take the place of the first error.
         with suppress(OSError):

@@ -197,8 +197,8 @@ def _refuse_other(folder: Path, settings: Mapping[str, Any], options: Options) -
     path = folder / "sweep.json"
     if options.fresh:
         return
-    if not path.exists():
-        if (folder / "ledger.jsonl").exists():
+    if not os.path.lexists(path):
+        if os.path.lexists(folder / "ledger.jsonl"):
             raise UserError(f"{path}: no such file; {_FRESH}")
         if options.resume:
             raise UserError(f"{folder}: no search to resume (no sweep.json)")

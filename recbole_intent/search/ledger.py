@@ -119,7 +119,7 @@ class Ledger:
         Raises:
             UserError: a line, other than an unfinished last one, that is no event.
         """
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return
         begun: set[int] = set()
         for number, event in read_json_lines(self.path, _FRESH):

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -325,7 +326,7 @@ class Trainer(Ranker):
     def resume(self) -> bool:
         """Take up `last.pt` of the folder; False where there is none."""
         path = None if self.folder is None else self.folder / LAST
-        if path is None or not path.exists():
+        if path is None or not os.path.lexists(path):
             return False
         remedy = self.remedy
         state = load_checkpoint(path, self.device, keys=_LAST, remedy=remedy)

@@ -111,11 +111,17 @@ def test_options_come_from_files_then_from_the_command(atomic, here, capsys):
         (["--model=SASRec", "--dataset=ml-100k", "--zzzz=8"], "--zzzz: unknown key ("),
         (["--model=SASRec", "--dataset=ml-100k", "--epochs=2", "--epochs=3"], "given twice"),
         (["--model=SASRec", "--dataset=ml-100k", "--topk=[1"], "cannot read the value '[1'"),
-        (["--model=SASRec", "--dataset=ml-100k", "--epochs=many"], "'many' is not a number"),
+        (
+            ["--model=SASRec", "--dataset=ml-100k", "--epochs=many"],
+            "'many' is not a whole number from 1",
+        ),
         (["--model=SASRec", "--dataset=ml-100k", "--tensorboard=maybe"], "neither True nor False"),
         (["--model=SASRec", "--dataset=ml-100k", "--eval_args={mod: x}"], "unknown part 'mod'"),
         (["--model=SASRec", "--dataset=ml-100k", "--device=abacus"], "device: 'abacus'"),
-        (["--model=SASRec", "--dataset=ml-100k", "--metrics=[Recal]"], "no metric named 'Recal'"),
+        (
+            ["--model=SASRec", "--dataset=ml-100k", "--metrics=[Recal]"],
+            "'Recal' is not one of recall, hit",
+        ),
         (["--model=SASRec", "--dataset=ml-100k", "--config_files=no.yaml"], "no.yaml: no such"),
         (["--model=SASRec", "--dataset=ml-100k", "--fresh=True"], "--fresh takes no value"),
         (["demo", "now"], "now: not of the form --key=value"),
@@ -200,7 +206,7 @@ def test_mistakes_in_the_data_name_the_file(atomic, refused, model, content, mes
     [
         ("--load_col={inter: [user_id, item_id]}", "load_col: inter: lacks 'timestamp'"),
         ("--user_inter_num_interval='(99,inf)'", "dataset mine: Some feat is empty"),
-        ("--eval_args={split: {LS: test}}", "dataset mine: The leave_one_mode [test]"),
+        ("--eval_args={split: {LS: test}}", "split: LS: 'test' is not one of valid_and_test"),
         ("--noise={ratio: much}", "noise: ratio: 'much' is not a number"),
     ],
     ids=lambda value: "",

@@ -293,5 +293,7 @@ def test_so_many_random_targets_of_each_user_others_in_each_epoch(tiny, passes):
 
 @pytest.mark.parametrize("which", [0, -1, True, "some"])
 def test_other_train_targets_are_named(tiny, which):
-    with pytest.raises(UserError, match=r"train_targets: .* is neither `all` nor `last`, nor"):
+    with pytest.raises(
+        UserError, match=r"train_targets: .* is not one of all, last or a whole number from 1"
+    ):
         load_data(tiny(train_targets=which))

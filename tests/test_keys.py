@@ -11,6 +11,7 @@ from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import Entry, read_entries, refuse_idle
 from recbole_intent.comparing.request import Request
 from recbole_intent.config import Config
+from recbole_intent.enrich.option_keys import INTENTS, PROFILES
 from recbole_intent.errors import UserError
 from recbole_intent.keys import Key, key_table
 from recbole_intent.paths import properties_dir
@@ -22,9 +23,10 @@ OURS = sorted(path.stem for path in (properties_dir() / "model").glob("*.yaml"))
 
 def _all_rows() -> list:
     modules = {get_spec(model).keys for model in model_names()}
+    tables = [*map(key_table, sorted(modules)), INTENTS, PROFILES]
     rows = {}
-    for module in sorted(modules):
-        for key in key_table(module).rows.values():
+    for table in tables:
+        for key in table.rows.values():
             rows.setdefault((key.name, str(key.kind.wanted)), key)
     return [pytest.param(key, id=f"{key.name}-{wanted[:20]}") for (_, wanted), key in rows.items()]
 
@@ -73,6 +75,16 @@ def test_search_spaces_satisfy_the_rows(path):
         assert table.rows[key].is_searchable, key
         for value in domain.ends():
             assert table.mistake(key, value) is None, (key, value)
+
+
+@pytest.mark.parametrize(("purpose", "table"), [("VELI4SBR", INTENTS), ("ISRF", PROFILES)])
+def test_the_options_of_enrich_have_a_row_each_that_their_defaults_satisfy(purpose, table):
+    values = yaml.safe_load((properties_dir() / "enrich" / f"{purpose}.yaml").read_text("utf-8"))
+    values |= {f"llm.{name}": value for name, value in values.pop("llm").items()}
+    assert values.keys() == table.rows.keys()
+    assert {key: table.mistake(key, value) for key, value in values.items()} == dict.fromkeys(
+        values
+    )
 
 
 NAN = float("nan")

@@ -8,10 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recbole_intent.config import read_yaml
+from recbole_intent.enrich import option_keys
 from recbole_intent.errors import UserError
+from recbole_intent.keys import KeyTable, no_effect
 from recbole_intent.paths import properties_dir
 
 
@@ -26,8 +28,8 @@ class LLMOptions(_Strict):
     base_url: str | None
     model: str | None
     api_key_env: str | None
-    temperature: float = Field(ge=0)
-    max_tokens: int = Field(ge=1)
+    temperature: float
+    max_tokens: int
     reason: bool | None
     dtype: Literal["float32", "bfloat16"]
 
@@ -43,23 +45,25 @@ class EnrichOptions(_Strict):
     Attributes:
         purpose: what the files are for, and the name of the file of defaults.
         without_model: the option that does without a language model.
+        rows: what values its options may have.
         is_llm: a language model is asked.
         needs_likelihood: it is asked how likely a text is, too.
     """
 
     purpose: ClassVar[str]
     without_model: ClassVar[str]
+    rows: ClassVar[KeyTable]
 
     llm: LLMOptions
-    attempts: int = Field(ge=1, le=20)
-    concurrency: int = Field(ge=1)
-    seed: int = Field(ge=0)
-    sample: float = Field(gt=0, le=1)
-    limit: int | None = Field(ge=1)
-    min_coverage: float = Field(ge=0, le=1)
+    attempts: int
+    concurrency: int
+    seed: int
+    sample: float
+    limit: int | None
+    min_coverage: float
     domain: str | None
     runner: Literal["local", "ray"]
-    workers: int = Field(ge=1)
+    workers: int
 
     @property
     def is_llm(self) -> bool:
@@ -81,24 +85,25 @@ class IntentOptions(EnrichOptions):
 
     purpose: ClassVar[str] = "VELI4SBR"
     without_model: ClassVar[str] = "--intents=metadata"
+    rows: ClassVar[KeyTable] = option_keys.INTENTS
 
     intents: Literal["llm", "metadata"]
     llm: IntentLLMOptions
     validate_by: Literal["generate", "likelihood"] = Field(alias="validate")
-    min_margin: float = Field(ge=0)
+    min_margin: float
     first_pool: Literal["llm", "metadata"]
     new_intents: bool
-    negatives: int = Field(ge=1, le=100)
+    negatives: int
     refine_features: bool
     predict_and_correct: bool
-    window: int = Field(ge=1)
+    window: int
     rest: Literal["none", "metadata"]
-    encoder: str | None = Field(min_length=1)
-    session_shown: int = Field(ge=1)
-    features_shown: int = Field(ge=1)
-    pool_shown: int = Field(ge=1)
-    pool_size: int = Field(ge=1)
-    intents_per_session: int = Field(ge=1)
+    encoder: str | None
+    session_shown: int
+    features_shown: int
+    pool_shown: int
+    pool_size: int
+    intents_per_session: int
 
     @property
     def is_llm(self) -> bool:
@@ -114,20 +119,20 @@ class ProfileOptions(EnrichOptions):
 
     purpose: ClassVar[str] = "ISRF"
     without_model: ClassVar[str] = "--semantics=metadata"
+    rows: ClassVar[KeyTable] = option_keys.PROFILES
 
     semantics: Literal["llm", "metadata"]
     steps: Literal["all", "texts", "vectors"]
-    users_sample: int = Field(ge=1, le=20)
+    users_sample: int
     items_shown: Literal["fused", "metadata"]
     texts: Annotated[
         tuple[Literal["fused", "positive", "negative"], ...],
-        Field(min_length=1),
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     ]
-    encoder: str = Field(min_length=1)
+    encoder: str
     encoder_dtype: Literal["float32", "bfloat16"]
-    encoder_batch: int = Field(ge=1)
-    encoder_chunk: int = Field(ge=1)
+    encoder_batch: int
+    encoder_chunk: int
 
     @property
     def is_llm(self) -> bool:
@@ -155,33 +160,41 @@ def read_options(
         UserError: an unknown key, or a value that cannot be.
     """
     default = properties_dir() / "enrich" / f"{kind.purpose}.yaml"
-    values: dict[str, Any] = {}
-    _merge(values, read_yaml(default), f"{default}: ", known=False)
-    unread = set(passed_over) - values.keys()
+    values = _flat(read_yaml(default))
+    defaults = dict(values)
+    unread = set(passed_over) - {key.partition(".")[0] for key in values}
     for path in files:
         wanted = {key: value for key, value in read_yaml(path).items() if key not in unread}
-        _merge(values, wanted, f"{path}: ", known=True)
-    _merge(values, given or {}, "--", known=True)
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{key}: {first['input']!r}: {first['msg']}") from error
+        _take(values, _flat(wanted), f"{path}: ", kind.rows)
+    given = _flat(given or {})
+    _take(values, given, "--", kind.rows)
+    changed = [key for key, value in given.items() if value != defaults[key]]
+    for key, because in kind.rows.idle(changed, values):
+        raise UserError(f"--{key}: {no_effect(because)}")
+    llm = {key.removeprefix("llm."): v for key, v in values.items() if key.startswith("llm.")}
+    return kind.model_validate(
+        {**{key: v for key, v in values.items() if "." not in key}, "llm": llm}
+    )
 
 
-def _merge(values: dict[str, Any], new: Mapping[str, Any], where: str, known: bool) -> None:
-    for key, value in new.items():
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`llm: {model: x}` as `llm.model: x`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
         if key == "llm" and isinstance(value, Mapping):
-            flat = {f"llm.{name}": part for name, part in value.items()}
-            _merge(values, flat, where, known)
-            continue
-        group, _, name = key.rpartition(".")
-        place = values.setdefault(group, {}) if group == "llm" else values
-        name = name if group == "llm" else key
-        if known and (name not in place or isinstance(place[name], dict)):
-            names = [k for k in values if k != "llm"] + [f"llm.{k}" for k in values["llm"]]
-            near = difflib.get_close_matches(key, names, n=1)
+            flat |= {f"llm.{name}": part for name, part in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _take(values: dict[str, Any], new: Mapping[str, Any], where: str, rows: KeyTable) -> None:
+    for key, value in new.items():
+        if key not in rows.rows:
+            near = difflib.get_close_matches(str(key), rows.rows, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"{where}{key}: unknown option of enrich{hint}")
-        place[name] = value
+        mistake = rows.mistake(key, value)
+        if mistake:
+            raise UserError(f"{where}{key}: {mistake}")
+        values[key] = value

@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from recbole_intent.asked_histories import Chunk
+from recbole_intent.command_keys import RECOMMEND, refuse
 from recbole_intent.data.asked import ids_of
 from recbole_intent.data.histories import read_histories, read_users
 from recbole_intent.errors import UserError
@@ -71,10 +72,7 @@ def recommend_run(
     """
     if (users is None) == (histories is None):
         raise UserError("give either --users=FILE, --users=all or --histories=FILE")
-    if k < 1:
-        raise UserError(f"--k={k}: must be at least 1")
-    if index not in (None, "faiss"):
-        raise UserError(f"--index={index}: only faiss is known; leave it out for the exact search")
+    refuse(RECOMMEND, {"k": k, "history": history, "index": index})
     if output is not None:
         check_output(output)
         refuse_foreign_file(output, holds_recommendations)

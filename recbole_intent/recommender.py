@@ -13,9 +13,10 @@ from recbole.utils import ModelType
 from torch import Tensor
 
 from recbole_intent.asked_histories import AskedHistories, Chunk
+from recbole_intent.command_keys import RECOMMEND, refuse
 from recbole_intent.config import Config
 from recbole_intent.data.asked import Columns, histories_of, ids_of
-from recbole_intent.data.known_histories import PARTS, KnownHistories
+from recbole_intent.data.known_histories import KnownHistories
 from recbole_intent.data.loader import MAX_SCORES
 from recbole_intent.data.split import SplitData
 from recbole_intent.data.titles import item_titles
@@ -87,8 +88,7 @@ class Recommender:
         Raises:
             UserError: not a finished run, its files have changed since, or `history` is unknown.
         """
-        if history not in PARTS:
-            raise UserError(f"--history={history}: is none of {', '.join(PARTS)}")
+        refuse(RECOMMEND, {"history": history})
         folder = Path(folder)
         read_result(folder)  # is it finished?
         # Noise is a condition of experiments; nobody is recommended items by a noisy history. And

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import yaml
 
+from recbole_intent.command_keys import TUNE, refuse
 from recbole_intent.config import Config, read_yaml
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import comparable, inputs_fingerprint, run
@@ -24,7 +25,6 @@ from recbole_intent.search.scheduler import Judge
 from recbole_intent.search.space import Space, check_space, read_space, without_idle
 from recbole_intent.search.suggest import OptunaSuggester, RandomSuggester, Suggester
 
-ALGORITHMS = ("random", "optuna")
 _FRESH = "use --fresh to overwrite the search"
 
 
@@ -110,10 +110,8 @@ def tune(
         config_files = [config_files]
     overrides = dict(overrides or {})
     require_ray(options.address)
-    if options.trials < 1:
-        raise UserError(f"--trials={options.trials}: must be at least 1")
-    if options.algorithm not in ALGORITHMS:
-        raise UserError(f"--algorithm={options.algorithm}: is none of {', '.join(ALGORITHMS)}")
+    asked = {name: getattr(options, name) for name in TUNE.rows}
+    refuse(TUNE, asked, {name: getattr(Options(), name) for name in TUNE.rows})
     base = Config(
         model, dataset, config_files, {**overrides, "device": "cpu"}, options.allow_unknown
     )

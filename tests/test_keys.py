@@ -7,6 +7,7 @@ import torch
 import yaml
 
 from recbole_intent import precision
+from recbole_intent.command_keys import COMPARE, PREPARE, RECOMMEND, SESSIONS, TUNE
 from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import Entry, read_entries, refuse_idle
 from recbole_intent.comparing.request import Request
@@ -24,6 +25,7 @@ OURS = sorted(path.stem for path in (properties_dir() / "model").glob("*.yaml"))
 def _all_rows() -> list:
     modules = {get_spec(model).keys for model in model_names()}
     tables = [*map(key_table, sorted(modules)), INTENTS, PROFILES]
+    tables += [TUNE, COMPARE, RECOMMEND, PREPARE, SESSIONS]
     rows = {}
     for table in tables:
         for key in table.rows.values():

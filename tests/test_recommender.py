@@ -329,7 +329,7 @@ def test_a_model_without_intents_says_so(runs):
 def test_mistakes_are_named(runs, tmp_path):
     with pytest.raises(UserError, match=r"no finished run \(no result\.json\)"):
         Recommender.load(tmp_path)
-    with pytest.raises(UserError, match="--history=some: is none of train, valid, all"):
+    with pytest.raises(UserError, match="--history=some: not one of train, valid, all"):
         Recommender.load(runs("SASRec"), history="some")
     with pytest.raises(UserError, match="k: 0 must be at least 1"):
         Recommender.load(runs("SASRec")).recommend([["i1"]], 0)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from recbole_intent.command_keys import COMPARE
 from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import read_entries
 from recbole_intent.comparing.reproduce import reproduce
 from recbole_intent.comparing.request import Request
 from recbole_intent.config import parse_value
-from recbole_intent.data.noise import KINDS
 from recbole_intent.errors import UserError
 from recbole_intent.printable import say
 
@@ -127,10 +127,8 @@ def _noise(options: dict[str, str]) -> list[tuple[str, float]]:
         return []
     ratios = _numbers("noise", options.pop("noise"), float)
     wanted = _words(kinds or "replace")
-    for kind in wanted:
-        if kind not in KINDS:
-            raise UserError(f"--noise_kinds: {kind!r} is none of {', '.join(KINDS)}")
-    for ratio in ratios:
-        if not 0 < ratio <= 1:
-            raise UserError(f"--noise: {ratio} is not in (0, 1]")
+    for name, values in (("noise_kinds", wanted), ("noise", ratios)):
+        mistake = COMPARE.mistake(name, values)
+        if mistake:
+            raise UserError(f"--{name}: {mistake}")
     return [(kind, ratio) for kind in wanted for ratio in ratios]

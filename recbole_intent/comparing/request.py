@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recbole_intent.command_keys import COMPARE, refuse
 from recbole_intent.comparing.entries import Entry
 from recbole_intent.config import read_yaml
 from recbole_intent.errors import UserError
@@ -70,13 +71,12 @@ class Request:
             raise UserError(f"--reference={self.reference}: not among {', '.join(labels)}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UserError("--seeds: give each seed once, such as --seeds=2020,2021,2022")
+        refuse(COMPARE, {"seeds": [*self.seeds], "workers": self.workers})
         for task in self.tasks:
             if task not in TASKS:
                 raise UserError(f"--also={task}: none of {', '.join(TASKS)}")
             if task == self.overrides.get("task", NEXT_ITEM):
                 raise UserError(f"--also={task}: the runs are made for it")
-        if self.workers < 1:
-            raise UserError(f"--workers={self.workers}: must be at least 1")
 
     def check_preset(self) -> None:
         """Raise UserError if no model has the preset that is given for all."""

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
+from recbole_intent.command_keys import PREPARE, refuse
 from recbole_intent.data import checks, filters
 from recbole_intent.data.atomic_files import write_all, write_table
 from recbole_intent.data.dataset_properties import prepare_properties
@@ -93,10 +94,6 @@ def prepare(
     if sessions is not None and not isinstance(sessions, SessionOptions):
         is_text = isinstance(sessions, str)
         sessions = SessionOptions.parse(sessions) if is_text else SessionOptions.of(sessions)
-    for name, value, kinds in (("k_core", k_core, int), ("min_rating", min_rating, int | float)):
-        is_number = isinstance(value, kinds) and not isinstance(value, bool) and value == value
-        if value is not None and not is_number:
-            raise UserError(f"--{name}={value}: a number is needed")
     given = {
         "k_core": k_core,
         "min_rating": min_rating,
@@ -105,8 +102,7 @@ def prepare(
         "fill_items": fill_items,
         "columns": None if columns is None else dict(columns),
     }
-    if k_core is not None and k_core < 0:
-        raise UserError(f"--k_core={k_core}: a number from 0 is needed")
+    refuse(PREPARE, {name: value for name, value in given.items() if name != "columns"})
     defaults = prepare_properties(dataset).get("options") or {}
     options = {k: defaults.get(k) if v is None else v for k, v in given.items()}
     if sessions is None and defaults.get("sessions"):

@@ -1,11 +1,12 @@
 """Histories cut into sessions, and these shared out to training, validation and test by time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from recbole_intent.command_keys import SESSIONS, refuse
 from recbole_intent.errors import UserError
 
 PARTS = ("train", "valid", "test")
@@ -31,14 +32,12 @@ class SessionOptions:
     session_gap: float | None = None
 
     def __post_init__(self) -> None:
-        lengths = {"min_session_length": (self.min_session_length, 2)}
-        lengths["max_session_length"] = (self.max_session_length, self.min_session_length)
-        for name, (value, least) in lengths.items():
-            if type(value) is not int or value < least:
-                raise UserError(f"sessions: {name}={value}: a whole number from {least} is needed")
-        gap = self.session_gap
-        if gap is not None and (type(gap) not in (int, float) or not gap > 0):
-            raise UserError(f"sessions: session_gap={gap}: seconds above 0 are needed")
+        refuse(SESSIONS, asdict(self), where="sessions: ")
+        if self.max_session_length < self.min_session_length:
+            raise UserError(
+                f"sessions: max_session_length={self.max_session_length}: is below "
+                f"min_session_length, {self.min_session_length}"
+            )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "SessionOptions":

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_intent.errors import UserError
-
-SCHEDULERS = ("asha", "median", "none")
+from recbole_intent.command_keys import TUNE, refuse
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,7 @@ class Judge:
     def __init__(
         self, name: str, metric: str, bigger: bool, *, epochs: int, grace: int, reduction: float
     ) -> None:
-        if name not in SCHEDULERS:
-            raise UserError(f"--scheduler={name}: is none of {', '.join(SCHEDULERS)}")
-        if grace < 1:
-            raise UserError(f"--grace={grace}: must be at least 1 epoch")
-        if reduction <= 1:
-            raise UserError(f"--reduction={reduction}: must be above 1")
+        refuse(TUNE, {"scheduler": name, "grace": grace, "reduction": reduction})
         self.metric, self.epochs = metric, epochs
         self._known: set[int] = set()
         self._rule = self._make(name, "max" if bigger else "min", min(grace, epochs), reduction)

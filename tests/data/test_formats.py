@@ -209,7 +209,7 @@ def test_a_zip_archive_is_named(tmp_path, capsys):
         ({"interactions": [1]}, "interactions: a table is needed, found list"),
         ({"interactions": FRAME, "source": "x"}, "either source or interactions"),
         ({"items": FRAME}, "items go with interactions"),
-        ({"interactions": FRAME, "k_core": "5"}, "--k_core=5: a number is needed"),
+        ({"interactions": FRAME, "k_core": "5"}, "--k_core=5: not a whole number from 0"),
         ({"interactions": FRAME, "min_rating": float("nan")}, "--min_rating=nan"),
         ({"interactions": FRAME, "columns": "user_id"}, "--columns=user_id: expected"),
         ({"interactions": FRAME, "sessions": {"a": 1}}, "sessions: unknown part 'a'"),

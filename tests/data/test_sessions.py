@@ -203,16 +203,29 @@ def test_options_from_text():
         ("max_session_length=9,min_length=3", "unknown part 'min_length'; known are max_session"),
         (
             "max_session_length=9,min_session_length=1",
-            "min_session_length=1: a whole number from 2",
+            "min_session_length=1: not a whole number from 2",
         ),
         (
             "max_session_length=2,min_session_length=3",
-            "max_session_length=2: a whole number from 3",
+            "max_session_length=2: is below min_session_length, 3",
         ),
-        ("max_session_length=9,min_session_length=2.5", "min_session_length=2.5: a whole number"),
-        ("max_session_length=9,min_session_length=3,session_gap=0", "session_gap=0: seconds above"),
-        ("max_session_length=9,min_session_length=3,session_gap=nan", "session_gap=nan: seconds"),
-        ("max_session_length=inf,min_session_length=3", "max_session_length=inf: a whole number"),
+        (
+            "max_session_length=9,min_session_length=2.5",
+            "min_session_length=2.5: not a whole number",
+        ),
+        (
+            "max_session_length=9,min_session_length=3,session_gap=0",
+            "session_gap=0: not a number above 0",
+        ),
+        (
+            "max_session_length=9,min_session_length=3,session_gap=nan",
+            "session_gap=nan: not a number above 0",
+        ),
+        ("max_session_length=9,min_session_length=3,session_gap=inf", "session_gap=inf: not a num"),
+        (
+            "max_session_length=inf,min_session_length=3",
+            "max_session_length=inf: not a whole number",
+        ),
     ],
 )
 def test_mistakes_in_options(text, message):

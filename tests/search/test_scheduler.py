@@ -71,7 +71,7 @@ def test_a_restart_judges_as_if_it_had_not_been(name):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"grace": 0}, "--grace=0"), ({"reduction": 1}, "--reduction=1")],
+    [({"grace": 0}, "--grace=0"), ({"reduction": 1}, "--reduction=1: not a number above 1")],
     ids=["grace", "reduction"],
 )
 def test_numbers_out_of_range_are_refused(options, message):
@@ -80,5 +80,5 @@ def test_numbers_out_of_range_are_refused(options, message):
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(UserError, match="--scheduler=hyperband: is none of asha, median, none"):
+    with pytest.raises(UserError, match="--scheduler=hyperband: not one of asha, median, none"):
         _judge("hyperband")

@@ -223,7 +223,7 @@ def test_no_picture_leaves_no_file(command, write, tmp_path):
         (["--users=all", "--k=0"], "--k=0: not a whole number from 1"),
         (["--users=all", "--k=few"], "invalid int value: 'few'"),
         (["--users=all", "--kk=3"], "--kk=3: unknown option; did you mean --k?"),
-        (["--users=all", "--index=annoy"], "--index=annoy: only faiss is known"),
+        (["--users=all", "--index=annoy"], "--index=annoy: not faiss, or empty"),
         (["--users=all", "--history=some"], "--history=some: not one of train, valid, all"),
         (["--users=all", "--output=recs.xlsx"], "recs.xlsx: its name must end in"),
         (["--users=all", "--explain"], "--explain: SASRec has no intents to tell of"),

@@ -43,6 +43,7 @@ def gather(
                     request.config_files,
                     request.overrides_of(entry, seed),
                     allow_unknown=request.allow_unknown,
+                    allow_idle=True,  # of values that are given for all
                 )
                 ranks[key] = Ranks.load(folders[key] / "ranks.npz", _TEST_AGAIN)
                 runs[key] = done

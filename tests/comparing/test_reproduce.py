@@ -32,7 +32,6 @@ def shared(tiny_path, tmp_path):
         "device": "cpu",
         "epochs": 1,
         "tensorboard": False,
-        "n_candidates": 20,
         "preset": "ours",
     }
 
@@ -114,7 +113,8 @@ def test_a_table_of_both_tasks(paper, small, shared, make):
         label: time_inference(folder, {"device": "cpu", **DIRECT})
         for label, folder in folders.items()
     }
-    done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": shared})
+    given = {**shared, "n_candidates": 20}
+    done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": given})
     ours = {(record["model"], record["column"]): record["ours"] for record in done.table.records}
     for label, folder in folders.items():
         result = json.loads((folder / "result.json").read_text())
@@ -141,6 +141,7 @@ def test_a_table_of_the_direct_task_chooses_epochs_on_it(paper, small, shared, m
     bpr = {"label": "BPR", "model": "BPR", "params": {"embedding_size": 8}}
     sasrec = {"label": "small", "model": "SASRec", "params": small, "at": {"width": 8}}
     paper(task="direct", columns=columns, rows=[sasrec, bpr])
+    shared["n_candidates"] = 20
     folders = [make("SASRec", small, task="direct")]
     folders.append(make("BPR", {"embedding_size": 8}, task="direct"))
     done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": shared})
@@ -183,7 +184,7 @@ def test_the_papers_models_have_the_papers_values_unless_ours_are_asked_for(
             {"label": "small", "model": "SASRec", "params": small},
         ],
     )
-    del shared["preset"], shared["n_candidates"]
+    del shared["preset"]
     given = shared if preset is None else {**shared, "preset": preset}
     done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": given})
     notes = "\n".join(done.table.notes)

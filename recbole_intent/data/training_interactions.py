@@ -68,7 +68,7 @@ class Split:
         """What JSON of `plain` says; None where it is no such text."""
         try:
             return cls.of_plain(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

@@ -15,6 +15,7 @@ from recbole_intent.data.seals import SHA256, check_seal, read_seal, refuse_unse
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write, file_sha256
 from recbole_intent.own_files import read_json
+from recbole_intent.parsing import FAILURES, reason_of
 
 _LOGGER = logging.getLogger("recbole_intent")
 
@@ -55,8 +56,9 @@ def read_records(path: str | Path, kind: type[Record]) -> Iterator[Record]:
                 return
             except UnicodeDecodeError as error:
                 raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
-            except ValueError as error:
-                raise UserError(f"{path}:{number}: not a JSON line: {error}") from error
+            except FAILURES as error:
+                reason = reason_of(error)
+                raise UserError(f"{path}:{number}: not a JSON line: {reason}") from error
             if not isinstance(values, dict):
                 raise UserError(f"{path}:{number}: expected an object with {', '.join(fits)}")
             for name, is_fit in fits.items():

@@ -352,7 +352,7 @@ class Trainer(Ranker):
         else:
             self.load_weights(self.folder / BEST, self.remedy)
 
-    def load_weights(self, path: Path, remedy: str) -> None:
+    def load_weights(self, path: Path, remedy: str = "") -> None:
         """Put the weights of a checkpoint into the model.
 
         Args:

@@ -262,6 +262,22 @@ def test_row_14_token_sequences(make):
     assert pd.Series([[1, 2], [3]]).agg(len) == 2  # pandas itself is as it was
 
 
+def test_row_14_reaches_every_method_that_measures_by_agg():
+    import inspect
+
+    import recbole.data.dataset as datasets
+
+    methods = {
+        method
+        for kind in vars(datasets).values()
+        if isinstance(kind, type)
+        for method in vars(kind).values()
+        if inspect.isfunction(method) and ".agg(len)" in inspect.getsource(method)
+    }
+    assert {method.__name__ for method in methods} >= {"_remap", "_benchmark_presets"}
+    assert all(hasattr(method, "__wrapped__") for method in methods)
+
+
 def test_row_14_normalized_float_sequences(make):
     _, dataset = make("BPR", "sequences", normalize_field=["vec"])
     # the values lie between 0.5 and 2

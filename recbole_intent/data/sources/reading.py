@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,7 +138,9 @@ def read_table(
     if twice:
         raise UserError(f"{path} line 1: the column {twice[0]!r} stands twice; rename one of them")
     try:
-        with opened(path) as binary:
+        # pandas only warns where the first line below the header has too many fields.
+        with opened(path) as binary, warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             if separator == "::":  # which pandas splits at too, a hundred times as slowly
                 binary = io.BytesIO(binary.read().replace(b"::", b"\t"))
             frame = pd.read_csv(
@@ -153,6 +156,10 @@ def read_table(
                 encoding="utf-8" if has_header or _is_utf8(path) else "latin-1",
                 on_bad_lines="error",
             )
+    except pd.errors.ParserWarning as error:
+        raise UserError(
+            f"{path}: lines have more fields than the {len(names)} columns of the header"
+        ) from error
     except pd.errors.ParserError as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise UserError(f"{path}: {reason}; mend or remove that line") from error

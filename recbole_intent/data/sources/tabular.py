@@ -243,6 +243,8 @@ def _interactions_file(
 ) -> Path:
     both = [file for file in tables if {"user_id", "item_id"} <= known[file].keys()]
     both = both or [file for file in tables if "user_id" in known[file]]
+    if not tables:
+        raise UserError(f"{path}: no table of two columns or more with the interactions")
     if not both:
         return tables[0]  # which lacks it, as the error will say
     rated = [file for file in both if "rating" in known[file]] or both

@@ -223,6 +223,11 @@ class Config(RecBoleConfig):
             if mistake:
                 raise UserError(f"{self.where(key)}: {mistake}")
 
+    def is_changed(self, key: str) -> bool:
+        """Did the user give this key another value than its default?"""
+        given = self.external_config_dict
+        return key in given and given[key] != self.internal_config_dict.get(key)
+
     def idle(self, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
         """The keys that the user set and that cannot have an effect.
 
@@ -234,13 +239,8 @@ class Config(RecBoleConfig):
         Returns:
             Key -> the keys, with their values, that switch it off.
         """
-        given = self.external_config_dict.keys()
-        defaults = self.internal_config_dict
-        changed = [
-            key
-            for key in (given if names is None else names)
-            if key in given and self.external_config_dict[key] != defaults.get(key)
-        ]
+        asked = self.external_config_dict if names is None else names
+        changed = [key for key in asked if self.is_changed(key)]
         return dict(self.key_table.idle(changed, self.final_config_dict))
 
     def refuse_idle(self) -> None:

@@ -200,6 +200,7 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     with library_mistakes(f"dataset {config['dataset']}"):
         data = load_data(config, is_next_item and model_class.shares_passes(config))
     _check_features(config, data.dataset)
+    _check_topk(config, data)
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
     with library_mistakes(f"model {config['model']}"):
         model = model_class(config, data.train._dataset).to(config["device"])
@@ -209,6 +210,19 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     if config["session_split"]:
         warn_of_user_vectors(model, data.dataset)
     return trainer, data
+
+
+def _check_topk(config: Config, data: SplitData) -> None:
+    """Raise UserError if the user asks for lists as long as all that is ranked."""
+    count, ranked = data.dataset.item_num - 1, "items of the catalogue"
+    if data.candidates:
+        count, ranked = data.candidates["negatives"] + 1, "candidates"
+    for k in config["topk"] if config.is_changed("topk") else ():
+        if k > count:
+            raise UserError(
+                f"{config.where('topk')}: {k} is more than the {count} {ranked}: every metric of "
+                "such a list would count all targets as hits"
+            )
 
 
 def _check_features(config: Config, dataset: Dataset) -> None:

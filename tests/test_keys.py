@@ -14,6 +14,7 @@ from recbole_intent.comparing.request import Request
 from recbole_intent.config import Config
 from recbole_intent.enrich.option_keys import INTENTS, PROFILES
 from recbole_intent.errors import UserError
+from recbole_intent.experiment import build
 from recbole_intent.keys import Key, key_table
 from recbole_intent.paths import properties_dir
 from recbole_intent.registry import get_spec, model_names
@@ -336,3 +337,16 @@ def test_bf16_products_are_for_cpus_that_have_them(monkeypatch, caplog):
         assert precision.set_matmul_precision("medium", torch.device("cpu")) == "medium"
     finally:
         torch.set_float32_matmul_precision(used)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"topk": [5, 41], "valid_metric": "NDCG@5"}, "--topk: 41 is more than the 40 items"),
+        ({"topk": 12, "task": "direct", "n_candidates": 10, "valid_metric": "NDCG@12"},
+         "--topk: 12 is more than the 11 candidates"),
+    ],
+)  # fmt: skip
+def test_lists_as_long_as_all_that_is_ranked_are_refused(tiny, options, message):
+    with pytest.raises(UserError, match=message):
+        build(tiny("BPR", **options))

@@ -1,4 +1,4 @@
-"""Sequence models as encoders of histories whose items are given as vectors."""
+"""Sequence models used as encoders of histories whose items are given as vectors."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from recbole_intent.model.sequential_recommender.bert4rec import BERT4RecEncoder
 from recbole_intent.model.sequential_recommender.gru4rec import GRU4Rec
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
 
-# Each has an `item_embedding` and `encode(x, item_seq_len)`: (B, n, d) -> (B, d).
+# Each class has an `item_embedding` and `encode(x, item_seq_len)`: (B, n, d) -> (B, d).
 BACKBONES: dict[str, type[nn.Module]] = {
     "SASRec": SASRec,
     "BERT4Rec": BERT4RecEncoder,
     "GRU4Rec": GRU4Rec,
 }
-# Those whose state at a position knows no later one: one pass serves all prefixes of a history.
+# Backbones whose states depend on no later position: one pass serves all prefixes of a history.
 CAUSAL = frozenset({"SASRec", "GRU4Rec"})
 
-# What RecBole's classes read of a configuration, by the same name here.
+# The configuration keys that RecBole's classes read and that have the same names here.
 _SHARED_KEYS = (
     "USER_ID_FIELD ITEM_ID_FIELD LIST_SUFFIX ITEM_LIST_LENGTH_FIELD NEG_PREFIX "
     "MAX_ITEM_LIST_LENGTH device n_layers n_heads inner_size hidden_dropout_prob "
@@ -27,15 +27,15 @@ _SHARED_KEYS = (
 
 
 def make_backbone(config: Any, dataset: Any, hidden_size: int) -> nn.Module:
-    """An encoder named by `backbone`.
+    """Build the encoder named by `backbone`.
 
     Args:
-        config: with `backbone` and what RecBole's SASRec reads; `num_layers` of GRU4Rec.
+        config: with `backbone` and the keys of RecBole's SASRec; `num_layers` for GRU4Rec.
         dataset: RecBole's, for the number of items.
         hidden_size: d, width of items, states and output. `n_heads` must divide it.
 
     Raises:
-        UserError: a width that the heads do not divide.
+        UserError: `n_heads` does not divide the width.
     """
     name = config["backbone"]
     if name != "GRU4Rec" and hidden_size % config["n_heads"]:
@@ -44,7 +44,7 @@ def make_backbone(config: Any, dataset: Any, hidden_size: int) -> nn.Module:
         "hidden_size": hidden_size,
         "embedding_size": hidden_size,
         "dropout_prob": config["hidden_dropout_prob"],
-        # For the losses of the class, which are not asked for.
+        # RecBole's constructor requires it; the class's own losses are not used.
         "loss_type": "CE",
         "item_init": "random",
         "distiller_size": None,

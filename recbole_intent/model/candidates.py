@@ -1,4 +1,4 @@
-"""Scores of a few given items for each row: the direct task."""
+"""Scoring of given candidates for each row: the direct task."""
 
 from abc import ABC, abstractmethod
 
@@ -6,15 +6,15 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
-# Pairs scored at once by a model that scores pairs only.
+# Number of pairs per call for models that only score pairs.
 _PAIRS = 2**14
 
 
 class ScoresCandidates(ABC):
-    """A recommender with a way of its own to score given items; put it before RecBole's class.
+    """A recommender with its own method for scoring candidates; list it before RecBole's class.
 
-    The direct task asks every model that derives from this class by it, and other models by
-    `full_sort_predict`.
+    The direct task calls it for every model that derives from this class, and `full_sort_predict`
+    for other models.
     """
 
     @abstractmethod
@@ -22,25 +22,25 @@ class ScoresCandidates(ABC):
         """Score each row's candidates.
 
         Args:
-            interaction: what `full_sort_predict` reads, B rows.
-            candidates: (B, C) items, different within a row and in no telling order.
+            interaction: input of `full_sort_predict`, B rows.
+            candidates: (B, C) items, distinct within a row, in an order that reveals nothing.
 
         Returns:
-            (B, C), higher is better; -inf for what the model would never name.
+            (B, C), higher is better; -inf for items that the model would never recommend.
         """
 
 
 def candidate_scores(
     model: nn.Module, interaction: Interaction, candidates: Tensor, n_items: int, item_field: str
 ) -> Tensor:
-    """Scores (B, C) of candidates (B, C) by any RecBole recommender.
+    """Scores (B, C) of candidates (B, C) from any RecBole recommender.
 
     Args:
         model: the recommender.
         interaction: B rows.
         candidates: (B, C) items.
-        n_items: V, of the dataset, padding included.
-        item_field: name of the column of items.
+        n_items: V, the dataset's number of items, padding included.
+        item_field: name of the item column.
     """
     if isinstance(model, ScoresCandidates):
         return model.score_candidates(interaction, candidates)
@@ -48,13 +48,13 @@ def candidate_scores(
         scores = model.full_sort_predict(interaction).view(-1, n_items)
     except NotImplementedError:
         return pair_scores(model, interaction, candidates, item_field)
-    return scores.gather(1, candidates.to(scores.device))  # EASE scores on the CPU always
+    return scores.gather(1, candidates.to(scores.device))  # EASE always scores on the CPU
 
 
 def pair_scores(
     model: nn.Module, interaction: Interaction, items: Tensor, item_field: str
 ) -> Tensor:
-    """As `candidate_scores`, by `predict` of each pair: some RecBole models know no other way."""
+    """`candidate_scores` by `predict` on each pair, for RecBole models that only score pairs."""
     n_rows, n_candidates = items.shape
     found = []
     for rows in torch.arange(n_rows).split(max(1, _PAIRS // n_candidates)):

@@ -1,4 +1,4 @@
-"""An item table that starts as the distiller's: one option for all next-item models alike."""
+"""Item tables initialised from a distiller, an option shared by all next-item models."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from recbole_intent.model.next_item import NextItemMixin
 
 
 def item_init_of(config: Any) -> str:
-    """`random` or `distiller`; `auto`: `distiller` where the model reads a distiller's intents."""
+    """`random` or `distiller`; `auto`: `distiller` if the model reads a distiller's intents."""
     given = config["item_init"]
     if given == "auto":
         return "distiller" if config["use_lid"] else "random"
@@ -18,7 +18,7 @@ def item_init_of(config: Any) -> str:
 
 
 def distiller_config(config: Any) -> dict[str, Any]:
-    """Properties of the SASRec of width d_l whose trained weights are the distiller."""
+    """Properties of the SASRec of width d_l that is trained as the distiller."""
     d_l, dropout = config["distiller_size"], config["distiller_dropout_prob"]
     return {
         "n_layers": 2,
@@ -35,19 +35,20 @@ def distiller_config(config: Any) -> dict[str, Any]:
 
 
 def fold_of(user: Tensor, folds: int) -> Tensor:
-    """The fold, 0 .. folds - 1, of users by their numbers; of any shape."""
+    """The fold, 0 .. folds - 1, of each user id; any shape."""
     return user % folds
 
 
 class DistilledStart(NextItemMixin):
-    """A next-item model whose item table starts from random, or as that of a trained distiller.
+    """A next-item model whose item table starts at random or from a trained distiller.
 
-    The distiller is the small SASRec that IGR-SR freezes; its items say which items follow one
-    another. With `item_init: distiller` they are the first d_l columns of the item table, which
-    learns on: what a model gains by that is no gain of its architecture, so the models that are
-    compared must all have it, or none. `trainer.distilled.DistilledTrainer` trains the distiller.
+    The distiller is the small SASRec that IGR-SR freezes; its item vectors encode which items
+    follow one another. With `item_init: distiller` they initialise the first d_l columns of the
+    item table, which is then trained further. The gain from this start does not come from the
+    architecture, so either all compared models must use it or none.
+    `trainer.distilled.DistilledTrainer` trains the distiller.
 
-    A class calls `prepare_start` once its `item_embedding` is there.
+    A subclass calls `prepare_start` after creating its `item_embedding`.
     """
 
     def prepare_start(self, config: Any) -> None:
@@ -57,10 +58,9 @@ class DistilledStart(NextItemMixin):
 
     @property
     def wanted_distillers(self) -> list[int | None]:
-        """Which distillers `load_distiller` must be given before training.
+        """The distillers that `load_distiller` must receive before training.
 
-        None is the one that is trained on all users, f the one that is trained on all but those
-        of fold f.
+        None is the distiller trained on all users, f the one trained on all users outside fold f.
         """
         return [None] if self.item_init == "distiller" else []
 
@@ -70,16 +70,16 @@ class DistilledStart(NextItemMixin):
         return bool(self.wanted_distillers)
 
     def load_distiller(self, state_dict: dict[str, Tensor], fold: int | None = None) -> None:
-        """Take the weights of a trained SASRec (`distiller_config`).
+        """Load the weights of a trained SASRec (`distiller_config`).
 
-        The item vectors of the one of all users go into the first d_l columns of the item table.
+        The item vectors of the distiller of all users go into the item table's first d_l columns.
 
         Args:
             state_dict: its weights.
             fold: one of `wanted_distillers`.
 
         Raises:
-            UserError: the weights are of another shape, or nothing here wants them.
+            UserError: the weights have another shape, or the model does not use them.
         """
         if fold not in self.wanted_distillers:
             raise UserError(
@@ -95,7 +95,7 @@ class DistilledStart(NextItemMixin):
 
 
 def unfit_distiller() -> UserError:
-    """The error of a distiller's weights that are of another shape."""
+    """The error for distiller weights of another shape."""
     return UserError(
         "the distiller's checkpoint does not fit n_items, MAX_ITEM_LIST_LENGTH or "
         "distiller_size; lid_checkpoint: auto trains one that does"

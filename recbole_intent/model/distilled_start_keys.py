@@ -1,4 +1,4 @@
-"""The keys of models whose items may start as a distiller's (`distilled_start.py`)."""
+"""Configuration keys of models whose items may start from a distiller (`distilled_start.py`)."""
 
 from dataclasses import replace
 
@@ -14,10 +14,10 @@ STARTS_ITEMS: Needs = ({"item_init": Choice("distiller")},)
 
 
 def start_keys(needs: Needs) -> tuple[Key, ...]:
-    """The distiller's rows.
+    """Key-table rows of the distiller.
 
     Args:
-        needs: what makes a distiller at all.
+        needs: the condition under which a distiller is used at all.
     """
     return (
         Key("distiller_size", _EVEN, "d_l, width of the distiller", needs=needs),
@@ -37,7 +37,7 @@ def _fits(values: Values) -> str | None:
     return None
 
 
-# What runs did before these models had such keys.
+# The behaviour of runs made before these models had such keys.
 _BEFORE = {
     "distiller_size": 32,
     "distiller_dropout_prob": 0.5,

@@ -1,4 +1,4 @@
-"""What a model with intents can say about its decision."""
+"""Interfaces of models that explain their recommendations by intents."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class Intent:
 
     Attributes:
         weight: its share in the decision, 0 .. 1.
-        text: the intent in words; None where the model's intents are vectors alone.
-        items: (item, cosine) of the items of the history that are nearest to it, nearest first;
-            empty where the model knows no such distance.
+        text: the intent in words; None if the model's intents are only vectors.
+        items: (item, cosine) of the nearest items of the history, nearest first; empty if the
+            model defines no such distance.
     """
 
     weight: float
@@ -24,9 +24,9 @@ class Intent:
 
 
 class ExplainsIntents(ABC):
-    """A recommender that tells the intents behind its scores; put it before RecBole's class.
+    """A recommender that explains scores by intents; list it before RecBole's class.
 
-    `recommend --explain` asks every model that derives from this class, and no other.
+    `recommend --explain` works with every model that derives from this class, and no other.
     """
 
     @abstractmethod
@@ -35,18 +35,18 @@ class ExplainsIntents(ABC):
 
         Args:
             interaction: B rows, as for `full_sort_predict`, on the model's device.
-            n_items: at most so many items of the history an intent.
+            n_items: maximum number of history items per intent.
 
         Returns:
-            B lists of intents, each in the model's own order of intents.
+            B lists of intents, each in the model's own order.
 
         Raises:
-            UserError: under its configuration the model has no intents.
+            UserError: the configuration leaves the model without intents.
         """
 
 
 class HasIntentSpace(ExplainsIntents):
-    """One whose intents have words and lie in one space with histories.
+    """A model whose intents have words and share a space with histories.
 
     `recommend --explain --picture=FILE` draws it.
 
@@ -58,18 +58,18 @@ class HasIntentSpace(ExplainsIntents):
 
     @abstractmethod
     def intent_space(self, item_seq: Tensor, item_seq_len: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where histories (B, n) of length (B,) lie among the intents, without gradients.
+        """Positions of histories (B, n) of length (B,) among the intents, without gradients.
 
         Returns:
-            Keys (C, d) of the intents, queries (B, d) of the histories, and how probable each
-            intent is for each history (B, C), which their products decide.
+            Keys (C, d) of the intents, queries (B, d) of the histories, and the probability of
+            each intent for each history (B, C), which depends on their products.
 
         Raises:
-            UserError: under its configuration the model has no intents.
+            UserError: the configuration leaves the model without intents.
         """
 
 
 def nearest_items(cosine: Tensor, items: Tensor, n_items: int) -> tuple[tuple[int, float], ...]:
-    """The at most `n_items` distinct items (n,), without padding, of largest `cosine` (n,)."""
+    """Up to `n_items` distinct items (n,), without padding, with the largest `cosine` (n,)."""
     of_item = {i: c for i, c in zip(items.tolist(), cosine.tolist(), strict=True) if i}
     return tuple(sorted(of_item.items(), key=lambda pair: (-pair[1], pair[0]))[:n_items])

@@ -1,4 +1,4 @@
-"""The keys of IGRSR; properties/model/IGRSR.yaml has their defaults and the paper's ranges."""
+"""Configuration keys of IGRSR (defaults and paper's ranges: properties/model/IGRSR.yaml)."""
 
 from recbole_intent.key_kinds import Choice, Flag, Number, Optional, Whole
 from recbole_intent.keys import Key, Rule, Values
@@ -8,7 +8,7 @@ from recbole_intent.model.recbole_keys import DROPOUT
 
 _LID = ({"use_lid": Choice(True)},)
 _DISTILLER = (*_LID, *STARTS_ITEMS)
-# Two views differ by masks of intents, or by dropout alone.
+# The two views differ by masks of intents, or only by dropout.
 _ICR = (
     {"use_icr": Choice(True), "use_lid": Choice(True)},
     {"use_icr": Choice(True), "icr_views": Choice("dropout")},

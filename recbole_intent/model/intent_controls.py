@@ -1,4 +1,4 @@
-"""Which training sessions keep their intents, and whose they get: controls of VELI4SBR."""
+"""Controls of VELI4SBR that drop or shuffle the intents of training sessions."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ Intents = Sequence[tuple[int, ...]]
 
 
 def keep_share(intents: Intents, share: float, seed: int) -> list[tuple[int, ...]]:
-    """The intents of a random share of the sessions that have some.
+    """Keep the intents of a random share of the sessions that have some.
 
     Args:
-        intents: S lists of intents; an empty one has none.
-        share: in [0, 1]; a smaller share of the same seed is a part of a larger one.
-        seed: of the draw.
+        intents: S lists of intents, empty for sessions without any.
+        share: in [0, 1]; for the same seed, a smaller share is a subset of a larger one.
+        seed: seed of the draw.
 
     Returns:
         S lists; those of the other sessions are empty.
@@ -27,16 +27,16 @@ def keep_share(intents: Intents, share: float, seed: int) -> list[tuple[int, ...
 
 
 def shuffled(intents: Intents, seed: int) -> list[tuple[int, ...]]:
-    """Each session that has intents gets all those of another one.
+    """Give each session that has intents all intents of another such session.
 
-    Such intents are as many and as frequent as before, and tell nothing of their session: what
-    they improve is not improved by what they mean.
+    The intents keep their number and frequency but carry no information about their session: an
+    improvement that remains is not due to their meaning.
 
     Args:
-        intents: S lists of intents; an empty one has none, and stays empty.
-        seed: of the draw.
+        intents: S lists of intents; empty lists stay empty.
+        seed: seed of the draw.
     """
-    # One random ring through all of them: nobody is its own neighbour (but a session alone).
+    # One random cycle through all of them, so no session keeps its own (unless it is the only one).
     ring = np.random.default_rng(seed).permutation(_with_intents(intents)).tolist()
     given = list(intents)
     for session, other in zip(ring, ring[1:] + ring[:1], strict=True):

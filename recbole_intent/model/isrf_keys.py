@@ -1,4 +1,4 @@
-"""The keys of ISRF; properties/model/ISRF.yaml has their defaults and the paper's ranges."""
+"""Configuration keys of ISRF (defaults and paper's ranges: properties/model/ISRF.yaml)."""
 
 from collections.abc import Callable
 
@@ -103,7 +103,7 @@ KEYS = (
         Choice("directed", "symmetric"),
         "whether users alike read each other (6)",
         needs=_ALIGNED,
-        neutral="symmetric",  # what runs did before there was a choice
+        neutral="symmetric",  # the behaviour of runs made before this key existed
     ),
     Key("alignment", Choice("infonce", "soft_target"), "its loss", needs=_ALIGNED),
     Key("align_weight", Number(0), "λ; 0: no alignment"),

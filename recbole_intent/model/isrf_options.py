@@ -1,14 +1,14 @@
-"""What the properties of ISRF mean together: `auto`, and what is aligned."""
+"""ISRF's derived options: the values of `auto`, and the tasks that align group interests."""
 
 from typing import Any
 
-SEQUENTIAL, DIRECT = "sequential", "direct"  # its tasks
-# Which edges leave the graph for a training step.
+SEQUENTIAL, DIRECT = "sequential", "direct"  # the two tasks
+# Edges that are removed from the graph for a training step.
 NO_EDGES, TARGETS, UNSEEN = "none", "targets", "unseen"
 
 
 def aligned_tasks(config: Any) -> list[str]:
-    """The tasks whose batches align group interests: what users alike are found for."""
+    """The tasks whose batches align group interests, which require similar users."""
     wanted = {
         SEQUENTIAL: config["use_alignment_sequential"],
         DIRECT: config["use_alignment_direct"],
@@ -17,17 +17,17 @@ def aligned_tasks(config: Any) -> list[str]:
 
 
 def learns_users(config: Any) -> bool:
-    """Are users' own vectors learned? auto: by protocol."""
+    """Whether users' own vectors are learned; auto: by protocol."""
     return _if_published(config, "learn_users")
 
 
 def names_users(config: Any) -> bool:
-    """Do sequential prompts name their user? auto: by protocol."""
+    """Whether sequential prompts name their user; auto: by protocol."""
     return _if_published(config, "sequential_user")
 
 
 def hidden_edges(config: Any) -> str:
-    """Which edges leave the graph for a training step; auto: by protocol."""
+    """The edges to remove from the graph for a training step; auto: by protocol."""
     if config["hide_edges"] != "auto":
         return config["hide_edges"]
     return NO_EDGES if config["protocol"] == "published" else TARGETS
@@ -38,7 +38,7 @@ def _if_published(config: Any, key: str) -> bool:
 
 
 def numbers_users(config: Any) -> bool:
-    """Do a user's tokens say who it is? auto: by protocol, and where each item is digits too."""
+    """Whether a user's tokens identify them; auto: by protocol, and if items are digits too."""
     by_place = config["sequential_whole_word"] == "position"
     if config["user_tokens"] == "auto":
         whole = config["id_tokens"] == "item" and config["protocol"] == "clean"
@@ -47,12 +47,12 @@ def numbers_users(config: Any) -> bool:
 
 
 def uses_decoder_words(config: Any, one_token: bool) -> bool:
-    """Do whole words reach the decoder? auto: by protocol, and where each item is one token."""
+    """Whether the decoder uses whole words; auto: by protocol, and if each item is one token."""
     return _where_one_token(config, "decoder_whole_words", True, one_token)
 
 
 def chooses_among_candidates(config: Any, one_token: bool) -> bool:
-    """Is the direct loss over the candidates alone? auto: as `uses_decoder_words`."""
+    """Whether the direct loss covers only the candidates; auto: as `uses_decoder_words`."""
     return _where_one_token(config, "direct_loss", "candidates", one_token)
 
 

@@ -1,4 +1,4 @@
-"""What ISRF can tell of a user: interests in words, and users alike with what they share."""
+"""ISRF's explanations: a user's interests in words, and similar users with shared categories."""
 
 import math
 from collections import Counter
@@ -16,19 +16,19 @@ from recbole_intent.errors import UserError
 from recbole_intent.model.explain import Intent, nearest_items
 from recbole_intent.model.semantics import read_user_vectors, texts_folder, user_vector_file
 
-_ALIKE = 3  # users alike who are told
-_SHARED = 3  # categories that are told of each
+_ALIKE = 3  # number of similar users shown
+_SHARED = 3  # number of shared categories shown for each
 
 
 class Reasons:
     """The texts behind a user's group, read once.
 
     Args:
-        config: of the run.
-        dataset: the training split: histories are those of training.
+        config: configuration of the run.
+        dataset: the training split, whose histories are used.
 
     Raises:
-        UserError: the run has no texts of users.
+        UserError: the run has no user texts.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -63,18 +63,18 @@ class Reasons:
         return [()] * len(items)
 
     def of(self, user: int, cosine: Tensor, items: Tensor, n_items: int) -> list[Intent]:
-        """A user's own interests first, then the users most alike, the most alike first.
+        """The user's own interests, then the most similar users in descending order.
 
-        The words of the first are of a language model, or say that they are of metadata.
+        The text of the first comes from a language model, or says that it comes from metadata.
 
         Args:
-            user: number of the user.
-            cosine: (n,) of the history's items with the user's explicit interest.
+            user: user id.
+            cosine: (n,) cosines of the history's items with the user's explicit interest.
             items: (n,) the history, 0 for padding.
-            n_items: at most so many of them are told.
+            n_items: maximum number of items to show.
 
         Returns:
-            Intents; the weight of the first is 1, that of a user alike the cosine of the texts.
+            Intents; the first has weight 1, a similar user the cosine of the texts.
         """
         words = self._words.get(str(self.users[user])) or None
         told = [Intent(1.0, words, nearest_items(cosine, items, n_items))]
@@ -88,7 +88,7 @@ class Reasons:
         return told
 
     def shared(self, user: int, other: int) -> list[str]:
-        """The most telling categories that the training items of two users share (tf-idf)."""
+        """The most specific categories (by tf-idf) shared by two users' training items."""
         counts = [
             Counter(name for item in self._items(each) for name in self.categories[item])
             for each in (user, other)
@@ -102,6 +102,6 @@ class Reasons:
 
 
 def _told(profile: Profile, which: Text) -> str:
-    """The text of a profile that the run's vectors are of; of metadata it says so."""
+    """The profile text behind the run's vectors, marked if it comes from metadata."""
     text = profile.text(which)
     return f"metadata of the user's items: {text}" if profile.source == METADATA else text

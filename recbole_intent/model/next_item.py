@@ -1,4 +1,4 @@
-"""What all next-item models share: several targets a row, cross-entropy over all items, scoring."""
+"""Shared parts of next-item models: several targets per row, loss over all items, and scoring."""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ from recbole_intent.nn.losses import linear_cross_entropy
 class NextItemMixin:
     """Next-item training and scoring around a model's `forward(item_seq, item_seq_len)`.
 
-    Put it before a RecBole `SequentialRecommender` whose `item_embedding` is also its output
+    List it before a RecBole `SequentialRecommender` whose `item_embedding` is also its output
     table. A batch is either
 
-    - *rows*: `item_seq` (B, n), `item_seq_len` (B,), target item (B,): RecBole's own form; or
+    - *rows*: `item_seq` (B, n), `item_seq_len` (B,), target item (B,), as in RecBole; or
     - *shared*: `item_seq` (B, n), `item_seq_len` (B, T), target items (B, T), 0 where a row has
       fewer than T targets: one pass trains T prefixes of the same window.
 
-    `forward` returns the user vectors (B, d) or (B, T, d) alike: a RecBole model that ends with
-    `gather_indexes(output, item_seq_len - 1)` does so without a change, because `gather_indexes`
-    here accepts both shapes. Only a causal model may be trained on shared batches.
+    `forward` returns the user vectors, (B, d) or (B, T, d). A RecBole model that ends with
+    `gather_indexes(output, item_seq_len - 1)` needs no change, because the `gather_indexes` below
+    accepts both shapes. Only a causal model may be trained on shared batches.
     """
 
     loss_names: tuple[str, ...] = ("loss",)
@@ -33,7 +33,7 @@ class NextItemMixin:
         """States of `output` (B, n, d) at `gather_index` (B,) -> (B, d), or (B, T) -> (B, T, d)."""
         if gather_index.dim() == 1:
             return output[torch.arange(len(output), device=output.device), gather_index]
-        # A row with fewer than T targets is filled with length 0, index -1: any state will do.
+        # Rows with fewer than T targets are padded with length 0, index -1: any state will do.
         index = gather_index.clamp_min(0).unsqueeze(-1).expand(-1, -1, output.size(-1))
         return output.gather(1, index)
 
@@ -42,7 +42,7 @@ class NextItemMixin:
         return self.item_embedding.weight
 
     def user_vectors(self, interaction) -> Tensor:
-        """`forward` of a batch's histories; of a model that also asks whose they are, its own."""
+        """User vectors of a batch's histories; models that also need the user id override it."""
         return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
     def encode_targets(self, interaction) -> tuple[Tensor, Tensor]:
@@ -52,7 +52,7 @@ class NextItemMixin:
 
     @staticmethod
     def flatten_targets(hidden: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Drop the filling: (B, T, d) and (B, T) become (N, d) and (N,); rows stay as they are."""
+        """Drop the padding: (B, T, d) and (B, T) become (N, d) and (N,); rows stay unchanged."""
         if items.dim() == 1:
             return hidden, items
         real = items > 0
@@ -61,22 +61,22 @@ class NextItemMixin:
     def cross_entropy(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Mean softmax cross-entropy of `hidden` (N, d) over all items, padding's row included.
 
-        RecBole's losses include row 0 among the logits; so does this, to be equal to them.
+        RecBole's losses include row 0 among the logits; this one does too, to equal them.
         """
         return linear_cross_entropy(hidden, self.item_table(), target)
 
     def calculate_loss(self, interaction) -> Tensor:
-        """Cross-entropy of a batch; `loss_type: BPR` is left to the RecBole model itself."""
+        """Cross-entropy of a batch; RecBole's model itself handles `loss_type: BPR`."""
         if self.loss_type != "CE":
             return super().calculate_loss(interaction)
         return self.cross_entropy(*self.encode_targets(interaction))
 
     def loss_terms(self, interaction) -> tuple[int, ...]:
-        """Of how many terms each loss of a batch is the mean; one number if all are of as many."""
+        """Number of terms averaged in each loss of a batch; a single number if all are equal."""
         return (int((interaction[self.POS_ITEM_ID] > 0).sum()),)
 
     def predict(self, interaction) -> Tensor:
-        """Scores (B,) of the one item that each row names."""
+        """Scores (B,) of each row's item."""
         hidden = self.user_vectors(interaction)
         return (hidden * self.item_table()[interaction[self.ITEM_ID]]).sum(-1)
 

@@ -1,4 +1,4 @@
-"""A T5 that reads prompts whose words know of whom and of what they speak (ISRF)."""
+"""ISRF's prompt encoder: T5 with soft prompts and whole-word vectors of users and items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from recbole_intent.model.isrf_options import (
 from recbole_intent.model.t5 import make_t5
 from recbole_intent.nn.one_token import first_logits
 
-# Tokens of prompts that are encoded at once where no gradient needs them all: what caches hold.
+# Prompt tokens encoded at once if no gradient needs them all: limited by the caches.
 _AT_ONCE = 2**15
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What T5's encoder has read.
+    """Output of T5's encoder.
 
     Attributes:
         task: sequential or direct.
         hidden: (B, P + S, d), its outputs.
-        mask: (B, P + S) bool, False where a prompt has ended.
-        user: (B,), whom the prompts name; None where they name nobody.
-        E: (U + V, d), whose rows their whole words are; None where places number them.
+        mask: (B, P + S) bool, False at padding.
+        user: (B,), users named in the prompts; None if they name no users.
+        E: (U + V, d), whose rows are the whole words; None if ids are numbered by position.
     """
 
     task: str
@@ -43,20 +43,20 @@ class Reading:
 
     @property
     def encoded(self) -> tuple[Tensor, Tensor]:
-        """What a decoder looks at."""
+        """The encoder outputs and mask that a decoder attends to."""
         return self.hidden, self.mask
 
 
 class PromptReader(nn.Module):
-    """T5, soft prompts and whole words.
+    """T5 with soft prompts and whole words.
 
     Args:
-        config: of ISRF.
+        config: configuration of ISRF.
         n_users: U, padding included.
         item_ids: (V,) ids of items, "" for padding.
 
     Raises:
-        UserError: as `make_t5` and `PromptWriter`, or a property that needs other `id_tokens`.
+        UserError: as `make_t5` and `PromptWriter`, or a property that requires other `id_tokens`.
 
     Source: ISRF, equations (1) and (5).
     """
@@ -84,10 +84,10 @@ class PromptReader(nn.Module):
 
         Args:
             task: sequential or direct.
-            user: (B,); None for new histories, which are sequential. Those of the sequential task
-                are passed over where `sequential_user` says so.
-            items: (B, n), a history or candidates; 0 is passed over.
-            E: (U + V, d), or None where places number the ids.
+            user: (B,); None for new histories, which are sequential. Ignored in the sequential
+                task if `sequential_user` says so.
+            items: (B, n), a history or candidates; 0 is skipped.
+            E: (U + V, d), or None if ids are numbered by position.
 
         Raises:
             ValueError: candidates without a user.
@@ -107,12 +107,12 @@ class PromptReader(nn.Module):
         if not self.training:
             return forms[0]
         if not self.varies:
-            # Some without a user, as new histories are.
+            # Some prompts without a user, as for new histories.
             forms = (*[forms[0]] * 3, NEW_USER) if task == SEQUENTIAL else forms[:1]
         return forms[int(torch.randint(len(forms), ()))]
 
     def encode(self, task: str, prompts: Prompts, E: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The encoder's outputs (B, P + S, d) and their mask, P soft prompts first."""
+        """The encoder's outputs (B, P + S, d) and their mask; the P soft prompts come first."""
         alpha, soft = self.alpha[task], self.soft_prompts[task]
         x = self.t5.get_input_embeddings()(prompts.tokens)
         x = x + alpha * self.whole_words(prompts, E)  # (1)
@@ -126,21 +126,21 @@ class PromptReader(nn.Module):
         return torch.cat(hidden) if len(hidden) > 1 else hidden[0], mask
 
     def whole_words(self, prompts: Prompts, E: Tensor | None) -> Tensor:
-        """w(j) (B, S, d) of every token; E is not read where places number the ids."""
+        """w(j) (B, S, d) of every token; E is not used if ids are numbered by position."""
         named, index = (self.places, prompts.place) if E is None else (E, prompts.node + 1)
         return F.embedding(index, torch.cat([self.other_word[None], named]))
 
     def mean_word(self, items: Tensor, E: Tensor | None) -> Tensor:
         """p_u (B, d), the mean of the whole words of histories (B, n)."""
         is_item = (items > 0).unsqueeze(2)
-        if E is None:  # the user is the first in the prompt, its items follow
+        if E is None:  # the user comes first in the prompt, followed by its items
             words = self.places[1 : items.size(1) + 1]
         else:
             words = F.embedding(items + self.n_users, E)
         return (words * is_item).sum(dim=1) / is_item.sum(dim=1).clamp_min(1)
 
     def first_logits(self, read: Reading) -> Tensor:
-        """Logits (B, N) of the first token that T5 writes."""
+        """Logits (B, N) of T5's first output token."""
         start = named = None
         if self.decoder_words and read.E is not None:
             alpha = self.alpha[read.task]

@@ -1,6 +1,6 @@
-"""The keys of RecBole's own models, by name: a name means the same in all of them.
+"""Configuration keys of RecBole's own models; a name means the same in all of them.
 
-`COMMON` holds for any model, also for a class outside the table: names whose meaning is settled.
+`COMMON` holds the names whose meaning is fixed for any model, also for classes outside the table.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from recbole_intent.key_kinds import (
 )
 from recbole_intent.keys import ACTIVATIONS, Key
 
-DROPOUT = Number(0, below=1)  # 1 would leave nothing to learn from
+DROPOUT = Number(0, below=1)  # with 1, nothing could be learned
 _SIZES = Listing(Whole(1))
 
 
@@ -43,7 +43,7 @@ KEYS = (
         "reference",
         Choice("ours", "recbole"),
         "a model that RecBole computes wrongly: ours, or as RecBole does",
-        neutral="recbole",  # what runs did before there was a choice
+        neutral="recbole",  # the behaviour of runs made before this key existed
     ),
     *_rows(
     (
@@ -97,10 +97,10 @@ KEYS = (
 
 
 def rows(names: str) -> tuple[Key, ...]:
-    """Rows of RecBole's that another model has too.
+    """RecBole's rows for keys that another model has too.
 
     Args:
-        names: with blanks between them.
+        names: separated by blanks.
     """
     by_name = {key.name: key for key in (*COMMON, *KEYS)}
     return tuple(by_name[name] for name in names.split())

@@ -1,4 +1,4 @@
-"""Models that RecBole computes wrongly: ours are right, and keep RecBole's way for comparison."""
+"""Support for models that RecBole computes wrongly: corrected, or as in RecBole for comparison."""
 
 from torch import Tensor
 
@@ -6,20 +6,20 @@ from recbole_intent.registry import RECBOLE
 
 
 def is_recboles(config) -> bool:
-    """Whether a run asks for what RecBole computes (`reference: recbole`)."""
+    """Whether a run requests RecBole's computation (`reference: recbole`)."""
     return "reference" in config and config["reference"] == RECBOLE
 
 
 class PredictsAsItRanks:
     """`predict` by `full_sort_predict`, for models whose two ways of scoring differ in RecBole.
 
-    Put it before RecBole's class, and set `as_recbole` in the constructor: True keeps RecBole's.
+    List it before RecBole's class, and set `as_recbole` in the constructor: True keeps RecBole's.
     """
 
     as_recbole: bool
 
     def predict(self, interaction) -> Tensor:
-        """Scores (B,) of the one item that each row names."""
+        """Scores (B,) of each row's item."""
         if self.as_recbole:
             return super().predict(interaction)
         item = interaction[self.ITEM_ID]

@@ -1,4 +1,4 @@
-"""What a model that finds its items by a search is told before it searches."""
+"""Interface of models that search for items instead of scoring all of them."""
 
 from abc import ABC, abstractmethod
 
@@ -7,26 +7,26 @@ from torch import Tensor
 
 
 class SearchesItems(ABC):
-    """A recommender that finds a few items instead of scoring all; put it before RecBole's class.
+    """A recommender that searches for items instead of scoring all; list it before RecBole's class.
 
-    Its `full_sort_predict` leaves -inf to items that it did not reach. Rankings and lists ask every
-    model that derives from this class by `search` instead, so that what they leave out, such as the
-    history, takes no place of what is found.
+    Its `full_sort_predict` gives -inf to items that it did not reach. For models that derive from
+    this class, rankings and lists call `search` instead, so that excluded items, such as the
+    history, do not take up places in the result.
     """
 
     @abstractmethod
     def search(
         self, interaction: Interaction, excluded: tuple[Tensor, Tensor] | None, k: int
     ) -> Tensor:
-        """Score the items that are found.
+        """Score the items that the search reaches.
 
         Args:
-            interaction: what `full_sort_predict` reads, B rows.
-            excluded: (rows, items), two (P,) tensors of items that are not wanted, whatever their
-                score; None: all are wanted.
-            k: so many items of each row are wanted at least; 0: as many as are usual.
+            interaction: input of `full_sort_predict`, B rows.
+            excluded: (rows, items), two (P,) tensors of items to exclude, whatever their score;
+                None: all are allowed.
+            k: minimum number of items per row; 0: the usual number.
 
         Returns:
-            (B, V), higher is better; -inf for what was not reached. Of each row k items that are
-            wanted are above -inf, or all that there are.
+            (B, V), higher is better; -inf for items not reached. In each row at least k allowed
+            items, or all that exist, are above -inf.
         """

@@ -1,4 +1,4 @@
-"""Vectors of the texts of items and users, as ISRF's properties name them."""
+"""Text vectors of items and users, as selected by ISRF's properties."""
 
 import logging
 from pathlib import Path
@@ -32,16 +32,16 @@ _LOGGER = logging.getLogger("recbole_intent")
 
 
 def item_vector_file(config: Any) -> Path | None:
-    """The file of the items' vectors; None with `semantics: random`.
+    """The file of the item vectors; None with `semantics: random`.
 
     Raises:
-        UserError: a property that has no such value, or there is no such file.
+        UserError: an invalid value of a property, or the file does not exist.
     """
     return _file(config, "item", config["semantics"], config["item_text"])
 
 
 def user_vector_file(config: Any) -> Path | None:
-    """The file of the users' vectors; None where nothing is aligned, which asks for one.
+    """The file of the user vectors; None if nothing is aligned, as only alignment needs them.
 
     Raises:
         UserError: as `item_vector_file`.
@@ -61,7 +61,7 @@ def user_vector_file(config: Any) -> Path | None:
 
 
 def vector_files(config: Any) -> list[Path]:
-    """The files of vectors that a run reads."""
+    """The vector files that a run reads."""
     return [path for path in (item_vector_file(config), user_vector_file(config)) if path]
 
 
@@ -80,14 +80,14 @@ def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
 
 
 def texts_folder(config: Any) -> Path:
-    """Where the files of `enrich --for=ISRF` lie: those of users are of this run's split."""
+    """The output folder of `enrich --for=ISRF`; user files belong to this run's split."""
     if config["texts_folder"]:
         return Path(config["texts_folder"])
     return find_enriched(config, [f"{config['dataset']}{MANIFEST}"])
 
 
 def _ways_out(config: Any, kind: str, semantics: str, text: str) -> str:
-    """What to do where vectors are missing: what asks no language model first."""
+    """Remedies for missing vectors, starting with those that need no language model."""
 
     def command(semantics: str, *words: str) -> str:
         given = config["texts_folder"]
@@ -111,10 +111,10 @@ def _ways_out(config: Any, kind: str, semantics: str, text: str) -> str:
 def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
     """z (V, D) of the items' texts, row 0 zero; None with `semantics: random`.
 
-    They tell nothing of who chose what, so they go with every split.
+    They contain no interactions, so they fit every split.
 
     Raises:
-        UserError: there are none, or not of all items.
+        UserError: they are missing, or do not cover all items.
     """
     path = item_vector_file(config)
     if path is None:
@@ -124,14 +124,14 @@ def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
 
 
 def read_user_vectors(config: Any, dataset: Any) -> TextVectors:
-    """The vectors of the users' texts, which were made from this run's training interactions.
+    """The vectors of the users' texts, made from this run's training interactions.
 
     Args:
-        config: of the run.
-        dataset: its training part.
+        config: configuration of the run.
+        dataset: its training split.
 
     Raises:
-        UserError: there are none, or they were made from another split.
+        UserError: they are missing, or were made from another split.
     """
     path = user_vector_file(config)
     vectors = read_text_vectors(path)
@@ -155,11 +155,11 @@ def read_user_vectors(config: Any, dataset: Any) -> TextVectors:
 def reduced(z: np.ndarray, size: int) -> Tensor:
     """x (V, d'), frozen: the first d' principal components of z, row 0 zero.
 
-    One factor gives them unit variance: the order of magnitude that an adapter starts from.
+    A common factor gives them unit variance, the scale that an adapter expects.
 
     Args:
         z: (V, D), row 0 padding.
-        size: d'; more than min(V - 1, D) are filled up with zeros.
+        size: d'; beyond min(V - 1, D), columns are zero.
 
     Source: ISRF, equation (2).
     """
@@ -170,11 +170,11 @@ def reduced(z: np.ndarray, size: int) -> Tensor:
 
 
 def item_part(config: Any, z: np.ndarray | None, n_items: int, width: int) -> nn.Module:
-    """What gives e_v (V, d) of the items to the graph.
+    """Build the module that provides the item vectors e_v (V, d) of the graph.
 
     Args:
         config: `semantic_size`, `use_adapter`, `adapter_activation`, `sigma`.
-        z: (V, D) as of `item_vectors`.
+        z: (V, D) from `item_vectors`.
         n_items: V, padding included.
         width: d.
     """
@@ -187,11 +187,11 @@ def item_part(config: Any, z: np.ndarray | None, n_items: int, width: int) -> nn
 
 
 def users_alike(config: Any, dataset: Any) -> Tensor:
-    """(U, k) int64: the `n_similar_users` users whose texts are nearest; -1 for padding.
+    """(U, k) int64: the `n_similar_users` users with the nearest texts; -1 for padding.
 
     Raises:
-        UserError: there are no vectors of users, not of all, or of another split; or faiss is
-            wanted and missing.
+        UserError: user vectors are missing, incomplete or from another split; or faiss is
+            requested but not installed.
     """
     ids = dataset.field2id_token[dataset.uid_field]
     z = vectors_for(read_user_vectors(config, dataset), ids)

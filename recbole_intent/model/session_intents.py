@@ -1,4 +1,4 @@
-"""From the files that `enrich` wrote to the labels of a dataset's training sessions."""
+"""Reads the intent files of `enrich` as labels of a dataset's training sessions."""
 
 import logging
 from pathlib import Path
@@ -27,7 +27,7 @@ def intent_files(config: Any) -> tuple[Path, Path] | None:
     """The .intent file of a configuration and its pool; None with `intents: none`.
 
     Raises:
-        UserError: one of them is not there.
+        UserError: one of them does not exist.
     """
     if config["intents"] == "none":
         return None
@@ -50,7 +50,7 @@ def intent_files(config: Any) -> tuple[Path, Path] | None:
 def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | None:
     """The pool in words, and labels and hard negatives of the sessions of a training split.
 
-    Sessions that the file does not name have none; lines of other sessions are passed over.
+    Sessions missing from the file have no labels; lines of other sessions are ignored.
 
     Args:
         config: with `intents`, `intent_share`, `shuffle_intents`, `hard_negatives` and `seed`.
@@ -60,8 +60,8 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
         None with `intents: none`.
 
     Raises:
-        UserError: a file is absent, broken, of other sessions or another split, or names an intent
-            that is not in the pool or an item that the dataset does not have.
+        UserError: a file is missing or malformed, belongs to other sessions or another split, or
+            names an intent outside the pool or an item outside the dataset.
     """
     files = intent_files(config)
     if files is None:
@@ -85,7 +85,7 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
         if row is None:
             continue
         n_found += 1
-        n_metadata += bool(entry.intents) and not entry.attempts  # nobody was asked
+        n_metadata += bool(entry.intents) and not entry.attempts  # no language model was called
         try:
             intents[row] = tuple(number[intent] for intent in entry.intents)
             if config["hard_negatives"]:
@@ -119,7 +119,7 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
 
 
 def _check_split(config: Any, dataset: Any, path: Path) -> None:
-    """Raise UserError unless intents were found from this run's own training interactions."""
+    """Raise UserError unless the intents come from this run's own training interactions."""
     manifest = path.with_suffix(MANIFEST)
     values = read_manifest(manifest)
     mine, theirs = training_split(config, dataset), Split.of_plain(values.get("split"))

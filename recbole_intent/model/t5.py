@@ -1,4 +1,4 @@
-"""T5 and its tokenizer: a small one from scratch, or a pretrained one, behind the same calls."""
+"""T5 and its tokenizer, small and trained from scratch or pretrained, with one interface."""
 
 import logging
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ _LOGGER = logging.getLogger("recbole_intent")
 
 
 def make_t5(config: Any, item_ids: Sequence[str]) -> tuple[Any, Any]:
-    """A `T5ForConditionalGeneration` and its tokenizer.
+    """Build a `T5ForConditionalGeneration` and its tokenizer.
 
     Args:
         config: `t5`: `scratch`, with the sizes of `n_layers` (of each stack), `n_heads`,
             `hidden_size`, `inner_size`, `hidden_dropout_prob`, `attn_dropout_prob` and
-            `initializer_range` (T5's own factor); or the name or PATH of a pretrained T5.
-            `id_tokens`: `digits` of users and items, or a token for each `item`.
+            `initializer_range` (T5's own factor); or the name or path of a pretrained T5.
+            `id_tokens`: `digits` of users and items, or one token per `item`.
         item_ids: (V,) ids of items, "" for padding.
 
     Raises:
-        UserError: transformers is not installed, or there is no such T5.
+        UserError: transformers is not installed, or the T5 does not exist.
     """
     whole_items = [item_word(name) for name in item_ids[1:]] if _is_whole(config) else []
     try:
@@ -45,10 +45,10 @@ def _is_whole(config: Any) -> bool:
 
 
 def own_tokenizer(whole_items: Sequence[str]) -> Any:
-    """A tokenizer of the templates' words and of ids alone, as a fast tokenizer of transformers.
+    """A fast transformers tokenizer for only the templates' words and ids.
 
-    A user is `user_` and a token a digit. So is an item, `item_` and digits, unless it is among
-    `whole_items`, which are tokens.
+    A user is `user_` and one token per digit. So is an item, `item_` and digits, unless it is one
+    of `whole_items`, which are single tokens.
     """
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -84,12 +84,12 @@ def _scratch(transformers: Any, config: Any, n_tokens: int) -> Any:
         eos_token_id=1,
         decoder_start_token_id=0,
     )
-    # As T5 1.1. The factor d^-½ of the first T5 belongs to its large initial vectors: a small T5
-    # with small ones (`initializer_range`) begins with nearly equal scores of all items.
+    # As in T5 1.1. The factor d^-½ of the first T5 fits its large initial vectors: a small T5 with
+    # small ones (`initializer_range`) would start with nearly equal scores of all items.
     sizes.scale_decoder_outputs = False
     t5 = transformers.T5ForConditionalGeneration(sizes)
-    # Where dropout or a learned bias by distance is in the way of a fused attention, the plain
-    # one is faster.
+    # Dropout or a learned relative position bias prevents fused attention from being fast; the
+    # plain one is faster.
     t5.set_attn_implementation("eager")
     for module in t5.modules():
         if isinstance(module, transformers.models.t5.modeling_t5.T5Attention):
@@ -123,6 +123,6 @@ def _pretrained(transformers: Any, name: str, whole_items: list[str]) -> tuple[A
 
 
 def t5_files(config: Any) -> list[Path]:
-    """The files of a pretrained T5 that is given by a PATH: what a run reads besides the data."""
+    """The files of a pretrained T5 given by a path, which a run reads in addition to the data."""
     folder = Path(str(config["t5"]))
     return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []

@@ -1,4 +1,4 @@
-"""The keys of VELI4SBR; their defaults and the paper's ranges: properties/model/VELI4SBR.yaml."""
+"""Configuration keys of VELI4SBR (defaults and paper's ranges: properties/model/VELI4SBR.yaml)."""
 
 from recbole_intent.key_kinds import Choice, Either, Flag, Number, Optional, Where, Whole, Word
 from recbole_intent.keys import Key, Rule, Values

@@ -1,4 +1,4 @@
-"""IGR-SR's Latent Intent Distiller: a few free vectors steer a frozen SASRec."""
+"""IGR-SR's Latent Intent Distiller: learned prefix and intent vectors on a frozen SASRec."""
 
 import torch
 import torch.nn.functional as F
@@ -9,17 +9,17 @@ from recbole_intent.nn.sasrec_layers import finish, project
 
 
 class FrozenSASRec(nn.Module):
-    """A SASRec that no longer learns and takes any input vectors under any mask.
+    """A frozen SASRec that accepts any input vectors and any attention mask.
 
-    Its parts have the names that they have in RecBole's SASRec, so the state of a trained SASRec
-    loads as it is. It stays in eval mode whatever mode its parent is put in, and none of its
-    parameters wants a gradient; gradients flow through it to its inputs.
+    Its submodules are named as in RecBole's SASRec, so the state dict of a trained SASRec loads
+    unchanged. It always stays in eval mode, and its parameters do not require gradients; gradients
+    flow through it to its inputs.
 
     Args:
         item_embedding: V item vectors of width d_l.
-        position_embedding: position vectors of width d_l, the first item's at 0.
+        position_embedding: position vectors of width d_l; index 0 is the first item.
         layer_norm: LayerNorm of the input.
-        trm_encoder: RecBole's layers; they normalise after each sub-layer.
+        trm_encoder: RecBole's layers, which normalise after each sub-layer.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class FrozenSASRec(nn.Module):
         hidden_act: str = "gelu",
         layer_norm_eps: float = 1e-12,
     ) -> "FrozenSASRec":
-        """An encoder of the given shape (`width` is d_l), to be filled by `load_state_dict`."""
+        """A randomly initialised encoder of width d_l = `width`, for `load_state_dict`."""
         encoder = TransformerEncoder(
             n_layers=n_layers,
             n_heads=n_heads,
@@ -69,7 +69,7 @@ class FrozenSASRec(nn.Module):
         )
 
     def train(self, mode: bool = True) -> "FrozenSASRec":
-        """Stays in eval mode: it is frozen."""
+        """Keep eval mode, because the encoder is frozen."""
         return super().train(False)
 
     def embed_items(self, item_seq: Tensor) -> Tensor:
@@ -81,11 +81,11 @@ class FrozenSASRec(nn.Module):
         return project(self.trm_encoder.layer[i], x, query=query)
 
     def finish(self, i: int, x: Tensor, context: Tensor) -> Tensor:
-        """What layer `i` does after attention; see `sasrec_layers.finish`."""
+        """Apply the rest of layer `i` after attention; see `sasrec_layers.finish`."""
         return finish(self.trm_encoder.layer[i], x, context)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """All layers on input vectors x (B, t, d_l).
+        """Apply all layers to input vectors x (B, t, d_l).
 
         `mask` is added to the scores and broadcasts to (B, h, t, t). Returns (B, t, d_l).
         """
@@ -98,22 +98,22 @@ class FrozenSASRec(nn.Module):
 
 
 class LatentIntentDistiller(nn.Module):
-    """Distils m intents from a history with k free prefix vectors and m free intent vectors.
+    """Distils m intents from a history with k learned prefix vectors and m learned intent vectors.
 
         S_aug = [p_1 .. p_k ; s_1 .. s_n ; i_1 .. i_m]      (1)
         H_l   = LID(S_aug)                                   (2)
         T_l   = the last m states of H_l                     (3)
 
-    Attention is causal: a prefix sees the prefixes up to itself; an item sees the prefixes and the
-    items up to itself; an intent sees prefixes, items and the intents up to itself. Histories are
-    padded on the right and padding is never seen. Items keep the encoder's own positions, 0 for
-    the first. Prefixes and intents have no position vector (they are free vectors and could learn
-    it) but pass the encoder's input LayerNorm like items.
+    Attention is causal: a prefix attends to the prefixes up to itself; an item to the prefixes and
+    the items up to itself; an intent to prefixes, items and the intents up to itself. Histories are
+    right-padded and padding is masked. Items keep the encoder's own positions, starting at 0.
+    Prefixes and intents have no position vectors (being free vectors, they can learn them) but
+    pass through the encoder's input LayerNorm like items.
 
-    Only `prefix` and `intent` learn. Three facts make it cheap, and change no result: prefixes see
-    no items, so their states are the same for all histories and are computed once a batch; items
-    see no intents, so the intents of many prefixes of one history read the same item states; and
-    in the last layer nothing but the intents' states is needed.
+    Only `prefix` and `intent` are trained. Three facts save computation without changing results:
+    prefixes do not attend to items, so their states are the same for all histories and are
+    computed once per batch; items do not attend to intents, so several prefixes of one history
+    share its item states; and the last layer only computes the states of the intents.
 
     Args:
         encoder: the frozen SASRec of width d_l.
@@ -137,11 +137,11 @@ class LatentIntentDistiller(nn.Module):
         self.intent = nn.Parameter(torch.randn(n_intents, encoder.width) * initializer_range)
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
-        """Intents of histories, or of several prefixes of each history.
+        """Distil intents from histories, or from several prefixes of each history.
 
         Args:
-            item_seq: (B, n) items, 0 on the right.
-            item_seq_len: (B,) or (B, T): how many items are seen, 0 .. n.
+            item_seq: (B, n) items, right-padded with 0.
+            item_seq_len: (B,) or (B, T): number of visible items, 0 .. n.
 
         Returns:
             T_l (B, m, d_l), or (B, T, m, d_l).
@@ -156,8 +156,8 @@ class LatentIntentDistiller(nn.Module):
         seen = _minus_inf(F.pad(too_late, (k, 0)))[:, None, :, None]  # (B, 1, T, 1, k+n)
         own = causal.new_full((m, m), float("-inf")).triu(1)
 
-        # Prefixes are the same for all histories, and intents are before they have read any:
-        # sizes of 1 stand for B and T until then.
+        # Prefixes are the same for all histories, and so are intents until they attend to items:
+        # until then, dimensions of size 1 stand for B and T.
         prefix = encoder.LayerNorm(self.prefix)[None]  # (1, k, d_l)
         items = encoder.LayerNorm(encoder.embed_items(item_seq))  # (B, n, d_l)
         intents = encoder.LayerNorm(self.intent)[None, None]  # (1, 1, m, d_l)
@@ -170,7 +170,7 @@ class LatentIntentDistiller(nn.Module):
             values = torch.cat([v_prefix.expand(B, -1, -1, -1), v_items], dim=2)
 
             q, k_own, v_own = (x.transpose(1, 2) for x in encoder.project(i, intents))
-            # Each (1|B, h, 1|T, m, e). All intents of a history meet its keys in one product.
+            # Each (1|B, h, 1|T, m, e). One product for all intents of a history with its keys.
             scores = q.flatten(2, 3) @ keys.transpose(-1, -2)  # (B, h, 1|T m, k+n)
             scores = scores.unflatten(2, (-1, m)) + seen  # (B, h, T, m, k+n)
             own_scores = (q @ k_own.transpose(-1, -2) + own).expand(B, h, T, m, m)
@@ -190,7 +190,7 @@ class LatentIntentDistiller(nn.Module):
     def forward_all(self, item_seq: Tensor) -> Tensor:
         """Intents of every prefix 1 .. j of `item_seq` (B, n) -> (B, n, m, d_l).
 
-        Beyond a history's last item, the intents are those of its padded prefix: not to be used.
+        Results at positions beyond a history's last item are meaningless and must not be used.
         """
         B, n = item_seq.shape
         return self(item_seq, torch.arange(1, n + 1, device=item_seq.device).expand(B, n))

@@ -1,4 +1,4 @@
-"""Dropout that is cheap on a CPU: one random byte an element instead of one Bernoulli draw."""
+"""Fast dropout on a CPU: one random byte per element instead of one Bernoulli draw."""
 
 import torch
 import torch.nn.functional as F
@@ -12,19 +12,19 @@ def random_keep(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """A fresh mask of zeros and ones.
+    """Draw a random mask of zeros and ones.
 
-    On a CPU each 64-bit random number serves eight elements, as eight bytes, so `p` is rounded to
-    the nearest 1/256 (see `kept_share`). Elsewhere `p` is exact.
+    On a CPU each 64-bit random number serves eight elements, one byte each, so `p` is rounded to
+    the nearest 1/256 (see `kept_share`). On other devices `p` is exact.
 
     Args:
         shape: shape of the mask.
         p: probability of a zero, in [0, 1].
         dtype: floating-point type of the mask.
-        device: where the mask is made; it follows that device's `torch.manual_seed`.
+        device: device of the mask; its `torch.manual_seed` determines the draw.
 
     Returns:
-        Mask of `shape`, 0 with probability `p` and else 1.
+        Mask of `shape`: 0 with probability `p`, otherwise 1.
     """
     device = torch.device(device)
     if device.type != "cpu":
@@ -39,16 +39,16 @@ def random_keep(
 
 
 def kept_share(p: float) -> float:
-    """The probability with which `random_keep` on a CPU really keeps an element."""
+    """The actual probability with which `random_keep` keeps an element on a CPU."""
     return 1 - round(256 * p) / 256
 
 
 class FastDropout(nn.Module):
-    """`nn.Dropout` that is several times as fast on a CPU and the same elsewhere.
+    """`nn.Dropout`, several times faster on a CPU and unchanged on other devices.
 
-    Drawing the mask is most of what `nn.Dropout` costs on a CPU. Here `p` is rounded to the
-    nearest 1/256 there, and what is kept is scaled by the share that is really kept, so that the
-    expectation is exact.
+    Drawing the mask is most of the cost of `nn.Dropout` on a CPU. There, `p` is rounded to the
+    nearest 1/256, and kept elements are scaled by the actual share kept, so that the expectation
+    is exact.
 
     Args:
         p: probability of a zero, in [0, 1].

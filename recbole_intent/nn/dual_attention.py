@@ -1,4 +1,4 @@
-"""IGR-SR's reasoner: layers that first look at the intents and then at the sequence."""
+"""IGR-SR's reasoner: layers of cross-attention to intents followed by causal self-attention."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -24,8 +24,8 @@ class Attention(nn.Module):
     Args:
         hidden_size: d.
         n_heads: h, a divisor of d.
-        dropout: on the output.
-        attn_dropout: on the attention probabilities.
+        dropout: dropout probability of the output.
+        attn_dropout: dropout probability of the attention weights.
 
     Raises:
         ValueError: `n_heads` does not divide `hidden_size`.
@@ -45,10 +45,10 @@ class Attention(nn.Module):
         self.dropout = FastDropout(dropout)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """States `x` (B, t, d) read `context` (B, c, d).
+        """States `x` (B, t, d) attend to `context` (B, c, d).
 
-        `mask` is added to the scores: (t, c), or (B, t, c), or None where all see all.
-        With `context` (B, t, c, d) and no mask, each state reads its own c vectors.
+        `mask` is added to the scores: (t, c) or (B, t, c); None: nothing is masked.
+        With `context` (B, t, c, d) and no mask, each state attends to its own c vectors.
         Returns (B, t, d).
         """
         read = self._read_own if context.dim() == 4 else self._read
@@ -68,8 +68,8 @@ class Attention(nn.Module):
         q = self.query(x).view(B, t, h, e).transpose(1, 2).reshape(B * h, t, e)
         kv = self.key_value(context).view(B, c, 2, h, e).permute(2, 0, 3, 1, 4)
         k, v = kv.reshape(2, B * h, c, e).unbind(0)  # (B h, c, e)
-        # On a CPU, at the lengths of histories, this is twice as fast as the fused
-        # scaled_dot_product_attention, which besides has no fast path with dropout there.
+        # On a CPU, at typical history lengths, this is twice as fast as the fused
+        # scaled_dot_product_attention, which also lacks a fast path with dropout there.
         if mask is None:
             scores = torch.bmm(q * e**-0.5, k.transpose(1, 2))  # (B h, t, c)
         else:
@@ -83,8 +83,8 @@ class Attention(nn.Module):
     def _read_own(self, x: Tensor, context: Tensor, mask: None) -> Tensor:
         (B, t, c, d), h = context.shape, self.n_heads
         e, N = d // h, B * t
-        # Each vector is read by one state only, so W_k goes to the query and W_v behind the sum:
-        # 2 products of d x d a state instead of 2 c. b_k adds the same to all scores: no effect.
+        # Each vector is read by one state only, so W_k is applied to the query and W_v after the
+        # sum: 2 products of d x d per state, not 2 c. b_k shifts all scores equally: no effect.
         W_k, W_v = self.key_value.weight.view(2, h, e, d).unbind(0)
         b_v = self.key_value.bias[d:].view(h, 1, e)
         context = context.reshape(N, c, d)
@@ -92,7 +92,7 @@ class Attention(nn.Module):
         scores = torch.bmm(torch.bmm(q, W_k).transpose(0, 1), context.transpose(1, 2))  # (N, h, c)
         weights = self.attn_dropout(scores.softmax(dim=-1))
         read = torch.bmm(weights, context).transpose(0, 1)  # (h, N, d)
-        # Dropped weights do not sum to 1, so b_v counts as often as they do.
+        # Weights after dropout do not sum to 1, so b_v is scaled by their sum.
         b_v = weights.sum(dim=-1).t().unsqueeze(-1) * b_v  # (h, N, e)
         out = torch.baddbmm(b_v, read, W_v.transpose(1, 2))  # (h, N, e)
         return out.transpose(0, 1).reshape(B, t, d)
@@ -114,16 +114,16 @@ class DualAttentionLayer(nn.Module):
         inner_size: width of the FFN; None: 4 d.
         dropout: on the outputs of the sub-layers, in [0, 1].
         attn_dropout: on attention probabilities, in [0, 1].
-        cross_attn_dropout: the same of the cross-attention alone; None: `attn_dropout`. There are
-            no more than a few intents to read, so that dropping half of them is much.
-        norm: "paper", one LayerNorm a layer as printed in (7), or "sasrec", one after each
+        cross_attn_dropout: `attn_dropout` for the cross-attention only; None: `attn_dropout`.
+            There are only a few intents to attend to, so dropping half of them is a lot.
+        norm: "paper", one LayerNorm per layer as printed in (7), or "sasrec", one after each
             sub-layer.
         use_cross: False drops (5), and `T_D` with it.
         activation: of the FFN.
         layer_norm_eps: epsilon of LayerNorm.
 
-    Shapes: H (B, n, d); T_D (B, m, d), the same intents for all positions, or (B, n, m, d),
-    position j reads its own m; returns (B, n, d).
+    Shapes: H (B, n, d); T_D (B, m, d), the same intents for all positions, or (B, n, m, d), where
+    each position attends to its own m intents; returns (B, n, d).
 
     Raises:
         ValueError: `n_heads` does not divide `hidden_size`, or unknown `norm`.
@@ -170,14 +170,14 @@ class DualAttentionLayer(nn.Module):
     def forward(
         self, H: Tensor, T_D: Tensor | None, mask: Tensor, last: Tensor | None = None
     ) -> Tensor:
-        """One layer, for all positions or only for some.
+        """Apply the layer to all positions or only to some.
 
         Args:
             H: (B, n, d).
-            T_D: (B, m, d) or (B, n, m, d); not looked at without cross-attention.
+            T_D: (B, m, d) or (B, n, m, d); ignored without cross-attention.
             mask: added to the scores of self-attention: (n, n), or (B, T, n) with `last`.
-            last: (B, T) positions whose output is wanted. Their keys and values still come from
-                all positions, so the output is the same as without `last`, gathered.
+            last: (B, T) positions to compute. Keys and values still come from all positions, so
+                the result equals the full output gathered at `last`.
 
         Returns:
             (B, n, d), or (B, T, d) with `last`.
@@ -191,14 +191,14 @@ class DualAttentionLayer(nn.Module):
 
 
 class DualAttentionReasoner(nn.Module):
-    """A stack of `DualAttentionLayer`s under one causal mask.
+    """A stack of `DualAttentionLayer`s with a causal mask.
 
-    Histories are padded on the right. No position sees a later one, so no real position ever
-    sees padding, and the causal mask is all the mask there is. States at padding mean nothing.
+    Histories are right-padded. Positions do not attend to later ones, so real positions never
+    attend to padding and no other mask is needed. States at padding are meaningless.
 
     Args:
         n_layers: L >= 1.
-        others: as in `DualAttentionLayer`, which the keyword arguments go to.
+        others: keyword arguments of `DualAttentionLayer`.
 
     Source: IGR-SR, section 3.3.
     """
@@ -210,15 +210,15 @@ class DualAttentionReasoner(nn.Module):
         )
 
     def intent_weights(self, H: Tensor, T_D: Tensor, last: Tensor) -> Tensor:
-        """How the last layer's cross-attention spreads over the intents, averaged over heads.
+        """Attention weights of the last layer over the intents, averaged over heads.
 
         Args:
             H: (B, n, d), the input states H^(0).
             T_D: (B, m, d) or (B, n, m, d) intents.
-            last: (B,) the position of each row that is asked.
+            last: (B,) the requested position of each row.
 
         Returns:
-            (B, m) probabilities, without dropout's noise in eval mode alone.
+            (B, m) probabilities; free of dropout noise only in eval mode.
         """
         mask = torch.full((H.size(1), H.size(1)), float("-inf"), device=H.device).triu_(1)
         *first, final = self.layers
@@ -229,16 +229,16 @@ class DualAttentionReasoner(nn.Module):
         return final.cross_attention.weights(H[row, last], context).mean(dim=1)
 
     def forward(self, H: Tensor, T_D: Tensor | None = None, last: Tensor | None = None) -> Tensor:
-        """H^(0) to H^(L).
+        """Compute H^(L) from H^(0).
 
         Args:
             H: (B, n, d), the input states H^(0).
             T_D: (B, m, d) or (B, n, m, d) intents; None where the layers have no cross-attention.
-            last: (B,) or (B, T) positions whose output is wanted; None: all. The last layer then
-                does its query, FFN and norm for these alone, with the same result.
+            last: (B,) or (B, T) positions to compute; None: all. The last layer then computes its
+                queries, FFN and norm for these only, with the same result.
 
         Returns:
-            (B, n, d); or (B, d) or (B, T, d), like `last`.
+            (B, n, d); with `last`, (B, d) or (B, T, d) accordingly.
         """
         n = H.size(1)
         mask = torch.full((n, n), float("-inf"), dtype=H.dtype, device=H.device).triu_(1)
@@ -248,7 +248,7 @@ class DualAttentionReasoner(nn.Module):
         if last is None:
             return final(H, T_D, mask)
         index = last.unsqueeze(1) if last.dim() == 1 else last  # (B, T)
-        # Row j of the causal mask is what position j may see.
+        # Row j of the causal mask covers what position j may attend to.
         out = final(H, T_D, mask[index], index)  # (B, T, d)
         return out.squeeze(1) if last.dim() == 1 else out
 

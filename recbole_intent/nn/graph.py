@@ -1,4 +1,4 @@
-"""Propagation of vectors over a graph without weights to learn: LightGCN's mean over its layers."""
+"""LightGCN's graph propagation: the mean over layers, without learned weights."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recbole_intent.errors import UserError
 
-# Of a sparse CSR matrix: where rows begin, columns, values.
+# The parts of a sparse CSR matrix: row starts, columns, values.
 _PARTS = ("start", "column", "value")
 
 
@@ -21,8 +21,8 @@ class MeanPropagation(nn.Module):
     transposed graph, and no intermediate layer is kept for it.
 
     Args:
-        adjacency: A (N, N), sparse CSR, already normalised; not learned, and not in `state_dict`.
-        n_layers: L, >= 0; 0 leaves the vectors as they are.
+        adjacency: A (N, N), sparse CSR, normalised; not learned and not in `state_dict`.
+        n_layers: L >= 0; 0 returns the vectors unchanged.
 
     Shapes: E^(0) (N, d) -> E (N, d).
 
@@ -50,18 +50,18 @@ class MeanPropagation(nn.Module):
         self.n_nodes = len(adjacency)
         self._keep("adjacency", adjacency)
         transposed = _transposed(adjacency)
-        # An undirected graph is its own transpose, and needs no second copy.
+        # An undirected graph is its own transpose and needs no second copy.
         self.is_symmetric = _is_same(adjacency, transposed)
         if not self.is_symmetric:
             self._keep("transposed", transposed)
 
     def forward(self, x: Tensor, value: Tensor | None = None) -> Tensor:
-        """E of `x`.
+        """Compute E from `x`.
 
         Args:
             x: E^(0) (N, d).
-            value: other weights of the edges, in the order of the matrix's values, for this once;
-                of an undirected graph, and alike both ways.
+            value: edge weights for this call only, in the order of the matrix's values; only for
+                an undirected graph, and equal in both directions.
 
         Raises:
             ValueError: `value` for a directed graph.
@@ -73,11 +73,11 @@ class MeanPropagation(nn.Module):
         return _Propagate.apply(x.to(self.adjacency_value.dtype), self, value)
 
     def propagate(self, x: Tensor, transposed: bool, value: Tensor | None = None) -> Tensor:
-        """The mean over layers along the graph, or against it; without a gradient of its own."""
+        """The mean over layers along the graph, or along its transpose; not differentiable."""
         which = "transposed" if transposed and not self.is_symmetric else "adjacency"
         adjacency = self._matrix(which, value)
         total, layer = x.clone(), x
-        # No sparse product takes bf16, so autocast is to keep off.
+        # Sparse products do not support bf16, so autocast is switched off.
         with torch.autocast(x.device.type, enabled=False):
             for _ in range(self.n_layers):
                 layer = self.convolution(layer, adjacency)
@@ -85,7 +85,7 @@ class MeanPropagation(nn.Module):
         return total.div_(self.n_layers + 1)
 
     def _keep(self, name: str, matrix: Tensor) -> None:
-        # By its parts: torch can neither copy nor pickle a sparse buffer.
+        # Stored as parts, because torch can neither copy nor pickle a sparse buffer.
         for part, values in zip(_PARTS, _parts(matrix), strict=True):
             self.register_buffer(f"{name}_{part}", values, persistent=False)
 
@@ -95,7 +95,7 @@ class MeanPropagation(nn.Module):
 
 
 class _Propagate(torch.autograd.Function):
-    # (Σ A^l)ᵀ = Σ (Aᵀ)^l. torch would transpose A anew in the backward pass of each layer.
+    # (Σ A^l)ᵀ = Σ (Aᵀ)^l. torch would transpose A again in the backward pass of each layer.
     @staticmethod
     def forward(ctx, x: Tensor, module: MeanPropagation, value: Tensor | None) -> Tensor:
         ctx.module, ctx.value = module, value
@@ -107,12 +107,11 @@ class _Propagate(torch.autograd.Function):
 
 
 def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int) -> Tensor:
-    """D^-½ A D^-½ of the graph of users and items, users first.
+    """D^-½ A D^-½ of the graph of users and items; users come first.
 
     Args:
         users: (E,) int64 in 0 .. n_users - 1.
-        items: (E,) int64 in 0 .. n_items - 1; pair e is an edge, counted once however often it
-            stands there.
+        items: (E,) int64 in 0 .. n_items - 1; pair e is an edge, and repeated pairs count once.
         n_users: U.
         n_items: V.
 
@@ -120,7 +119,7 @@ def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int
         (U + V, U + V) sparse CSR float32, symmetric. A node without an edge has an empty row.
 
     Raises:
-        ValueError: a number outside its range.
+        ValueError: an index out of range.
 
     Source: LightGCN, equations (6) to (8).
     """
@@ -132,14 +131,14 @@ def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int
 
 
 def neighbour_adjacency(neighbours: Tensor, symmetric: bool = False) -> Tensor:
-    """D^-½ S D^-½ of the graph of like nodes: S_ij = 1 if i names j, or i = j.
+    """D^-½ S D^-½ of the neighbour graph: S_ij = 1 if j is a neighbour of i, or i = j.
 
-    D_ii is the sum of row i of S: how many nodes i reads. The graph is directed, for the k nearest
-    nodes of j need not hold an i that holds j.
+    D_ii is the sum of row i of S: the number of nodes that i reads. The graph is directed, because
+    i can be among the k nearest nodes of j without j being among those of i.
 
     Args:
-        neighbours: (N, k) int64 in 0 .. N - 1; -1 stands for none.
-        symmetric: S_ij = 1 also if j names i (not in the paper).
+        neighbours: (N, k) int64 in 0 .. N - 1; -1 for no neighbour.
+        symmetric: S_ij = 1 also if i is a neighbour of j (not in the paper).
 
     Returns:
         (N, N) sparse CSR float32.
@@ -169,7 +168,7 @@ def _check_range(name: str, index: Tensor, n: int) -> None:
 
 
 def _normalised(rows: np.ndarray, columns: np.ndarray, n: int) -> Tensor:
-    """D^-½ A D^-½ where A_ij = 1 for each pair, D the sums of A's rows."""
+    """D^-½ A D^-½ where A_ij = 1 for each pair and D is the diagonal of A's row sums."""
     A = sp.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(n, n))  # adds up duplicates
     A.data[:] = 1
     degree = np.asarray(A.sum(axis=1)).ravel()
@@ -179,7 +178,7 @@ def _normalised(rows: np.ndarray, columns: np.ndarray, n: int) -> Tensor:
 
 def _to_torch(matrix: sp.csr_matrix) -> Tensor:
     matrix.sort_indices()
-    # int32 indices are what a CPU's sparse product takes without a copy, where they suffice.
+    # A CPU's sparse product takes int32 indices without a copy, so use them if they suffice.
     kind = np.int32 if max(matrix.nnz, matrix.shape[0]) < 2**31 else np.int64
     parts = matrix.indptr.astype(kind), matrix.indices.astype(kind), matrix.data
     start, column, value = (torch.from_numpy(np.ascontiguousarray(part)) for part in parts)

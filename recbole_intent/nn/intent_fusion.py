@@ -1,4 +1,4 @@
-"""VELI4SBR: which intents a session has, and what they add to its vector."""
+"""VELI4SBR's intent prediction and fusion, and its losses on intents."""
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,8 @@ class IntentFusion(nn.Module):
     Args:
         n_intents: C, size of the pool, >= 1.
         hidden_size: d, width of session vectors and of intents.
-        threshold: τ in [0, 1]; the paper takes 0.5. An intent at or below it adds nothing.
-        dropout: of g, in [0, 1].
+        threshold: τ in [0, 1]; the paper uses 0.5. An intent at or below it adds nothing.
+        dropout: dropout probability of g, in [0, 1].
         layer_norm_eps: epsilon of the LayerNorm.
         initializer_range: standard deviation of initial weights and intent vectors.
 
@@ -61,13 +61,13 @@ class IntentFusion(nn.Module):
 
 
 class FusionWithoutIntents(nn.Module):
-    """What is left of `IntentFusion` where no intent is above τ: h̃ = h + Dropout(LayerNorm(h)).
+    """`IntentFusion` when no intent exceeds τ: h̃ = h + Dropout(LayerNorm(h)).
 
-    A network of its own, and not the backbone: the control that tells what intents add apart from
-    what the branch adds that reads them.
+    This control differs from the plain backbone: it separates the effect of the intents from that
+    of the branch that reads them.
 
     Args:
-        hidden_size, dropout, layer_norm_eps: as of `IntentFusion`.
+        hidden_size, dropout, layer_norm_eps: as in `IntentFusion`.
 
     Shapes: h (..., d) -> h̃ (..., d).
     """
@@ -85,13 +85,13 @@ class FusionWithoutIntents(nn.Module):
 
 
 def intent_loss(logits: Tensor, labels: Tensor, has_labels: Tensor) -> Tensor:
-    """Binary cross-entropy of the pool, for the rows that have labels.
+    """Binary cross-entropy over the pool, for the rows that have labels.
 
-    A row without labels adds nothing, and the mean is over all rows: as in the paper's sums over
-    sessions, such a row has its next-item loss and no intent loss.
+    A row without labels adds 0, and the mean is over all rows: as in the paper's sums over
+    sessions, such a row has a next-item loss but no intent loss.
 
     Args:
-        logits: (N, C) as of `IntentFusion`, N >= 1.
+        logits: (N, C) from `IntentFusion`, N >= 1.
         labels: (N, C) in [0, 1].
         has_labels: (N,) bool.
 
@@ -107,12 +107,12 @@ def intent_loss(logits: Tensor, labels: Tensor, has_labels: Tensor) -> Tensor:
 
 
 def decoupling_loss(intents: Tensor) -> Tensor:
-    """How little the directions of intents (C, d) differ: minus their mean squared distance.
+    """Minus the mean squared distance between the directions of intents (C, d).
 
-    Over all ordered pairs of different intents, after L2 normalisation; in [-2 C / (C - 1), 0],
-    and 0 for a single intent. Any intents whose directions add up to zero are an optimum, also
-    half of them in one direction and half in the opposite one. With
-    ‖ê_i - ê_j‖² = 2 - 2 ê_i·ê_j no pair is ever formed.
+    The mean is over all ordered pairs of different intents, after L2 normalisation; in
+    [-2 C / (C - 1), 0], and 0 for a single intent. Any intents whose directions sum to zero are an
+    optimum, even half of them in one direction and half in the opposite one. Since
+    ‖ê_i - ê_j‖² = 2 - 2 ê_i·ê_j, pairs are never materialised.
 
     Source: VELI4SBR, below equation (17).
     """
@@ -124,11 +124,11 @@ def decoupling_loss(intents: Tensor) -> Tensor:
 
 
 def orthogonal_loss(intents: Tensor) -> Tensor:
-    """How far intents (C, d) are from orthogonal: the mean squared cosine of a pair.
+    """The mean squared cosine between pairs of intents (C, d), 0 if they are orthogonal.
 
-    Over all ordered pairs of different intents; in [0, 1], 1 where all lie on one line, 0 for a
-    single intent. Unlike `decoupling_loss` it has no optimum in which intents coincide, as long as
-    there are no more than d. Σ_ij (ê_i·ê_j)² is the squared norm of the d x d matrix ÊᵀÊ.
+    The mean is over all ordered pairs of different intents; in [0, 1], 1 if all lie on one line,
+    0 for a single intent. Unlike `decoupling_loss` it has no optimum with coinciding intents while
+    C <= d. Σ_ij (ê_i·ê_j)² is the squared norm of the d x d matrix ÊᵀÊ.
 
     Not in the paper.
     """

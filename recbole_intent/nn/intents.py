@@ -1,4 +1,4 @@
-"""IGR-SR: from distilled intents to the reasoner's space, and their masked views."""
+"""IGR-SR's projection of distilled intents to the reasoner's space, and their masked views."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ from recbole_intent.nn.dropout import kept_share, random_keep
 
 
 class IntentProjection(nn.Sequential):
-    """T_D = f(T_l): Linear(d_l, d), GELU, Linear(d, d), and a LayerNorm where it is asked for.
+    """T_D = f(T_l): Linear(d_l, d), GELU, Linear(d, d), and an optional LayerNorm.
 
     Args:
         distiller_size: d_l, width of the distiller.
         hidden_size: d, width of the reasoner.
-        norm: "none", or "layer": T_D has the size of the states that read it from the first step
-            on. Without it, and with small initial weights, it begins about a hundred times smaller.
+        norm: "none", or "layer", which gives T_D the scale of the states that attend to it from
+            the first step. Without it, with small initial weights, T_D starts 100 times smaller.
         layer_norm_eps: epsilon of that LayerNorm.
 
     Shapes: T_l (..., m, d_l) -> T_D (..., m, d).
@@ -40,18 +40,18 @@ class IntentProjection(nn.Sequential):
 def mask_intents(T_D: Tensor, p_mask: float, rescale: bool = False) -> Tensor:
     """One randomly masked view of the intents: T_D * M, elementwise.
 
-    M in {0, 1}^(m x d) is drawn for each sequence. Where each position has its own intents
-    (B, n, m, d), the positions of one sequence share its M, which is of size m x d as printed.
+    M in {0, 1}^(m x d) is drawn for each sequence. If each position has its own intents
+    (B, n, m, d), the positions of one sequence share its M, whose size is m x d as printed.
 
     Args:
         T_D: (B, m, d) or (B, n, m, d) projected intents.
         p_mask: P(M = 0), in [0, 1]; the paper searches 0.1 .. 0.8. On a CPU it is rounded to the
             nearest 1/256.
         rescale: divide by the share that M keeps, as dropout does, so that the expected view is
-            T_D itself. The paper does not: its views are smaller than what is read at test time.
+            T_D itself. The paper does not: its views are smaller than T_D at test time.
 
     Returns:
-        The view, of the shape of `T_D`.
+        The view, with the shape of `T_D`.
 
     Source: IGR-SR, equation (8).
     """

@@ -1,4 +1,4 @@
-"""Explicit interests of users by a graph with items, and implicit ones of groups (ISRF)."""
+"""ISRF's explicit interests, from the user-item graph, and implicit ones, from similar users."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ _ACTIVATIONS = {"none": nn.Identity, "gelu": nn.GELU}
 
 
 class ItemAdapter(nn.Module):
-    """e_v = W2 (W1 x_v + b1) + b2 of frozen vectors of the items' texts.
+    """e_v = W2 (W1 x_v + b1) + b2 for frozen text vectors x_v of the items.
 
     Args:
         vectors: x (V, d'), row 0 padding.
         width: d.
-        activation: `none`, as printed, or `gelu`, between the two.
+        activation: between the two layers: `none`, as printed, or `gelu`.
 
     Shapes: () -> (V, d).
 
@@ -35,7 +35,7 @@ class ItemAdapter(nn.Module):
 
 
 class FrozenItems(nn.Module):
-    """e_v = x_v: texts' vectors (V, d) as they are, without an adapter."""
+    """e_v = x_v: the text vectors (V, d) unchanged, without an adapter."""
 
     def __init__(self, vectors: Tensor) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class FrozenItems(nn.Module):
 
 
 class RandomItems(nn.Module):
-    """e_v (V, d) from N(0, σ²), learned: items without texts."""
+    """e_v (V, d), learned and initialised from N(0, σ²), for items without texts."""
 
     def __init__(self, n_items: int, width: int, sigma: float) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class ExplicitInterest(nn.Module):
         users: (P,) int64, users of the interactions.
         items: (P,) int64, their items.
         n_users: U, padding included.
-        item_vectors: gives e_v (V, d).
+        item_vectors: a module that returns e_v (V, d).
         n_items: V, padding included.
         width: d.
-        n_layers: L, from 0.
-        sigma: σ of the users' vectors at the start.
-        learn_users: False: they stay as they are, and all that is learned of a user is learned of
-            its items.
+        n_layers: L >= 0.
+        sigma: σ of the initial user vectors.
+        learn_users: False: the initial user vectors stay fixed, and users are represented only
+            through their items.
 
     Shapes: () -> (U + V, d), users first.
 
@@ -105,24 +105,24 @@ class ExplicitInterest(nn.Module):
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, hidden: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """E, without the edges of `hidden`: users (B,) and items (B,); others are passed over."""
+        """E, without the edges `hidden`: users (B,) and items (B,); non-edges are ignored."""
         x = torch.cat([self.user_vectors, self.item_vectors()])
         value = None if hidden is None else self.edges_without(*hidden)
         return self.propagation(x, value)
 
     def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """The edges of users (B,): which of the B each belongs to (P,), and its item (P,)."""
+        """The edges of users (B,): the index in the batch (P,) and the item (P,) of each."""
         count = self._degree[users]
         row = torch.arange(len(users), device=users.device).repeat_interleave(count)
-        start = self._degree.cumsum(0)[users] - count  # where a user's edges begin
+        start = self._degree.cumsum(0)[users] - count  # start of each user's edges
         within = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
         return row, self._column[start[row] + within] - self.n_users
 
     def edges_without(self, users: Tensor, items: Tensor) -> Tensor:
-        """Weights of all edges, normalised as if those of pairs (B,) and (B,) were not there."""
+        """Weights of all edges, normalised as if the pairs (B,) and (B,) did not exist."""
         n, nodes = len(self._degree), items + self.n_users
         wanted = torch.unique(torch.cat([users * n + nodes, nodes * n + users]))
-        keys = self._row * n + self._column  # rises
+        keys = self._row * n + self._column  # sorted
         place = torch.searchsorted(keys, wanted).clamp_max(max(len(keys) - 1, 0))
         place = place[keys[place] == wanted]
         degree = self._degree - torch.bincount(self._row[place], minlength=n)
@@ -133,16 +133,16 @@ class ExplicitInterest(nn.Module):
 
 
 class GroupInterest(nn.Module):
-    """G = mean over layers 0 .. L of (D^-½ S D^-½)^l of a free table, S among users alike.
+    """G = mean over layers 0 .. L of (D^-½ S D^-½)^l of a free table, S between similar users.
 
     Args:
         n_users: U, padding included.
         width: d.
-        n_layers: L, from 0.
-        sigma: σ of the table at the start.
-        neighbours: called when G is asked for first; gives (U, k) int64, users alike, -1 for none.
-            What only recommends has no need of it.
-        symmetric: S as of `neighbour_adjacency`.
+        n_layers: L >= 0.
+        sigma: σ of the initial table.
+        neighbours: called on the first use of G; returns (U, k) int64, similar users, -1 for none.
+            Inference does not need it.
+        symmetric: as in `neighbour_adjacency`.
 
     Shapes: () -> (U, d).
 
@@ -163,7 +163,7 @@ class GroupInterest(nn.Module):
         self.table = nn.Parameter(torch.randn(n_users, width) * sigma)
         self.n_layers = n_layers
         self._neighbours = neighbours
-        self._propagation: list[MeanPropagation] = []  # in a list: no part of the module's state
+        self._propagation: list[MeanPropagation] = []  # a list keeps it out of the module's state
 
     def forward(self) -> Tensor:
         if not self._propagation:

@@ -1,29 +1,30 @@
-"""VELI4SBR: labels of sessions from their nearest sessions, exact and in bounded memory.
+"""VELI4SBR's label refresh: labels of sessions from their nearest sessions, in bounded memory.
 
-All similarities of N sessions are an N x N matrix; here only a strip of its rows exists at any
-time. The k largest of a row are found in two steps: a row's columns are dealt out into groups, the
-k groups of largest maximum hold the k largest numbers, and only these groups are looked into.
+The similarities of N sessions form an N x N matrix, of which only a strip of rows exists at any
+time. The k largest values of a row are exact and take two steps: the columns are divided into
+groups; the k groups with the largest maxima contain the k largest values, so only these are
+searched.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_GROUP = 32  # columns of a group: one pass over a row, then two short searches
+_GROUP = 32  # columns per group: one pass over a row, then two short searches
 _STRIP_BYTES = 32 * 2**20  # of the order of the last-level cache
-_MIN_STRIP_ROWS = 32  # with a million sessions: fewer rows than these make slow products
+_MIN_STRIP_ROWS = 32  # for a million sessions: products of fewer rows are slow
 
 
 class Neighbours:
-    """The nearest of N vectors to each of them, by cosine, itself left out.
+    """The nearest of N vectors to each of them by cosine, excluding itself.
 
     Args:
         vectors: (N, d), N >= 2.
-        k: neighbours of each, 1 <= k <= N - 1.
-        strip_rows: rows of a strip, >= 1; chosen by N when None.
+        k: number of neighbours, 1 <= k <= N - 1.
+        strip_rows: rows per strip, >= 1; None: chosen by N.
 
     Raises:
-        ValueError: `k` out of its range.
+        ValueError: `k` out of range.
     """
 
     def __init__(self, vectors: Tensor, k: int, strip_rows: int | None = None) -> None:
@@ -34,14 +35,14 @@ class Neighbours:
         self.unit = F.normalize(vectors.float(), dim=1)
         self.strip_rows = strip_rows or max(_MIN_STRIP_ROWS, _STRIP_BYTES // (4 * n))
         self.n_groups = -(-n // _GROUP)
-        # Filled up to whole groups by columns that are never the nearest.
+        # Padded to whole groups with columns that are never the nearest.
         size = (min(self.strip_rows, n), _GROUP * self.n_groups)
         self._strip = self.unit.new_full(size, float("-inf"))
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours (R, k) of the vectors at `rows` (R,), R <= `strip_rows`, and their cosines.
 
-        The nearest comes first; which of two equally near ones comes first is left open.
+        Nearest first; the order of ties is unspecified.
         """
         n, m = len(self.unit), self.n_groups
         strip = self._strip[: len(rows)]
@@ -60,17 +61,17 @@ def refreshed_labels(
 ) -> Tensor:
     """y = ½ (ŷ_S + Σ_S' w_S' ŷ_S') over the k sessions S' nearest to S by cosine of h.
 
-    The weights w are the softmax of these cosines. S is none of its neighbours.
+    The weights w are the softmax of these cosines. S is not its own neighbour.
 
     Args:
         h: (N, d) vectors of all training sessions.
         y_hat: (N, C) their predicted intents, in [0, 1], of any floating-point type.
-        k: neighbours, >= 0; no more than N - 1 are taken. With none, y = ŷ_S.
-        rows: (R,) the sessions S whose labels are wanted.
-        strip_rows: sessions at a time; chosen by N when None.
+        k: number of neighbours, >= 0, capped at N - 1. With 0, y = ŷ_S.
+        rows: (R,) the sessions S to label.
+        strip_rows: sessions per strip; None: chosen by N.
 
     Returns:
-        (R, C) in [0, 1], of the type of `y_hat`.
+        (R, C) in [0, 1], with the dtype of `y_hat`.
 
     Source: VELI4SBR, equations (14)-(16).
     """

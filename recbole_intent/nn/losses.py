@@ -5,16 +5,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# A strip of logits that stays in the cache is written, exponentiated and multiplied without going
-# back to memory. Beside it lie the item vectors and their gradients, and other programs' data: with
-# 12,000 items strips of 3 to 6 MiB took 20 to 25 % less time than of 16 MiB, in a cache of 32 MiB
-# (`python -m benchmarks.losses`). On an accelerator, few large products are faster than
-# many small.
+# A strip of logits that fits in the cache is written, exponentiated and multiplied without going
+# back to memory. It shares the cache with the item vectors, their gradients and other programs'
+# data: with 12,000 items, strips of 3 to 6 MiB took 20 to 25 % less time than 16 MiB, in a cache of
+# 32 MiB (`python -m benchmarks.losses`). On an accelerator, a few large products are faster than
+# many small ones.
 _CPU_STRIP_BYTES = 4 * 2**20
 _ACCELERATOR_STRIP_BYTES = 512 * 2**20
 
-# With a million items one row alone is 4 MB. Matrix products of so few rows are bound by reading
-# `weight` anew for each strip, so a strip has this many rows, cache or not, up to the limit.
+# With a million items one row alone is 4 MB. Matrix products of only a few rows are bound by
+# reading `weight` again for each strip, so a strip has at least this many rows, up to the limit.
 _MIN_STRIP_ROWS = 64
 _MAX_STRIP_BYTES = 256 * 2**20
 
@@ -28,26 +28,26 @@ def linear_cross_entropy(
     temperature: float = 1.0,
     chunk_size: int | None = None,
 ) -> Tensor:
-    """Softmax cross-entropy of the logits `hidden @ weight.T` that never holds all of them.
+    """Softmax cross-entropy of the logits `hidden @ weight.T` without materialising all of them.
 
-    It goes over strips of rows and computes the gradients together with the loss (they are kept
-    and only scaled in the backward pass), so nothing of size N x V exists at any time and no
-    logit is computed twice. It computes in float32 at least, under autocast too.
+    It processes strips of rows and computes the gradients together with the loss (the backward
+    pass only scales them), so no N x V tensor ever exists and each logit is computed once. It
+    computes in float32 or higher, under autocast too.
 
     Args:
         hidden: (N, d) vectors that score the items, N >= 1.
         weight: (V, d) item vectors, such as `nn.Embedding.weight` or a slice of it.
         target: (N,) int64, the true item of each row, in 0 .. V - 1.
-        sample_weight: (N,) w_i, any finite numbers. None: every row has 1 / N.
+        sample_weight: (N,) w_i, any finite numbers. None: 1 / N for every row.
         temperature: > 0; logits are divided by it.
-        chunk_size: rows of a strip, >= 1. None: chosen for the device.
+        chunk_size: rows per strip, >= 1. None: chosen for the device.
 
     Returns:
         Scalar sum_i w_i * (logsumexp_v(logit_iv) - logit_i,target), differentiable once in
         `hidden`, `weight` and `sample_weight`.
 
     Raises:
-        ValueError: shapes that do not fit, no rows, or `temperature` or `chunk_size` not positive.
+        ValueError: mismatched shapes, no rows, or `temperature` or `chunk_size` not positive.
 
     Source: IGR-SR, L_rec; equal to `F.cross_entropy(hidden @ weight.T / temperature, target)`.
     """
@@ -84,12 +84,12 @@ def linear_cross_entropy(
 
 
 def _at_least_float32(first: Tensor, second: Tensor) -> torch.dtype:
-    """The type in which two tensors are multiplied so that sums over many items stay exact."""
+    """The dtype for multiplying two tensors such that sums over many items stay accurate."""
     return torch.promote_types(torch.promote_types(first.dtype, second.dtype), torch.float32)
 
 
 def _strip_rows(n_items: int, device: torch.device) -> int:
-    """Rows of one strip of logits, for a catalogue of `n_items` on `device`."""
+    """Rows per strip of logits, for a catalogue of `n_items` on `device`."""
     row_bytes = 4 * n_items
     strip_bytes = _CPU_STRIP_BYTES if device.type == "cpu" else _ACCELERATOR_STRIP_BYTES
     at_least = min(_MIN_STRIP_ROWS, _MAX_STRIP_BYTES // row_bytes)
@@ -97,12 +97,12 @@ def _strip_rows(n_items: int, device: torch.device) -> int:
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """The computation behind `linear_cross_entropy`; all floats have one type."""
+    """The computation behind `linear_cross_entropy`; all floats have one dtype."""
 
     @staticmethod
     def forward(ctx, hidden, weight, target, sample_weight, strip_rows, grad_enabled):
         n_rows, n_items = len(hidden), len(weight)
-        # Inside `forward` gradients are always off: whether they are wanted comes from outside.
+        # Gradients are always off inside `forward`, so the caller passes whether they are enabled.
         wants_hidden = grad_enabled and ctx.needs_input_grad[0]
         wants_weight = grad_enabled and ctx.needs_input_grad[1]
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
@@ -117,8 +117,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             strip = buffer[: len(h)]  # (c, V)
             torch.mm(h, weight.t(), out=strip)
             target_logit = strip.gather(1, y[:, None]).squeeze(1)
-            # One fused softmax is faster than subtracting, exponentiating and summing in turn.
-            # The normaliser that it hides is read off the largest logit and its probability.
+            # One fused softmax is faster than separate subtraction, exponentiation and sum.
+            # The largest logit and its probability give the normaliser that it hides.
             peak = strip.amax(dim=1)
             torch.softmax(strip, dim=1, out=strip)
             losses[rows] = peak - strip.amax(dim=1).log() - target_logit
@@ -157,8 +157,8 @@ def info_nce(
 ) -> Tensor:
     """InfoNCE between two views of the rows of one batch, with cosine similarity.
 
-    Row i of `view_1` is the anchor, row i of `view_2` its positive, and the rows of `view_2` that
-    belong to other groups are its negatives.
+    Row i of `view_1` is the anchor, row i of `view_2` its positive, and the rows of `view_2` in
+    other groups are its negatives.
 
     Args:
         view_1: (B, d) anchors, B >= 1.
@@ -166,14 +166,14 @@ def info_nce(
         temperature: tau > 0.
         group: (B,) int, the user of each row: rows of one user are not negatives of each other.
             None: all rows are different users.
-        others: (M, d) further negatives, M >= 0, and (M,) their groups; `group` must be given.
-        symmetric: also use `view_2` as anchors and take the mean of both directions.
+        others: (M, d) further negatives, M >= 0, and (M,) their groups; requires `group`.
+        symmetric: also use `view_2` as anchors and average both directions.
 
     Returns:
         Scalar, the mean over the rows of -log(exp(cos_ii / tau) / sum_j exp(cos_ij / tau)).
 
     Raises:
-        ValueError: shapes that do not fit, no rows, `temperature` not positive, or `others`
+        ValueError: mismatched shapes, no rows, `temperature` not positive, or `others`
             without `group` or with `symmetric`.
 
     Source: IGR-SR, equation (10), which is one direction (`symmetric=False`).
@@ -222,9 +222,9 @@ def soft_target_alignment(view_1: Tensor, view_2: Tensor) -> Tensor:
         the columns of the logits.
 
     Raises:
-        ValueError: shapes that do not fit, or no rows.
+        ValueError: mismatched shapes, or no rows.
 
-    Source: ISRF's released code, in the place of its equations (8) and (9).
+    Source: ISRF's released code, in place of its equations (8) and (9).
     """
     if view_1.dim() != 2 or view_1.shape != view_2.shape or len(view_1) == 0:
         raise ValueError(f"views must be two (B, d), B >= 1: {view_1.shape}, {view_2.shape}")
@@ -232,6 +232,6 @@ def soft_target_alignment(view_1: Tensor, view_2: Tensor) -> Tensor:
     with torch.autocast(view_1.device.type, enabled=False):
         x, y = view_1.to(dtype), view_2.to(dtype)
         logits = x @ y.t()  # (B, B)
-        # Symmetric but for rounding, and so are the targets before the softmax.
+        # Symmetric up to rounding, and so are the targets before the softmax.
         target = ((x @ x.t() + y @ y.t()) / 2).softmax(dim=1).detach()
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.t(), target)) / 2

@@ -1,4 +1,4 @@
-"""What T5 writes first: all that there is to an item that is one token."""
+"""T5's first output logits, which are enough to score items that are single tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ def first_logits(
     start: Tensor | None = None,
     named: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Logits of the first token after the decoder's start, as `t5` itself gives them.
+    """Logits of the first token after the decoder's start token, equal to those of `t5`.
 
     Args:
         t5: a `T5ForConditionalGeneration` of N tokens and width d.

@@ -1,8 +1,8 @@
-"""RecBole's Transformer layers, run faster on the same weights.
+"""Faster execution of RecBole's Transformer layers with the same weights.
 
-RecBole's `TransformerLayer` makes three projections where one will do, writes GELU in five steps,
-draws every dropout mask number by number, and computes all positions of the last layer where a
-next-item row needs one. The functions here take its modules as they are and give the same output.
+RecBole's `TransformerLayer` makes three projections where one suffices, computes GELU in five
+steps, draws dropout masks element by element, and computes all positions of the last layer where
+a next-item row needs only one. These functions take its modules unchanged and give the same output.
 """
 
 import torch
@@ -25,13 +25,13 @@ def use_fast_dropout(module: nn.Module) -> None:
 def project(layer: TransformerLayer, x: Tensor, *, query: bool = True) -> tuple[Tensor, ...]:
     """Queries, keys and values of a layer: x (..., t, d) -> each (..., h, t, e).
 
-    Without `query`, keys and values only. Queries come scaled by 1 / sqrt(e).
+    Without `query`, only keys and values. Queries are scaled by 1 / sqrt(e).
     """
     attention = layer.multi_head_attention
     linears = [attention.key, attention.value]
     if query:
         linears = [attention.query, *linears]
-    # One product instead of two or three: the weights are small, the states are many.
+    # One product instead of two or three: the weights are small compared with the states.
     weight = torch.cat([linear.weight for linear in linears])
     bias = torch.cat([linear.bias for linear in linears])
     out = F.linear(x, weight, bias)
@@ -43,7 +43,7 @@ def project(layer: TransformerLayer, x: Tensor, *, query: bool = True) -> tuple[
 
 
 def finish(layer: TransformerLayer, x: Tensor, context: Tensor) -> Tensor:
-    """What a layer does after attention: x (..., t, d), context (..., h, t, e) -> as x."""
+    """Apply the rest of a layer after attention: x (..., t, d), context (..., h, t, e) -> as x."""
     attention, ffn = layer.multi_head_attention, layer.feed_forward
     out = attention.out_dropout(attention.dense(context.transpose(-2, -3).flatten(-2)))
     x = attention.LayerNorm(out + x)
@@ -52,21 +52,21 @@ def finish(layer: TransformerLayer, x: Tensor, context: Tensor) -> Tensor:
 
 
 def _activation(ffn: FeedForward):
-    # RecBole writes this GELU out in five steps; the built-in one has the same values.
+    # RecBole computes this GELU in five steps; the built-in one gives the same values.
     return F.gelu if ffn.intermediate_act_fn == ffn.gelu else ffn.intermediate_act_fn
 
 
 def encode_causal(encoder: TransformerEncoder, x: Tensor, last: Tensor | None = None) -> Tensor:
-    """All layers on right-padded histories under a causal mask.
+    """Apply all layers to right-padded histories with a causal mask.
 
-    No position sees a later one, so no real position ever sees padding, and the causal mask is
-    all the mask there is; states at padding mean nothing.
+    Positions do not attend to later ones, so real positions never attend to padding and no other
+    mask is needed. States at padding are meaningless.
 
     Args:
-        encoder: RecBole's, its dropout modules of any kind.
+        encoder: RecBole's encoder; its dropout modules may be of any kind.
         x: (B, n, d) input vectors.
-        last: (B,) positions whose output is wanted; None: all. The last layer then does its
-            query, FFN and norm for these alone, with the same result.
+        last: (B,) positions to compute; None: all. The last layer then computes its queries, FFN
+            and norm for these only, with the same result.
 
     Returns:
         (B, n, d), or (B, d) with `last`.
@@ -79,11 +79,11 @@ def encode_causal(encoder: TransformerEncoder, x: Tensor, last: Tensor | None = 
 def encode_both_ways(
     encoder: TransformerEncoder, x: Tensor, is_real: Tensor, last: Tensor | None = None
 ) -> Tensor:
-    """All layers where every position sees all real ones; states at padding mean nothing.
+    """Apply all layers with attention to all real positions; states at padding are meaningless.
 
     Args:
-        encoder, x, last: as `encode_causal`.
-        is_real: (B, n) bool, False at padding; a row has at least one real position.
+        encoder, x, last: as in `encode_causal`.
+        is_real: (B, n) bool, False at padding; each row has at least one real position.
 
     Returns:
         (B, n, d), or (B, d) with `last`.

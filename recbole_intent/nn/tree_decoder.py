@@ -1,4 +1,4 @@
-"""T5's decoder over trees of tokens: the prefixes of a user side by side, each computed once."""
+"""T5's decoder over trees of tokens, which computes each shared prefix of a user once."""
 
 import torch
 import torch.nn.functional as F
@@ -6,23 +6,23 @@ from torch import Tensor, nn
 
 
 class TreeDecoder:
-    """Grows one tree of tokens per user, a level at a time.
+    """Grows one tree of tokens per user, one level at a time.
 
-    All prefixes of a user are places of one sequence, and a mask lets each place see its own
-    ancestors alone. So the encoder's keys and values are computed once for a user, whatever the
-    number of its prefixes, a prefix shared by many is computed once, and what was computed is
-    never copied about when prefixes are dropped or branch.
+    All prefixes of a user are nodes of one sequence, and a mask lets each node attend only to its
+    own ancestors. So the encoder's keys and values are computed once per user regardless of the
+    number of prefixes, a shared prefix is computed once, and the cache is never copied when
+    prefixes are dropped or branch.
 
-    It reads the parts of a transformers T5 and computes what they compute, without dropout.
+    It uses the modules of a transformers T5 and computes the same outputs, without dropout.
 
     Args:
         t5: a `T5ForConditionalGeneration`, in eval mode.
         encoder_hidden: (B, S, d) outputs of its encoder.
-        encoder_mask: (B, S), 0 where the input is padding; at least one place of each row is not.
-        max_depth: levels that the tree may have, >= 1.
+        encoder_mask: (B, S), 0 where the input is padding; each row has at least one non-zero.
+        max_depth: maximum number of levels of the tree, >= 1.
 
     Raises:
-        ValueError: `t5` is in training mode, where its dropout would be missed.
+        ValueError: `t5` is in training mode, whose dropout is not implemented here.
     """
 
     def __init__(
@@ -39,28 +39,28 @@ class TreeDecoder:
             for each in cross
         ]
         attention = t5.decoder.block[0].layer[0].SelfAttention
-        # The last place of max_depth ones sees distances max_depth - 1 .. 0.
+        # The last of max_depth positions has distances max_depth - 1 .. 0.
         bias = attention.compute_bias(max_depth, max_depth)  # (1, h, max_depth, max_depth)
         self.bias_by_distance = bias[0, :, -1].flip(1)  # (h, max_depth)
         self.restart()
 
     def restart(self) -> None:
-        """Forget the trees and keep what belongs to the users."""
+        """Discard the trees and keep the users' encoder keys and values."""
         self.depth = 0
         self.place_depth = self.encoder_mask.new_empty(0, dtype=torch.long)  # (P,)
         self.sees: Tensor | None = None  # (B or 1, W, P): the ancestors of the last level
         self.past: list[tuple[Tensor, Tensor] | None] = [None] * len(self.cross)
 
     def step(self, tokens: Tensor, parents: Tensor | None = None) -> Tensor:
-        """Add a level of W places to each tree.
+        """Add a level of W nodes to each tree.
 
         Args:
-            tokens: (B, W) int64, or (1, W) where all users have the same tree.
-            parents: (B, W) or (1, W) int64, the place in the level before that each token follows.
-                None at the root.
+            tokens: (B, W) int64, or (1, W) if all users have the same tree.
+            parents: (B, W) or (1, W) int64, the parent of each token as an index into the previous
+                level. None at the root.
 
         Returns:
-            (B, W, d) what the decoder says there, ready for `t5.lm_head`.
+            (B, W, d) decoder outputs, ready for `t5.lm_head`.
         """
         bias = self._bias(tokens, parents)
         hidden = self.t5.decoder.embed_tokens(tokens).expand(self.n_users, -1, -1)  # (B, W, d)
@@ -85,7 +85,7 @@ class TreeDecoder:
         return hidden * self.t5.config.d_model**-0.5 if scaled else hidden
 
     def _bias(self, tokens: Tensor, parents: Tensor | None) -> Tensor:
-        """T5's bias of relative distance (B or 1, h, W, P), -inf for what is no ancestor."""
+        """T5's relative position bias (B or 1, h, W, P), -inf for nodes that are not ancestors."""
         width = tokens.size(1)
         itself = torch.eye(width, dtype=torch.bool, device=tokens.device)
         itself = itself.expand(len(tokens), -1, -1)
@@ -101,12 +101,12 @@ class TreeDecoder:
 
 
 def _heads(attention, linear, x: Tensor) -> Tensor:
-    """`linear` of x (B, n, d), by head: (B, h, n, d_k)."""
+    """`linear` of x (B, n, d), split by head: (B, h, n, d_k)."""
     return linear(x).unflatten(2, (attention.n_heads, -1)).transpose(1, 2)
 
 
 def _attend(attention, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """x (B, W, d) asks keys and values (B, h, n, d_k); T5 does not scale the products."""
+    """Attention of x (B, W, d) to keys and values (B, h, n, d_k); T5 does not scale the scores."""
     query = _heads(attention, attention.q, x)
     if mask.dtype != torch.bool:
         mask = mask.to(query.dtype)

@@ -1,33 +1,33 @@
-"""A prefix tree over the token sequences of items, held in flat arrays."""
+"""A trie of the token sequences of items, stored in flat arrays."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Trie(nn.Module):
-    """All item identifiers as one tree: a path from the root to a leaf writes one item.
+    """A trie of all item identifiers: each path from the root to a leaf spells one item.
 
     Nodes are numbered level by level and, within a level, in the order of their sequences. So the
-    children of a node are a range of nodes, and the items below a node are a range of `order`:
-    what may follow any number of prefixes is found without a loop over them.
+    children of a node are a range of nodes, and the items below a node are a range of `order`: the
+    next tokens of any number of prefixes are looked up without a loop.
 
     Args:
-        sequences: (N, T) int64, row i is what T5 writes for item i: its tokens, `eos_token` at the
-            end, then `pad_token`. A row of padding alone is no item (RecBole's item 0).
+        sequences: (N, T) int64, row i is the output sequence of item i: its tokens, `eos_token`,
+            then `pad_token`. A row of padding only is not an item (RecBole's item 0).
         pad_token: fills up a row. T5's is 0.
-        eos_token: ends every item, and is in no other place. T5's is 1.
+        eos_token: ends every item and appears nowhere else. T5's is 1.
 
-    Buffers (they follow the model to its device and are in no checkpoint), M nodes, root 0:
+    Buffers (moved with the model, not in checkpoints), for M nodes with root 0:
         token: (M,) the last token of a node's prefix.
         first_child, n_children: (M,) its children are first_child .. first_child + n_children - 1.
-        item: (M,) the item that ends here, -1 for a node that goes on.
+        item: (M,) the item that ends here, -1 for an inner node.
         low, high: (M,) the items below a node are order[low:high].
-        order: (n,) items in the order of their sequences; rank: (N,) its inverse, n for no item.
+        order: (n,) items in the order of their sequences; rank: (N,) its inverse, n for non-items.
         path: (N, T + 1) the nodes from the root to the item's leaf, then -1.
 
     Raises:
-        ValueError: no item, a sequence that does not end with its only `eos_token`, padding within
-            a sequence, or two items of one sequence.
+        ValueError: no items, a sequence that does not end with its only `eos_token`, padding
+            within a sequence, or two items with the same sequence.
     """
 
     def __init__(self, sequences: Tensor, pad_token: int = 0, eos_token: int = 1) -> None:
@@ -37,7 +37,7 @@ class Trie(nn.Module):
         order = _lexicographic(sequences)
         length = (sequences != pad_token).sum(dim=1)
         order = order[length[order] > 0]
-        rows, length = sequences[order], length[order]  # (n, T), neighbours share their prefixes
+        rows, length = sequences[order], length[order]  # (n, T), shared prefixes are adjacent
 
         new = torch.ones_like(rows, dtype=torch.bool)
         new[1:] = (rows[1:] != rows[:-1]).int().cummax(dim=1).values > 0
@@ -49,7 +49,7 @@ class Trie(nn.Module):
         for t in range(rows.size(1)):
             exists = t < length
             starts = (new[:, t] & exists).nonzero().squeeze(1)
-            number = (new[:, t] & exists).cumsum(0) - 1  # which node of its level
+            number = (new[:, t] & exists).cumsum(0) - 1  # index of the node in its level
             path[:, t + 1] = torch.where(exists, n_nodes + number, -1)
             token.append(rows[starts, t])
             parent.append(path[starts, t])
@@ -58,7 +58,7 @@ class Trie(nn.Module):
             high.append(starts + number[exists].bincount(minlength=len(starts)))
             n_nodes += len(starts)
             inner_nodes.append(int((token[-1] != eos_token).sum()))
-        while inner_nodes[-1] == inner_nodes[-2] == 0:  # columns of padding alone
+        while inner_nodes[-1] == inner_nodes[-2] == 0:  # columns of padding only
             inner_nodes.pop()
 
         self.n_items = n_items
@@ -95,10 +95,10 @@ class Trie(nn.Module):
             raise ValueError(f"items {one} and {other} have the same sequence")
 
     def next_nodes(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """What may follow: (..., C) children of nodes (...), and which of these places are real.
+        """Children (..., C) of nodes (...), and a mask of the valid entries.
 
-        C is the largest number of children of any of the nodes, at least 1. A place that is not
-        real holds some leaf.
+        C is the largest number of children of any of the nodes, at least 1. Invalid entries hold
+        some leaf.
         """
         counts = self.n_children[nodes].unsqueeze(-1)
         place = torch.arange(max(1, int(counts.max())), device=nodes.device)
@@ -108,12 +108,12 @@ class Trie(nn.Module):
 
     @property
     def some_leaf(self) -> int:
-        """A node that nothing can follow: the last."""
+        """A node without children: the last."""
         return len(self.token) - 1
 
 
 def _lexicographic(sequences: Tensor) -> Tensor:
-    """Indices (N,) that sort the rows, the first column first."""
+    """Indices (N,) that sort the rows lexicographically, starting with the first column."""
     order = torch.arange(len(sequences), device=sequences.device)
     for column in reversed(range(sequences.size(1))):
         order = order[sequences[order, column].argsort(stable=True)]
@@ -121,7 +121,7 @@ def _lexicographic(sequences: Tensor) -> Tensor:
 
 
 def _check(sequences: Tensor, pad_token: int, eos_token: int) -> None:
-    """Raise ValueError where some row is no sequence of tokens, eos, padding."""
+    """Raise ValueError if a row is not a sequence of tokens, eos and padding."""
     if sequences.dim() != 2 or sequences.dtype != torch.long:
         raise ValueError(
             f"sequences must be (N, T) int64, not {tuple(sequences.shape)} {sequences.dtype}"

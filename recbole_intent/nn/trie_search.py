@@ -1,7 +1,7 @@
-"""Which items T5 would write: a beam search that can write nothing else, and exact scores.
+"""Beam search for T5 constrained to a trie of items, and exact item scores.
 
-The score of an item is T5's own log-probability of its tokens and its eos: at each token the
-softmax over T5's whole vocabulary, not over what the trie allows.
+The score of an item is T5's own log-probability of its tokens and its eos: each token's softmax is
+over T5's whole vocabulary, not over the tokens that the trie allows.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from recbole_intent.nn.tree_decoder import TreeDecoder
 from recbole_intent.nn.trie import Trie
 
-# So many users at a time that no level of their trees has more places, and that no more ways to go
-# on are looked at together. Matrix products of so many rows are fast, and memory stays bounded.
+# Users are processed in parts such that no level of their trees has more nodes than this, and no
+# more continuations are scored together. Products of this many rows are fast and memory is bounded.
 _MAX_PLACES = 2**12
 _MAX_WAYS = 2**23
 
-# Of logits, one row for each place, only a strip exists, which on a CPU stays in its cache.
+# Only a strip of the logits, one row per node, exists at a time; on a CPU it stays in the cache.
 _CPU_STRIP_BYTES = 16 * 2**20
 _ACCELERATOR_STRIP_BYTES = 512 * 2**20
 
@@ -33,28 +33,28 @@ def beam_search(
     num_beams: int,
     banned: Banned = None,
 ) -> tuple[Tensor, Tensor]:
-    """The items that T5 writes with the largest probability, as far as a beam search sees.
+    """The most probable items under T5, by a beam search.
 
-    After each token the `num_beams` best unfinished prefixes go on, and the `num_beams` best
-    finished items are kept, until no prefix can still beat the last of them. Nothing that is not
-    in the trie is written, and nothing twice.
+    After each token the `num_beams` best unfinished prefixes continue, and the `num_beams` best
+    finished items are kept, until no prefix can still beat the last of them. Decoding is
+    constrained to the trie, so every item is valid and unique.
 
-    It equals `generate(num_beams=..., length_penalty=0, early_stopping="never",
-    prefix_allowed_tokens_fn=...)` of transformers where all items have one length. Where lengths
-    differ it may find better items and never worse ones: `generate` forgets a finished item that
-    is not among the best `num_beams` of finished and unfinished ones together.
+    If all items have the same length, it equals `generate(num_beams=..., length_penalty=0,
+    early_stopping="never", prefix_allowed_tokens_fn=...)` of transformers. If lengths differ, it
+    may return better items and never worse ones: `generate` forgets a finished item that is not
+    among the best `num_beams` of finished and unfinished ones together.
 
     Args:
         t5: a `T5ForConditionalGeneration`, in eval mode.
         encoder_hidden: (B, S, d) outputs of its encoder.
         encoder_mask: (B, S), 0 where the input is padding.
         trie: N items.
-        num_beams: K >= 1; memory grows with its square. As many as there are items find all of
-            them, but for those of a large catalogue there is `score_all`.
-        banned: items that must not be written: (B, N) bool, or B tensors of item indices.
+        num_beams: K >= 1; memory grows with its square. With K = N all items are returned, but for
+            a large catalogue use `score_all`.
+        banned: items to exclude: (B, N) bool, or B tensors of item indices.
 
     Returns:
-        items: (B, K) int64, the best first, -1 where there are fewer than K.
+        items: (B, K) int64, best first, -1 if there are fewer than K.
         log_probs: (B, K) float32, -inf where the item is -1.
 
     Raises:
@@ -81,7 +81,7 @@ def beam_search(
 def _search_part(
     decoder: TreeDecoder, trie: Trie, num_beams: int, allowed: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """`beam_search` of some users."""
+    """`beam_search` for a part of the users."""
     nodes = trie.token.new_zeros(decoder.n_users, 1)  # (B, W): unfinished prefixes, from the root
     scores = torch.zeros(nodes.shape, device=nodes.device)
     tokens, parents = torch.full_like(nodes, decoder.t5.config.decoder_start_token_id), None
@@ -122,14 +122,14 @@ def score_candidates(
 ) -> Tensor:
     """Exact log-probabilities of each user's own candidates.
 
-    The encoder's outputs are read once, and so is each prefix that candidates share.
+    The encoder's outputs are read once, and shared prefixes of candidates are computed once.
 
     Args:
         t5, encoder_hidden, encoder_mask, trie: as in `beam_search`.
-        candidates: (B, C) item indices, in any order, also repeated.
+        candidates: (B, C) item indices, in any order, repeats allowed.
 
     Returns:
-        (B, C) float32; -inf for what is no item of the trie, such as padding.
+        (B, C) float32; -inf for indices that are not in the trie, such as padding.
     """
     scores = [
         _score(
@@ -146,9 +146,9 @@ def score_candidates(
 def score_all(
     t5: nn.Module, encoder_hidden: Tensor, encoder_mask: Tensor, trie: Trie, chunk: int = 256
 ) -> Tensor:
-    """Exact log-probabilities (B, N) of all items; -inf for what is no item of the trie.
+    """Exact log-probabilities (B, N) of all items; -inf for indices that are not in the trie.
 
-    `chunk` items of neighbouring sequences are scored at a time. This is the reference for a beam
+    `chunk` items with adjacent sequences are scored at a time. This is the reference for the beam
     search, and it costs a decoder pass over the whole trie for each user.
     """
     scores = encoder_hidden.new_full(
@@ -163,11 +163,11 @@ def score_all(
 
 
 def _score(decoder: TreeDecoder, trie: Trie, candidates: Tensor) -> Tensor:
-    """Log-probabilities (B, C) of candidates (B, C), or (1, C) where all users have the same."""
-    # In the order of their sequences, candidates that share a prefix are neighbours.
+    """Log-probabilities (B, C) of candidates (B, C), or (1, C) if all users have the same."""
+    # In the order of their sequences, candidates that share a prefix are adjacent.
     rank, order = trie.rank[candidates].sort(dim=1)
     path = trie.path[candidates.gather(1, order)]  # (B, C, depth + 1)
-    place = torch.zeros_like(order)  # of each candidate's prefix in the level
+    place = torch.zeros_like(order)  # index of each candidate's prefix in the level
     tokens = place.new_full((len(place), 1), decoder.t5.config.decoder_start_token_id)
     parents = None
     scores = torch.zeros(decoder.n_users, order.size(1), device=order.device)
@@ -184,7 +184,7 @@ def _score(decoder: TreeDecoder, trie: Trie, candidates: Tensor) -> Tensor:
         is_first[:, 1:] &= node[:, 1:] != node[:, :-1]
         next_place = (is_first.cumsum(dim=1) - 1).clamp(min=0)
         width = int(next_place.max()) + 1
-        put = torch.where(is_first, next_place, width)  # the others go to a column that is dropped
+        put = torch.where(is_first, next_place, width)  # the rest go to a column that is dropped
         blank = place.new_zeros(len(place), width + 1)
         tokens = blank.scatter(1, put, token)[:, :width]
         parents = blank.scatter(1, put, place)[:, :width]
@@ -194,14 +194,14 @@ def _score(decoder: TreeDecoder, trie: Trie, candidates: Tensor) -> Tensor:
 
 
 def dense_scores(items: Tensor, log_probs: Tensor, n_items: int) -> Tensor:
-    """What a beam search found as scores (B, n_items) of all items, -inf for the others."""
+    """Scores (B, n_items) of all items from a beam search's results, -inf for the others."""
     scores = log_probs.new_full((len(items), n_items), float("-inf"))
-    # Where the item is -1 its score is -inf, which changes nothing wherever it is put.
+    # Entries with item -1 have score -inf, so writing them anywhere changes nothing.
     return scores.scatter_reduce_(1, items.clamp(min=0), log_probs, "amax")
 
 
 def _log_probs(decoder: TreeDecoder, hidden: Tensor, place: Tensor, token: Tensor) -> Tensor:
-    """Log-probability (B, n) of each token after its place: (B, n) or (1, n), of hidden (B, W, d).
+    """Log-probability (B, n) of each token at its node: (B, n) or (1, n), of hidden (B, W, d).
 
     The softmax is over T5's whole vocabulary, in float32.
     """
@@ -220,13 +220,13 @@ def _log_probs(decoder: TreeDecoder, hidden: Tensor, place: Tensor, token: Tenso
 
 
 def _parts(encoder_hidden: Tensor, places: int, ways: int = 1) -> tuple[Tensor, ...]:
-    """Indices of the users of each part, where one user has so many places and ways."""
+    """Indices of the users of each part, for `places` nodes and `ways` continuations per user."""
     n_users = max(1, min(_MAX_PLACES // max(1, places), _MAX_WAYS // ways))
     return torch.arange(len(encoder_hidden), device=encoder_hidden.device).split(n_users)
 
 
 def _allowed(banned: Banned, n_users: int, trie: Trie) -> Tensor | None:
-    """(B, n + 1): how many of the first i items of `trie.order` the user may be given."""
+    """(B, n + 1): how many of the first i items of `trie.order` are allowed for the user."""
     if banned is None:
         return None
     if not isinstance(banned, Tensor):
@@ -245,5 +245,5 @@ def _allowed(banned: Banned, n_users: int, trie: Trie) -> Tensor | None:
 
 
 def _any_allowed(allowed: Tensor, trie: Trie, nodes: Tensor) -> Tensor:
-    """Whether any item below nodes (B, n) may be given."""
+    """Whether any item below nodes (B, n) is allowed."""
     return allowed.gather(1, trie.high[nodes]) > allowed.gather(1, trie.low[nodes])

@@ -1,4 +1,4 @@
-"""The plain training loop: safe checkpoints, exact resume, per-user ranks."""
+"""The training loop, with atomic checkpoints, exact resume and per-user ranks."""
 
 import logging
 import math
@@ -47,18 +47,18 @@ _OPTIMIZERS = {
 class Trainer(Ranker):
     """Trains any RecBole recommender and ranks with it.
 
-    Every epoch is seeded by the run's seed and its own number, and leaves `last.pt`; so a run
-    that was killed goes on from its last whole epoch as if nothing had happened, bit for bit on
-    CPU. `best.pt` holds the weights of the best epoch. Both are plain tensors and containers:
-    `torch.load(..., weights_only=True)` reads them. The processes of torchrun share out the rows
-    of each batch and the ranking (`distributed.py`).
+    Every epoch is seeded by the run's seed and the epoch's number, and writes `last.pt`. So a
+    killed run resumes from its last complete epoch with the same results, bit for bit on CPU.
+    `best.pt` holds the weights of the best epoch. Both contain only tensors and plain containers:
+    `torch.load(..., weights_only=True)` reads them. With torchrun, the processes share the rows of
+    each batch and the ranking (`distributed.py`).
 
     Args:
         config: the run's configuration.
         model: the recommender, already on its device.
-        folder: where checkpoints and TensorBoard events go; None keeps all in memory (the best
-            weights too).
-        title: what the progress bar calls this training.
+        folder: directory of checkpoints and TensorBoard events; None keeps everything in memory,
+            including the best weights.
+        title: label of this training in the progress bar.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Trainer(Ranker):
     ) -> None:
         super().__init__(config, model, title)
         self.folder = folder
-        # What helps if a checkpoint in the folder is damaged.
+        # The remedy shown if a checkpoint in the folder is damaged.
         self.remedy = "--fresh starts anew"
         self.logger = logging.getLogger("recbole_intent")
         self.metric = config["valid_metric"].lower()
         self.bigger = config["valid_metric_bigger"]
-        # RecBole's traditional models count instead of learning: one epoch is all.
+        # RecBole's traditional models count instead of learning, so one epoch is enough.
         is_traditional = config["MODEL_TYPE"] == ModelType.TRADITIONAL
         self.epochs = 1 if is_traditional else config["epochs"]
         if distributed.count() > 1 and not config.spec.splits:
@@ -89,7 +89,7 @@ class Trainer(Ranker):
         self.bad_evaluations = 0
         self.history: list[dict[str, Any]] = []
         self.peak_memory_mib = 0.0
-        self.pretraining_seconds = 0.0  # of what had to be trained before the first epoch
+        self.pretraining_seconds = 0.0  # of models trained before the first epoch
         self._best_weights: dict[str, Any] | None = None
         if config["compile"]:
             # Batches differ in length: one graph with dynamic sizes instead of one per length.
@@ -103,17 +103,17 @@ class Trainer(Ranker):
         show_progress: bool = False,
         on_epoch: Callable[[dict[str, Any]], None] | None = None,
     ) -> tuple[float, dict[str, float]]:
-        """Train until validation stops improving, or `epochs` are done.
+        """Train until validation stops improving or `epochs` are done.
 
-        As RecBole's rule: training stops at the evaluation number `stopping_step + 1` in a row
-        without a better `valid_metric`; an equal one counts as better.
+        As in RecBole, training stops at evaluation number `stopping_step + 1` in a row without a
+        better `valid_metric`; an equal value counts as better.
 
         Args:
-            train_data: batches; their order is chosen by `set_epoch` or RecBole's generator.
-            valid_data: the rows to choose the best epoch by.
-            show_progress: draw a bar per epoch.
-            on_epoch: called with the record of each epoch (`history`) once it is on the disk; a
-                run that is taken up again tells it those of before first.
+            train_data: batches; `set_epoch` or RecBole's generator determines their order.
+            valid_data: the rows for choosing the best epoch.
+            show_progress: show a progress bar for each epoch.
+            on_epoch: called with the record of each epoch (`history`) once it is on disk; a
+                resumed run first calls it with the records of earlier epochs.
 
         Returns:
             The best validation score and all validation metrics of that epoch.
@@ -154,7 +154,7 @@ class Trainer(Ranker):
             self._report(record, is_best, writer)
             if on_epoch:
                 on_epoch(record)
-        distributed.on_main(lambda: None)  # the others wait until its files are whole
+        distributed.on_main(lambda: None)  # the others wait until its files are complete
         if writer:
             self._write_hyper_parameters(writer)
             writer.close()
@@ -162,39 +162,39 @@ class Trainer(Ranker):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the stopping rule, or the number of epochs, ends the training."""
+        """Whether the stopping rule or the number of epochs ends the training."""
         return self.bad_evaluations > self.config["stopping_step"] or self.next_epoch >= self.epochs
 
     @property
     def seconds(self) -> float:
-        """Time of all epochs so far, those before a kill included."""
+        """Total time of all epochs, including those before a resume."""
         return sum(record["seconds"] for record in self.history)
 
     @classmethod
     def input_files(cls, config: Config) -> list[Path]:
-        """Files besides the dataset's that a run under this configuration reads."""
+        """Files that a run of this configuration reads in addition to the dataset's."""
         return []
 
     def approximations(self, train_data) -> list[str]:
-        """What of this training is not exact, to stand in every result."""
+        """Approximations in this training, to be listed in every result."""
         found = ["windows: strided"] if getattr(train_data, "is_strided", False) else []
-        if is_recboles(self.config):  # which is wrong: the class of the model says how
+        if is_recboles(self.config):  # RecBole's error is explained in the model's class
             found.append("reference: recbole")
         return found
 
     def deviations(self, train_data) -> list[str]:
-        """In what this training is not its model's paper's, to stand in every result."""
+        """Deviations of this training from its model's paper, to be listed in every result."""
         return deviations(self.config, type(self.model), getattr(train_data, "passes", None))
 
     def check_data(self, train_data) -> None:
-        """A place for what the sizes of the data rule out; called before a folder is claimed.
+        """Hook for checks that depend on the data's size; called before a folder is claimed.
 
         Raises:
-            UserError: an option that the data contradict.
+            UserError: an option contradicts the data.
         """
 
     def before_epoch(self, epoch: int, train_data) -> None:
-        """A place for models that prepare something before each epoch."""
+        """Hook for models that prepare something before each epoch."""
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
         """The parts of a batch's loss."""
@@ -202,7 +202,7 @@ class Trainer(Ranker):
         return parts if isinstance(parts, tuple) else (parts,)
 
     def seed_epoch(self, epoch: int, train_data) -> None:
-        """Seed all generators for one epoch, so that no state of theirs needs to be kept."""
+        """Seed all generators for one epoch, so that their states need not be saved."""
         seed = self.config["seed"] * 1_000_003 + epoch
         init_seed(seed % 2**32, self.config["reproducibility"])
         if hasattr(train_data, "set_epoch"):
@@ -214,7 +214,7 @@ class Trainer(Ranker):
     def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
         self.model.train()
         show_progress = show_progress and distributed.is_main()
-        # On the device, and read as seldom as can be: reading makes an accelerator wait.
+        # Kept on the device and read rarely, because reading stalls an accelerator.
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         names: tuple[str, ...] = getattr(self.model, "loss_names", ())
         batches = len(train_data)
@@ -239,13 +239,13 @@ class Trainer(Ranker):
             if self.config["clip_grad_norm"]:
                 nn.utils.clip_grad_norm_(self.model.parameters(), **self.config["clip_grad_norm"])
             self.optimizer.step()
-            # Some of RecBole's losses are of shape (1,).
+            # Some of RecBole's losses have shape (1,).
             total = total + torch.stack([part.detach().double().reshape(()) for part in parts])
             count += 1
             if len(names) != len(parts):
                 names = tuple(f"loss{i + 1}" for i in range(len(parts)))
             if show_progress and count % 10 == 1:
-                # Of this process's rows alone, as if those of the others were like them.
+                # From this process's rows only, taken as representative of all.
                 means = (total / count * distributed.count()).tolist()
                 shown = " ".join(f"{n} {mean:.4f}" for n, mean in zip(names, means, strict=True))
                 bar.set_postfix_str(f"{shown}{self._best_text()}{left}")
@@ -291,13 +291,13 @@ class Trainer(Ranker):
         }
 
     def _counters(self) -> dict[str, int | float]:
-        # Numbers that a model keeps beside its weights, as MultiVAE counts its steps.
+        # Numbers that a model keeps in addition to its weights, such as MultiVAE's step count.
         numbers = vars(self.model).items()
         return {name: n for name, n in numbers if type(n) in (int, float) and name[0] != "_"}
 
     def _save(self, is_best: bool) -> None:
-        # The best weights first: a kill between the two files repeats this epoch and finds the
-        # same best again.
+        # The best weights first: after a kill between the two files, this epoch is repeated and
+        # finds the same best.
         if is_best and self.folder is None:
             weights = self._weights()
             weights["state_dict"] = {k: v.clone() for k, v in weights["state_dict"].items()}
@@ -324,7 +324,7 @@ class Trainer(Ranker):
         )
 
     def resume(self) -> bool:
-        """Take up `last.pt` of the folder; False where there is none."""
+        """Resume from the folder's `last.pt`; False if there is none."""
         path = None if self.folder is None else self.folder / LAST
         if path is None or not os.path.lexists(path):
             return False
@@ -346,18 +346,18 @@ class Trainer(Ranker):
         return True
 
     def load_best(self) -> None:
-        """Put the weights of the best epoch into the model."""
+        """Load the weights of the best epoch into the model."""
         if self.folder is None:
             self._load_weights(self._best_weights, "memory")
         else:
             self.load_weights(self.folder / BEST, self.remedy)
 
     def load_weights(self, path: Path, remedy: str = "") -> None:
-        """Put the weights of a checkpoint into the model.
+        """Load the weights of a checkpoint into the model.
 
         Args:
-            path: of the checkpoint.
-            remedy: what helps if it is damaged.
+            path: path of the checkpoint.
+            remedy: remedy named in the error if it is damaged.
 
         Raises:
             UserError: unreadable, or made for another model or dataset.
@@ -396,7 +396,7 @@ class Trainer(Ranker):
         self.logger.info("%s, %.1f s", text, record["seconds"])
         if writer:
             epoch, losses, valid = record["epoch"], record["loss"], record.get("valid", {})
-            # RecBole's two curves under RecBole's names, its misspelling too; then all parts.
+            # RecBole's two curves under RecBole's names, including its misspelling; then all parts.
             writer.add_scalar("Loss/Train", sum(losses.values()), epoch)
             if valid:
                 writer.add_scalar("Vaild_score", valid[self.metric], epoch)
@@ -407,7 +407,7 @@ class Trainer(Ranker):
             writer.flush()
 
     def _write_hyper_parameters(self, writer) -> None:
-        # What RecBole puts into the HParams tab, under its names, with all metrics of that epoch.
+        # The values of RecBole's HParams tab, under its names, with all metrics of that epoch.
         from torch.utils.tensorboard.summary import hparams
 
         common = {name for names in self.config.parameters.values() for name in names}
@@ -419,7 +419,7 @@ class Trainer(Ranker):
         }
         metrics = {f"hparam/{name}": value for name, value in self.best_valid.items()}
         metrics["hparam/best_valid_result"] = self.best_score
-        # Not `add_hparams`: its second file may sort before the first, and is then purged.
+        # `add_hparams` writes a second file that may sort before the first and is then purged.
         for summary in hparams(values, metrics):
             writer.file_writer.add_summary(summary)
         for name, value in metrics.items():
@@ -431,7 +431,7 @@ class Trainer(Ranker):
         return f", best {self.metric} {self.best_score:.4f} in epoch {self.best_epoch + 1}"
 
     def _time_left(self) -> str:
-        # At most: patience may end it sooner, at the soonest after the evaluations it still has.
+        # An upper bound: patience may stop earlier, but not before its remaining evaluations.
         left = (self.epochs - self.next_epoch) * self.seconds / len(self.history)
         if left < 60:
             return f"{math.ceil(left)} s"

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors and plain containers in a file that is whole or not there."""
+"""Atomic reading and writing of checkpoints that contain tensors and plain containers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,29 +12,29 @@ from torch import nn
 from recbole_intent.files import atomic_write
 from recbole_intent.own_files import checked, damaged
 
-# What every checkpoint has; weights given by path may have nothing else.
+# Required in every checkpoint; weights given by path need nothing else.
 WEIGHTS = {"state_dict": dict}
 
-# Tags of what RecBole's counting models keep (`other_parameter`) and `weights_only` cannot hold.
+# Tags for values of RecBole's counting models (`other_parameter`) that `weights_only` rejects.
 _ARRAY, _SPARSE = "numpy array", "scipy matrix"
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
-        path: of the file.
+        path: path of the file.
         state: tensors, numbers, strings, arrays, sparse matrices, and containers of these. Modules
-            are left out: their weights are in the model's `state_dict`.
+            are skipped: their weights are in the model's `state_dict`.
 
     Raises:
-        UserError: it cannot be written (no space, no permission); an older one is as it was.
+        UserError: it cannot be written (no space, no permission); an older file stays unchanged.
     """
     with atomic_write(path) as temporary:
         try:
             torch.save(_encode(state), temporary)
         except RuntimeError as error:
-            # torch hides what the system said, and fails on closing the file for a second time.
+            # torch hides the system's message and fails a second time when closing the file.
             raise OSError(f"no space left? ({str(error).splitlines()[0]})") from error
 
 
@@ -45,16 +45,16 @@ def load_checkpoint(
     keys: Mapping[str, Any] = WEIGHTS,
     remedy: str = "give another file",
 ) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote; nothing in the file is executed.
+    """Read a checkpoint written by `save_checkpoint`, without executing anything in it.
 
     Args:
-        path: of the file.
-        device: where tensors go.
-        keys: name -> type of what must be in it.
-        remedy: what helps if the file is damaged.
+        path: path of the file.
+        device: device of the tensors.
+        keys: name -> type of the required entries.
+        remedy: remedy named in the error if the file is damaged.
 
     Raises:
-        UserError: absent, cut short, or not such a file.
+        UserError: missing, truncated, or not a checkpoint.
     """
     if path.is_dir():
         raise damaged(path, "is a folder, where a file must be", "move it away")
@@ -62,7 +62,7 @@ def load_checkpoint(
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise damaged(path, "no such checkpoint", remedy) from error
-    except Exception as error:  # damaged bytes raise whatever torch, zipfile and pickle raise
+    except Exception as error:  # damaged bytes raise any error of torch, zipfile and pickle
         raise damaged(path, "not a readable checkpoint", remedy) from error
     state = checked(path, state, keys, remedy)
     if not all(isinstance(value, torch.Tensor) for value in state["state_dict"].values()):

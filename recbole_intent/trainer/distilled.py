@@ -1,4 +1,4 @@
-"""The loop of models that need a distiller: pre-train it once, keep it, then train as usual."""
+"""The training loop of models with a distiller: pre-trains or reuses it, then trains as usual."""
 
 import copy
 from pathlib import Path
@@ -23,7 +23,7 @@ from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 from recbole_intent.trainer.checkpoint import load_checkpoint
 
-# What the encoder's training depends on besides its own shape: data, split, batches, stopping.
+# Settings besides the encoder's shape that affect its training: data, split, batches, stopping.
 _SHARED_KEYS = (
     "seed dataset ITEM_ID_FIELD USER_ID_FIELD TIME_FIELD MAX_ITEM_LIST_LENGTH load_col "
     "user_inter_num_interval item_inter_num_interval val_interval filter_inter_by_user_or_item "
@@ -34,7 +34,7 @@ _SHARED_KEYS = (
 
 
 def _again(folder: Path) -> str:
-    """What helps if a file of a distiller is damaged: it is shared, so no run overwrites it."""
+    """The remedy for a damaged file of a distiller, which is shared and thus never overwritten."""
     return f"remove the folder {folder}, and the distiller is trained again"
 
 
@@ -47,40 +47,40 @@ def _check_pretraining(config: Config) -> None:
 
 
 class DistilledTrainer(Trainer):
-    """Gives a `DistilledStart` model the weights of a trained distiller before the first epoch.
+    """Loads a trained distiller into a `DistilledStart` model before the first epoch.
 
-    That is IGRSR, which reads its intents, and any model under `item_init: distiller`.
+    This applies to IGRSR, which reads its intents, and to any model with `item_init: distiller`.
 
-    The encoder is a small SASRec trained on the same training split (and stopped by the same
-    validation rule), then frozen. With `distiller_folds: K` there are K of them, each trained on
-    the users of all folds but its own, whose histories alone it reads. It is kept in
-    `<checkpoint_dir>/distillers/` under a name made of the dataset, the width, the seed and a
-    fingerprint of data and settings, and every later run with the same reuses it; a run that starts
-    at the same time waits for it.
+    The encoder is a small SASRec trained on the same training split, with the same early stopping,
+    and then frozen. With `distiller_folds: K` there are K of them; each is trained on the users of
+    all other folds and reads only the histories of its own fold. Distillers are stored in
+    `<checkpoint_dir>/distillers/` under a name with the dataset, the width, the seed and a
+    fingerprint of data and settings. Later runs with the same values reuse them; concurrent runs
+    wait for them.
     """
 
     def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
         super().__init__(config, model, folder, title)
         if distributed.count() > 1 and hasattr(model, "other_views"):
             model.other_views = self.split.others
-        # RecBole's own classes (fast_sequences: False) know of no distiller.
+        # RecBole's own classes (fast_sequences: False) do not support a distiller.
         if not isinstance(model, DistilledStart) and item_init_of(config) == "distiller":
             raise UserError("item_init: distiller needs fast_sequences: True")
         self.needs_distiller = getattr(model, "needs_distiller", False)
         is_new = folder is not None and not (folder / LAST).is_file()
-        # A mistake is found here, before the run begins.
+        # Errors are raised here, before the run begins.
         if self.needs_distiller and is_new and not self._load_given():
             _check_pretraining(config)
 
     def check_data(self, train_data) -> None:
-        """As `Trainer.check_data`: does every fold leave somebody to train a distiller on?"""
+        """As `Trainer.check_data`; checks that each fold leaves users to train a distiller on."""
         if self.needs_distiller and self.config["lid_checkpoint"] == "auto":
             for fold in self.model.wanted_distillers:
                 if fold is not None:
                     _is_outside(train_data._dataset, fold, self.config["distiller_folds"])
 
     def _load_given(self) -> bool:
-        """Load `lid_checkpoint: PATH`; False where it is `auto`."""
+        """Load `lid_checkpoint: PATH`; False if it is `auto`."""
         path = self.config["lid_checkpoint"]
         if path == "auto":
             return False
@@ -95,7 +95,7 @@ class DistilledTrainer(Trainer):
     def fit(
         self, train_data, valid_data: RankingLoader, show_progress: bool = False, on_epoch=None
     ):
-        """As `Trainer.fit`; an interrupted pre-training continues as well."""
+        """As `Trainer.fit`; an interrupted pre-training resumes too."""
         has_encoder = distributed.on_main(
             lambda: self.folder is not None and (self.folder / LAST).is_file()
         )
@@ -108,12 +108,12 @@ class DistilledTrainer(Trainer):
 
     @classmethod
     def input_files(cls, config: Config) -> list[Path]:
-        """The distiller's weights, where `lid_checkpoint` names them."""
+        """The file of the distiller's weights, if `lid_checkpoint` names one."""
         path = config["lid_checkpoint"]
         return [] if path == "auto" or not Path(path).is_file() else [Path(path)]
 
     def approximations(self, train_data) -> list[str]:
-        """As `Trainer.approximations`, with those of the distiller's own training."""
+        """As `Trainer.approximations`, plus those of the distiller's own training."""
         found = super().approximations(train_data)
         config = self.config
         if (
@@ -128,7 +128,7 @@ class DistilledTrainer(Trainer):
     def _encoder(
         self, train_data, valid_data: RankingLoader, show_progress: bool, fold: int | None
     ) -> dict:
-        """Weights of the distiller that saw all users, or all but those of a fold."""
+        """Weights of the distiller trained on all users, or on all users outside a fold."""
         path = self.config["lid_checkpoint"]
         if path != "auto":
             self.logger.info("distiller: weights of %s", path)
@@ -155,13 +155,13 @@ class DistilledTrainer(Trainer):
             return load_checkpoint(folder / BEST, self.device, remedy=again)["state_dict"]
 
     def encoder_config(self) -> Config:
-        """The configuration of the encoder's SASRec: this run's, with the encoder's own shape."""
+        """The configuration of the encoder's SASRec: this run's with the encoder's own shape."""
         config = copy.deepcopy(self.config)
         for key, value in distiller_config(self.config).items():
             config[key] = value
         config["model"] = "SASRec"
         config["item_init"] = "random"
-        config["MODEL_INPUT_TYPE"] = InputType.POINTWISE  # cross-entropy, whatever the model's loss
+        config["MODEL_INPUT_TYPE"] = InputType.POINTWISE  # cross-entropy, regardless of the model
         config["train_neg_sample_args"] = {"distribution": "none", "dynamic": False}
         config["transform"] = None
         config["passes"] = self.config["distiller_passes"]
@@ -169,7 +169,7 @@ class DistilledTrainer(Trainer):
         return config
 
     def _encoder_folder(self, config: Config, dataset, fold: int | None) -> Path:
-        # Its shape is not among what the model itself was asked for: GRU4Rec has no n_layers.
+        # The encoder's shape is not among the model's own keys: GRU4Rec has no n_layers.
         values = {**config.plain(), **distiller_config(self.config), "passes": config["passes"]}
         keys = (*_SHARED_KEYS, "passes", *distiller_config(self.config))
         digest = fingerprint(
@@ -178,10 +178,10 @@ class DistilledTrainer(Trainer):
                 dataset.item_num,
                 fingerprint(dataset.clean_items.tolist()),
                 fingerprint(dataset.inter_feat[dataset.iid_field].tolist()),
-                # Which sessions stop its training.
+                # The sessions used for early stopping.
                 *([file_sha256(split_path(config))] if config["session_split"] else []),
                 *([which] if (which := config["train_targets"]) not in (None, "all") else []),
-                *map(file_sha256, part_paths(config)),  # of data that were split before
+                *map(file_sha256, part_paths(config)),  # of pre-split data
                 *(
                     [{"without fold": [fold, config["distiller_folds"]]}]
                     if fold is not None
@@ -218,13 +218,13 @@ def without_fold(dataset, fold: int, folds: int):
     """A training split without the samples of the users of a fold.
 
     Raises:
-        UserError: no sample is left, or no user is in the fold.
+        UserError: no sample is left, or the fold has no users.
     """
     return dataset.copy(dataset.inter_feat[_is_outside(dataset, fold, folds)])
 
 
 def _is_outside(dataset, fold: int, folds: int):
-    """(N,) bool, the samples of users that are not in a fold; neither all nor none."""
+    """(N,) bool, True for samples of users outside a fold; raises if all or none are."""
     is_kept = fold_of(dataset.inter_feat[dataset.uid_field], folds) != fold
     if is_kept.all() or not is_kept.any():
         raise UserError(f"distiller_folds: {folds} are too many for the users of the dataset")

@@ -1,9 +1,9 @@
-"""One training by several processes of `torchrun`, with the result of one process.
+"""Distributed training by the processes of `torchrun`, equivalent to a single process.
 
-All processes make the same batches in the same order; each computes the gradient of its rows, and
-the sum of the gradients, weighted by rows, is that of the whole batch. Process 0, the main one,
-alone writes files and speaks. Without torchrun there is one process, and nothing here does
-anything.
+All processes make the same batches in the same order. Each computes the gradient of its own rows;
+the sum of the gradients, weighted by rows, equals that of the whole batch. Only process 0, the main
+process, writes files and prints. Without torchrun there is a single process and these functions do
+nothing.
 """
 
 import logging
@@ -32,15 +32,15 @@ _PATIENCE = timedelta(days=7)
 
 
 def join(config: Config) -> None:
-    """Meet the other processes that torchrun started, and take this one's GPU where it has one.
+    """Join torchrun's process group, and select this process's GPU if there is one.
 
-    Does nothing without torchrun's environment, or with one process.
+    Does nothing outside torchrun or with a single process.
 
     Args:
-        config: of the run; its `device` becomes this process's own.
+        config: configuration of the run; its `device` is set to this process's device.
 
     Raises:
-        UserError: a device that the processes cannot share out.
+        UserError: the processes cannot share the device.
     """
     if not is_torchrun():
         return
@@ -63,7 +63,7 @@ def join(config: Config) -> None:
 
 
 def leave() -> None:
-    """Part from the other processes, at the end of what they do together."""
+    """Destroy the process group at the end of the joint work."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -74,22 +74,22 @@ def is_torchrun() -> bool:
 
 
 def count() -> int:
-    """Number of processes that have met; 1 without `join`."""
+    """Number of processes in the group; 1 without `join`."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number of this process, 0 .. `count()` - 1."""
+    """Index of this process, 0 .. `count()` - 1."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def is_main() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Whether this is the main process, which writes and prints."""
     return rank() == 0
 
 
 def on_main(function: Callable[[], Any]) -> Any:
-    """Call a function in the main process alone; all wait for it and get its value."""
+    """Call a function in the main process only; all processes wait and get its value."""
     value = [function() if is_main() else None]
     if count() > 1:
         dist.broadcast_object_list(value, src=0)
@@ -97,12 +97,12 @@ def on_main(function: Callable[[], Any]) -> Any:
 
 
 def main_alone(context: AbstractContextManager) -> AbstractContextManager:
-    """A context, such as a lock, that the main process alone enters."""
+    """A context, such as a lock, that only the main process enters."""
     return context if is_main() else nullcontext()
 
 
 def gather(value: Any) -> list[Any]:
-    """The values of all processes, in their order, for all of them."""
+    """The values of all processes, in order of rank, in every process."""
     if count() == 1:
         return [value]
     values = [None] * count()
@@ -111,7 +111,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def agree(value: Any, what: str) -> None:
-    """Raise UserError where a process on another machine has another value than the main one."""
+    """Raise UserError if a process, for example on another machine, has a different value."""
     if any(other != value for other in gather(value)):
         raise UserError(
             f"{what}: not the same in all processes; the machines need the same dataset and the "
@@ -120,17 +120,17 @@ def agree(value: Any, what: str) -> None:
 
 
 def copy_from_main(model: nn.Module) -> None:
-    """Give the model of each process the weights of the main one's, to the bit."""
+    """Copy the main process's weights exactly to the model of each process."""
     if count() > 1:
         for tensor in model.state_dict().values():
             dist.broadcast(tensor, src=0)
 
 
 def seed_own(seed: int) -> None:
-    """Give each process masks of its own: seed torch's generators by `seed` and its number.
+    """Seed torch's generators by `seed` and rank, so that each process draws its own masks.
 
-    The main one keeps its state. So do those of numpy and Python in all, which draw negative and
-    masked items, so that all processes make the same batches.
+    The main process keeps its state. So do numpy's and Python's generators in all processes: they
+    draw negative and masked items, so all processes make the same batches.
     """
     if rank() > 0:
         torch.manual_seed((seed * 1_000_003 + rank()) % 2**63)
@@ -139,12 +139,12 @@ def seed_own(seed: int) -> None:
 class BatchSplit:
     """This process's part of each training batch, and the sums over all parts.
 
-    Row i belongs to process i modulo their number. A process without a row, in a batch that has
-    fewer rows than there are processes, computes row 0 with weight 0, so that all go through the
-    same steps. The losses must be means over rows, or over targets of rows.
+    Row i belongs to process i modulo their number. If a batch has fewer rows than there are
+    processes, a process without a row computes row 0 with weight 0, so that all take the same
+    steps. The losses must be means over rows, or over targets of rows.
 
     Args:
-        device: of the model.
+        device: device of the model.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -152,7 +152,7 @@ class BatchSplit:
         self.is_idle = False
 
     def take(self, batch: Interaction) -> Interaction:
-        """This process's rows of a batch that all processes have made alike."""
+        """This process's rows of a batch that is equal in all processes."""
         if count() == 1:
             return batch
         self.is_idle = rank() >= len(batch)
@@ -165,7 +165,7 @@ class BatchSplit:
 
         Args:
             parts: losses, each a mean.
-            terms: of how many terms each is the mean; one number if it is the same for all.
+            terms: number of terms averaged in each; one number if it is the same for all.
         """
         if count() == 1:
             return parts
@@ -184,10 +184,10 @@ class BatchSplit:
         return values
 
     def sum_gradients(self, model: nn.Module) -> None:
-        """Put the sum over the processes in the place of each gradient, in one exchange."""
+        """Replace each gradient by its sum over the processes, in a single all-reduce."""
         if count() == 1:
             return
-        # Which parameters have one is the same everywhere: all went through the same steps.
+        # All processes took the same steps, so the same parameters have gradients everywhere.
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         flat = self.sum(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         sizes = [gradient.numel() for gradient in gradients]
@@ -195,19 +195,19 @@ class BatchSplit:
             gradient.copy_(summed.view_as(gradient))
 
     def others(self, rows: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-        """What the other processes have in the same place, for losses that couple rows.
+        """The same rows of the other processes, for losses that couple rows.
 
         Args:
-            rows: (n, d) of this process, n its own; gradients flow back to all.
+            rows: (n, d) of this process; n may differ between processes. Gradients flow to all.
             group: (n,) integers.
 
         Returns:
-            (m, d) and (m,) of all others.
+            (m, d) and (m,) of all other processes.
         """
         if self.is_idle:
             rows, group = rows[:0], group[:0]
         sizes = _Gather.apply(torch.tensor([len(rows)], device=self.device)).flatten().tolist()
-        missing = max(sizes) - len(rows)  # an exchange wants equal shapes
+        missing = max(sizes) - len(rows)  # an exchange needs equal shapes
         all_rows = _Gather.apply(F.pad(rows, (0, 0, 0, missing)))
         all_groups = _Gather.apply(F.pad(group, (0, missing)))
         theirs = [(i, size) for i, size in enumerate(sizes) if i != rank()]
@@ -232,13 +232,13 @@ class _Gather(torch.autograd.Function):
         return gradient[rank()]
 
 
-# --- how several processes say one mistake ---------------------------------------------------
+# --- reporting one error from several processes ----------------------------------------------
 
 
 def tell_once(message: str) -> None:
-    """Print a message to stderr, unless another process has told one: the first speaks for all.
+    """Print a message to stderr unless another process has already printed one.
 
-    torchrun ends the others as soon as one process fails, so the others wait until it is said.
+    torchrun ends the others as soon as one process fails, so the others wait until it is printed.
     """
     store, claimed, said = _blackboard()
     if store is not None and store.add(claimed, 1) > 1:
@@ -250,13 +250,13 @@ def tell_once(message: str) -> None:
 
 
 def was_told() -> bool:
-    """Whether a process has told a mistake: broken connections are then nothing but its echo."""
+    """Whether a process has reported an error; broken connections are then only a consequence."""
     store, _, said = _blackboard()
     return store is not None and store.check([said])
 
 
 def _blackboard() -> tuple[dist.Store | None, str, str]:
-    """The store that torchrun itself keeps, which is there before and after any failure."""
+    """torchrun's own store, which is available before and after any failure."""
     key = f"recbole_intent/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
     if not is_torchrun() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None, key, key

@@ -1,4 +1,4 @@
-"""ISRF's loop: batches of the direct and of the sequential task in turn."""
+"""ISRF's training loop, which alternates batches of the direct and the sequential task."""
 
 import math
 from pathlib import Path
@@ -22,13 +22,13 @@ from recbole_intent.trainer.base import Trainer
 
 
 class ISRFTrainer(Trainer):
-    """Refines iteratively: direct batches (explicit -> group interest) and sequential ones in turn.
+    """Refines iteratively, alternating direct (explicit -> group interest) and sequential batches.
 
-    An epoch has a batch's share of every training target (sequential) and of every user (direct).
-    `refine_every: batch` spreads both evenly over the epoch, `epoch` puts one task behind the
+    An epoch covers every training target (sequential) and every user (direct).
+    `refine_every: batch` spreads both evenly over the epoch, `epoch` runs one task after the
     other, in the order of `tasks`.
 
-    `stop_on: loss` chooses the epoch by the loss of the tasks' tokens on validation, in place of
+    `stop_on: loss` selects the epoch by the token loss of the tasks on validation instead of
     `valid_metric`; the direct task's negatives are then outside training and validation.
     """
 
@@ -42,7 +42,7 @@ class ISRFTrainer(Trainer):
                 "task: next-item with where: test, or train with tasks: [sequential]"
             )
         if model.aligned:
-            # The model reads them at its first alignment; a mistake is found before the run begins.
+            # The model reads them at its first alignment; this raises errors before the run begins.
             read_user_vectors(config, model._dataset)
         self.decay_epochs = config["decay_epochs"]
         if self.decay_epochs:
@@ -53,11 +53,11 @@ class ISRFTrainer(Trainer):
 
     @classmethod
     def input_files(cls, config: Config) -> list[Path]:
-        """Vectors of texts, and a pretrained T5 that is given by its PATH."""
+        """The text vectors, and a pretrained T5 given by its path."""
         return [*vector_files(config), *t5_files(config)]
 
     def approximations(self, train_data) -> list[str]:
-        """With them the protocol, and what of it tells the answer."""
+        """As `Trainer.approximations`, plus the protocol and its label leaks."""
         told = [f"protocol: {self.config['protocol']}", *super().approximations(train_data)]
         told += self._leaks()
         if self.config["align_every"] > 1 and self.model.aligned:
@@ -84,11 +84,11 @@ class ISRFTrainer(Trainer):
         return self.model.trie is not None and self.config["decode"] == "beam"
 
     def rank(self, data: RankingLoader) -> Ranks:
-        """As `Ranker.rank`; says how many targets the beams reached."""
+        """As `Ranker.rank`; also reports how many targets the beams reached."""
         ranks = super().rank(data)
         if self._uses_beams and data.candidates is None:
-            # They hold `num_beams` of the items that are ranked, or all: what else there is ranks
-            # behind them.
+            # Beams hold `num_beams` of the ranked items, or all of them; any other item ranks
+            # behind these.
             reached = int((ranks.rank <= self.config["num_beams"]).sum())
             self.logger.info(
                 "%d beams reached %d of %d targets", self.config["num_beams"], reached, len(ranks)
@@ -96,7 +96,7 @@ class ISRFTrainer(Trainer):
         return ranks
 
     def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
-        if self.decay_epochs:  # of the epoch's number alone, so that a resume is exact
+        if self.decay_epochs:  # depends only on the epoch's number, so that resume is exact
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config["learning_rate"] * (1 - epoch / self.decay_epochs)
         parts = {}
@@ -109,7 +109,7 @@ class ISRFTrainer(Trainer):
             [parts[task] for task in self.model.tasks], self.config["refine_every"] == "batch"
         )
         losses = super()._train_epoch(epoch, batches, show_progress)
-        # Means over the batches of their own task, not over all.
+        # Each mean covers only the batches of its own task.
         for name in losses:
             losses[name] *= len(batches) / parts[name.removeprefix("align_")][0]
         return losses
@@ -120,12 +120,12 @@ class ISRFTrainer(Trainer):
         return self._direct
 
     def check_data(self, train_data) -> None:
-        """As `Trainer.check_data`: are there `n_negatives` items that a user does not know?"""
+        """As `Trainer.check_data`; checks that each user has `n_negatives` unseen items."""
         if DIRECT in self.model.tasks:
             self._direct_batches(train_data._dataset)
 
     def evaluate(self, data: RankingLoader) -> dict[str, float]:
-        """The metrics, and `loss` with `stop_on: loss`."""
+        """The metrics, plus `loss` with `stop_on: loss`."""
         metrics = super().evaluate(data)
         if self.config["stop_on"] == "loss":
             metrics["loss"] = self._held_out_loss(data)
@@ -133,7 +133,7 @@ class ISRFTrainer(Trainer):
 
     @torch.no_grad()
     def _held_out_loss(self, data: RankingLoader) -> float:
-        """Sum over the tasks of the mean loss of a row of the split."""
+        """Sum over the tasks of the mean loss per row of the split."""
         model = self.model.eval()
         field = self.config["ITEM_ID_FIELD"]
         batches = []

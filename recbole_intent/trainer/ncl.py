@@ -1,4 +1,4 @@
-"""Training of NCL: prototypes of users and items are found anew every few epochs."""
+"""NCL's training loop, which recomputes the prototypes of users and items every few epochs."""
 
 from pathlib import Path
 
@@ -8,24 +8,24 @@ from recbole_intent.config import Config
 from recbole_intent.errors import UserError
 from recbole_intent.trainer.base import Trainer
 
-# What the E-step finds: cluster centres, and the cluster of each user and item.
+# Results of the E-step: cluster centroids, and the cluster of each user and item.
 _PROTOTYPES = ("user_centroids", "user_2cluster", "item_centroids", "item_2cluster")
 
-# Fewer points a cluster than these, and faiss warns of it.
+# faiss warns if a cluster has fewer points than this.
 _POINTS = 39
 
 
 class NCLTrainer(Trainer):
-    """RecBole's `NCLTrainer` under our loop.
+    """RecBole's `NCLTrainer` in our training loop.
 
-    An E-step (k-means of the vectors of users and of items) comes before the epochs 0, `m_step`,
-    2 `m_step` …; the prototype loss counts from epoch `warm_up_step` on. Checkpoints hold the
-    prototypes, so that a run that was cut off between two E-steps goes on as if it had not been.
+    An E-step (k-means of the user vectors and of the item vectors) precedes the epochs 0, `m_step`,
+    2 `m_step` …; the prototype loss counts from epoch `warm_up_step` on. Checkpoints contain the
+    prototypes, so that a run interrupted between two E-steps resumes exactly.
 
     Args:
         config: with `m_step`, `warm_up_step`, `num_clusters`.
         model: NCL, already on its device.
-        folder, title: as `Trainer`.
+        folder, title: as in `Trainer`.
 
     Raises:
         UserError: faiss is not installed; more clusters than users or items.

@@ -1,4 +1,4 @@
-"""Ranking with a model: every target of a split among its rivals, and the metrics of the ranks."""
+"""Ranking of each target of a split among all items or its candidates, and the metrics."""
 
 from contextlib import nullcontext
 from itertools import chain
@@ -24,9 +24,9 @@ class Ranker:
     """Ranks with any RecBole recommender.
 
     Args:
-        config: of the run.
+        config: configuration of the run.
         model: the recommender, already on its device.
-        title: what the progress bar calls it.
+        title: label in the progress bar.
     """
 
     def __init__(self, config: Config, model: nn.Module, title: str = "model") -> None:
@@ -36,16 +36,16 @@ class Ranker:
         self.device = config["device"]
 
     def autocast(self):
-        """Context of a forward pass: bf16 where `precision` says so."""
+        """Context for a forward pass: bf16 if `precision` says so."""
         if self.config["precision"] == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     @torch.no_grad()
     def rank(self, data: RankingLoader) -> Ranks:
-        """Rank of every target of a split among all items or its candidates, ties counted half.
+        """Rank of every target of a split among all items or its candidates; ties count half.
 
-        Several processes share out the batches, and all of them get all ranks.
+        Several processes share the batches, and each of them gets all ranks.
 
         Raises:
             UserError: a score is NaN.
@@ -60,7 +60,7 @@ class Ranker:
             disable=not (self.config["show_progress"] and distributed.is_main()),
             leave=False,
             dynamic_ncols=True,
-            delay=2,  # seconds: of no use where it is quick
+            delay=2,  # seconds: a fast ranking needs no bar
         )
         for batch in bar:
             rank = self._ranks(batch, data.dataset.item_num)
@@ -72,13 +72,13 @@ class Ranker:
     def _ranks(self, batch: RankingBatch, n_items: int) -> Tensor:
         if batch.candidates is not None:
             scores = self.scores_of(batch.interaction, batch.candidates, n_items)
-            # As a ranking of C items behind a padding item, the target being one of them.
+            # Ranked as C items after a padding item; the target is one of them.
             place = (batch.candidates == batch.target[:, None]).int().argmax(dim=1) + 1
             return rank_of_targets(F.pad(scores, (1, 0)), place.to(self.device))
         target, excluded, others = batch.target.to(self.device), batch.excluded, None
         if excluded is not None:
             rows, items = excluded = tuple(index.to(self.device) for index in excluded)
-            asked = items == target[rows]  # a target is ranked, though the history may hold it
+            asked = items == target[rows]  # a target is ranked even if the history contains it
             others = rows[~asked], items[~asked]
         scores = self.scores(batch.interaction, n_items, others)
         return rank_of_targets(scores, target, excluded=excluded)
@@ -106,8 +106,8 @@ class Ranker:
     ) -> Tensor:
         """Scores (B, V) float32 of all V = `n_items` items, padding included, for B rows.
 
-        Of `excluded` (rows, items) and of `k`, the items that are wanted, only a model that
-        searches takes notice: see `SearchesItems`.
+        Only models that search use `excluded` (rows, items) and `k`, the number of items needed:
+        see `SearchesItems`.
         """
         interaction = interaction.to(self.device)
         with self.autocast():
@@ -115,17 +115,17 @@ class Ranker:
                 scores = self.model.search(interaction, excluded, k)
             else:
                 scores = self._scores(interaction, n_items)
-        return scores.to(self.device, torch.float32)  # EASE scores on the CPU always
+        return scores.to(self.device, torch.float32)  # EASE always scores on the CPU
 
     def evaluate(self, data: RankingLoader) -> dict[str, float]:
-        """The configured metrics of a split with the present weights."""
+        """The configured metrics of a split with the current weights."""
         return self.metrics(self.rank(data))
 
     def metrics(self, ranks: Ranks) -> dict[str, float]:
         """The configured metrics of given ranks.
 
-        As in RecBole, a sequential model's rows are lists of their own where a user has several
-        targets (ratio splits); a general model ranks all targets of a user in one list.
+        As in RecBole, rows of a sequential model are separate lists if a user has several targets
+        (ratio splits); a general model ranks all targets of a user in one list.
         """
         if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             ranks = Ranks(range(len(ranks)), ranks.target, ranks.rank)

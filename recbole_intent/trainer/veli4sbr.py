@@ -1,4 +1,4 @@
-"""VELI4SBR's loop: every few epochs the labels of sessions are enriched by their neighbours'."""
+"""VELI4SBR's training loop, which enriches session labels from their neighbours' predictions."""
 
 import time
 from pathlib import Path
@@ -17,18 +17,18 @@ from recbole_intent.nn.session_labels import LLM, NONE
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import Trainer
 
-_SESSIONS = 2048  # of a pass that only looks
+_SESSIONS = 2048  # batch size of a pass without training
 
 
 class VELI4SBRTrainer(Trainer):
     """Enriches VELI4SBR's labels before every epoch whose number, from 1, `enrich_every` divides.
 
-    y = ½ (ŷ_S + mean of ŷ over the `n_neighbors` training sessions nearest to S), (14)-(16), of
-    all training sessions (`enrich_scope: all`) or of those that the LLM gave no intents
-    (`failed`). A session is represented by the history before its last training target. With
-    `n_neighbors: none` a session that has labels gets its own ŷ, and no other session gets any.
+    y = ½ (ŷ_S + mean of ŷ over the `n_neighbors` training sessions nearest to S), (14)-(16), for
+    all training sessions (`enrich_scope: all`) or for those without LLM intents (`failed`). A
+    session is represented by the history before its last training target. With
+    `n_neighbors: none` each session that has labels gets its own ŷ; the others get none.
 
-    The labels are part of the model's state, and so of every checkpoint.
+    The labels are part of the model's state, and therefore of every checkpoint.
     """
 
     def __init__(self, config: Config, model, folder: Path | None = None, title: str = "train"):
@@ -38,15 +38,15 @@ class VELI4SBRTrainer(Trainer):
 
     @classmethod
     def input_files(cls, config: Config) -> list[Path]:
-        """Intents and their pool, and the vectors of items, where the run reads them."""
+        """The intents, their pool, and the item vectors, as far as the run reads them."""
         files = list(intent_files(config) or ())
         path = item_vectors_file(config)
-        if path is not None and path.is_file():  # where it is not, the model says so
+        if path is not None and path.is_file():  # if it does not exist, the model raises
             files.append(path)
         return files
 
     def deviations(self, train_data) -> list[str]:
-        """With those of the paper's stage 1: intents that no language model gave."""
+        """As `Trainer.deviations`, plus those of stage 1: intents not from a language model."""
         found = super().deviations(train_data)
         labels = self.model.labels
         if labels is not None and labels.n_metadata:
@@ -57,13 +57,13 @@ class VELI4SBRTrainer(Trainer):
         return found
 
     def before_epoch(self, epoch: int, train_data) -> None:
-        """Enrich where it is time to."""
+        """Enrich the labels if they are due."""
         is_time = (epoch + 1) % self.config["enrich_every"] == 0
         if self.model.labels is not None and self.config["enrich"] and is_time:
             self.enrich(train_data)
 
     def enrich(self, train_data) -> None:
-        """Give sessions new labels by the present weights."""
+        """Set the sessions' labels from the current weights."""
         started = time.perf_counter()
         labels = self.model.labels
         rows = self._rows_to_enrich()
@@ -95,7 +95,7 @@ class VELI4SBRTrainer(Trainer):
         samples = last_samples(dataset)
         h: list[Tensor] = []
         y_hat: list[Tensor] = []
-        # Those of like length side by side: little of a batch is padding.
+        # Sessions of similar length share a batch, to reduce padding.
         order = dataset.inter_feat[dataset.item_list_length_field][samples].argsort(stable=True)
         width = None if self.config.spec.trim else dataset.max_item_list_len
         for part in order.split(_SESSIONS):
@@ -110,7 +110,7 @@ class VELI4SBRTrainer(Trainer):
 
 
 def last_samples(dataset) -> Tensor:
-    """The sample of each session's last target, by rising number of the session."""
+    """The sample of each session's last target, by ascending session id."""
     samples = dataset.inter_feat
     user, target = samples[dataset.uid_field].numpy(), samples[TARGET_FIELD].numpy()
     order = np.lexsort((target, user))

@@ -8,15 +8,15 @@ from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
 
 
 class FISM(PredictsAsItRanks, RecBoleFISM):
-    """Items by their similarity to the user's history (Kabbur et al., 2013, equation 2).
+    """Scores items by their similarity to the user's history (Kabbur et al., 2013, equation 2).
 
-    RecBole's `forward` ends with a sigmoid and its loss is `BCEWithLogitsLoss`, which applies
-    another one: no probability leaves .5 to .73 in training, and `predict` differs from
-    `full_sort_predict`, which has none.
+    RecBole's `forward` ends with a sigmoid and its loss `BCEWithLogitsLoss` applies another one,
+    so that training probabilities stay between .5 and .73 and `predict` differs from
+    `full_sort_predict`, which has no sigmoid.
 
     Args:
-        config: with `embedding_size`, `alpha`, `reg_weights`, `split_to`, and `reference`: ours,
-            or recbole for RecBole's loss.
+        config: with `embedding_size`, `alpha`, `reg_weights`, `split_to`, and `reference`: `ours`,
+            or `recbole` for RecBole's loss.
         dataset: the training split.
     """
 

@@ -1,4 +1,4 @@
-"""LightGCN with RecBole's weights, losses and scores, on a graph that is faster to walk along."""
+"""LightGCN with RecBole's weights, losses and scores, and faster graph propagation."""
 
 import torch
 from recbole.model.general_recommender.lightgcn import LightGCN as RecBoleLightGCN
@@ -8,10 +8,10 @@ from recbole_intent.nn.graph import MeanPropagation, bipartite_adjacency
 
 
 class LightGCN(RecBoleLightGCN):
-    """RecBole's LightGCN, whose layers are sparse CSR products with one propagation back.
+    """RecBole's LightGCN, with sparse CSR products and a single propagation in the backward pass.
 
-    RecBole multiplies by a COO matrix, which torch sorts anew in each product, and fills it edge
-    by edge; what is computed is the same.
+    RecBole multiplies by a COO matrix, which torch sorts again in each product, and builds it edge
+    by edge; the results are the same.
 
     Args:
         config: with `embedding_size`, `n_layers`, `reg_weight`, `require_pow`.
@@ -32,7 +32,7 @@ class LightGCN(RecBoleLightGCN):
         self.propagation = MeanPropagation(adjacency, self.n_layers)
 
     def get_norm_adj_mat(self) -> Tensor:
-        """Nothing: `propagation` holds the graph. RecBole's constructor asks for it."""
+        """An empty tensor for RecBole's constructor: `propagation` holds the graph."""
         return torch.empty(0)
 
     def forward(self) -> tuple[Tensor, Tensor]:

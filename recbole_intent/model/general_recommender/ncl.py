@@ -1,4 +1,4 @@
-"""RecBole's NCL without faiss' warnings."""
+"""RecBole's NCL without the warnings of faiss."""
 
 import numpy as np
 import torch
@@ -8,17 +8,17 @@ from torch import Tensor
 
 
 class NCL(RecBoleNCL):
-    """RecBole's NCL; its k-means does not warn, twice an epoch, of clusters with few points.
+    """RecBole's NCL, without faiss' warning, twice per E-step, about clusters with few points.
 
-    The paper's own 1,000 clusters are more than faiss likes below 39,000 users or items; the
-    warning changes nothing that is computed.
+    faiss expects at least 39,000 users or items for the paper's own 1,000 clusters; the warning
+    does not affect the results.
 
     Source: Lin et al., "Improving Graph Collaborative Filtering with Neighborhood-enriched
     Contrastive Learning", WWW 2022.
     """
 
     def run_kmeans(self, x: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Centres (k, d) of unit length, and the number of the cluster of each row of x (N, d)."""
+        """Unit-length centroids (k, d), and the cluster index of each row of x (N, d)."""
         import faiss
 
         kmeans = faiss.Kmeans(d=self.latent_dim, k=self.k, gpu=True, min_points_per_centroid=1)

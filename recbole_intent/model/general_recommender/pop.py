@@ -1,4 +1,4 @@
-"""RecBole's Pop with the right counts."""
+"""RecBole's Pop with corrected counts."""
 
 import torch
 from recbole.model.general_recommender.pop import Pop as RecBolePop
@@ -8,14 +8,14 @@ from recbole_intent.model.reference import is_recboles
 
 
 class Pop(RecBolePop):
-    """Items by the number of their training interactions, divided by the largest.
+    """Scores items by their number of training interactions, divided by the largest.
 
-    RecBole's counts in `calculate_loss`, where an item that a batch holds several times counts
-    once, and where the batch holds sampled negatives too: the result depends on
-    `train_batch_size` and on the seed. Ours are read from the training split.
+    RecBole counts in `calculate_loss`, where repeated items in a batch count once and sampled
+    negatives are counted too, so its result depends on `train_batch_size` and on the seed. Here
+    the counts are read from the training split.
 
     Args:
-        config: with `reference`: ours, or recbole for RecBole's counts.
+        config: with `reference`: `ours`, or `recbole` for RecBole's counts.
         dataset: the training split.
     """
 
@@ -29,5 +29,5 @@ class Pop(RecBolePop):
             self.max_cnt = self.item_cnt.max(dim=0).values
 
     def calculate_loss(self, interaction) -> Tensor:
-        """Zero: there is nothing to learn."""
+        """Zero: nothing is learned."""
         return super().calculate_loss(interaction) if self.as_recbole else 0 * self.fake_loss.sum()

@@ -1,4 +1,4 @@
-"""RecBole's Random, with a score for each pair instead of one for each call."""
+"""RecBole's Random, with one score per pair instead of one per call."""
 
 import torch
 from recbole.model.general_recommender.random import Random as RecBoleRandom
@@ -6,20 +6,20 @@ from torch import Tensor
 
 from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
 
-# SplitMix64 (Steele, Lea and Flood, 2014); as signed numbers, since torch has no others.
+# SplitMix64 (Steele, Lea and Flood, 2014), in signed integers because torch lacks unsigned ones.
 _GAMMA, _MIX_1, _MIX_2 = (
     constant - 2**64 for constant in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
 
 
 class Random(PredictsAsItRanks, RecBoleRandom):
-    """A uniform score in [0, 1) for each pair of user and item, drawn from the seed.
+    """A uniform score in [0, 1) for each pair of user and item, determined by the seed.
 
-    RecBole's draws one list for all users of an evaluation batch, so that its variance depends on
-    `eval_batch_size`, and draws again at each call: a run cannot be evaluated twice alike.
+    RecBole draws one list for all users of an evaluation batch, so that its variance depends on
+    `eval_batch_size`, and draws again on each call, so an evaluation cannot be repeated.
 
     Args:
-        config: with `seed`, and `reference`: ours, or recbole for RecBole's draws.
+        config: with `seed`, and `reference`: `ours`, or `recbole` for RecBole's draws.
         dataset: the training split.
     """
 
@@ -50,5 +50,5 @@ def _mixed(x: Tensor) -> Tensor:
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:
-    """`x` as unsigned numbers, shifted to the right."""
+    """`x` as unsigned integers, shifted to the right."""
     return (x >> bits) & (2 ** (64 - bits) - 1)

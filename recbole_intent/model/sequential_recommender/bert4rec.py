@@ -1,4 +1,4 @@
-"""RecBole's BERT4Rec, faster, and as an encoder of histories."""
+"""RecBole's BERT4Rec made faster, and the same network as an encoder of histories."""
 
 import torch
 import torch.nn.functional as F
@@ -9,22 +9,21 @@ from recbole_intent.model.reference import is_recboles
 from recbole_intent.nn.losses import linear_cross_entropy
 from recbole_intent.nn.sasrec_layers import encode_both_ways, use_fast_dropout
 
-# Widths in which the rows of a training batch are encoded, shorter ones apart from longer ones.
+# Widths for encoding the rows of a training batch, grouped by length.
 _WIDTHS = (4, 8, 12, 16, 24, 32)
 
 
 class BERT4Rec(RecBoleBERT4Rec):
-    """RecBole's `BERT4Rec` (Sun et al., 2019), weight for weight and mask for mask, but faster.
+    """RecBole's `BERT4Rec` (Sun et al., 2019) with the same weights and masks, but faster.
 
-    Only masked positions reach the loss, so rows without one are left out, and so are the scores
-    of positions that are not masked; a batch mixes lengths, so its rows are encoded by length.
-    A state dict of either class loads into the other. As in RecBole, position 0 is never a
-    masked one to the loss.
+    Only masked positions reach the loss, so rows without one are skipped, and so are the scores of
+    unmasked positions; rows are encoded in groups of similar length. A state dict of either class
+    loads into the other. As in RecBole, the loss never treats position 0 as masked.
 
-    Scores are read at a mask behind the history. Only a history of `MAX_ITEM_LIST_LENGTH` = N
-    items loses its first one to the mask, so that the mask has a position that was trained.
-    RecBole's takes the first item from every history, and moves the others one position down,
-    when it scores, but not when it trains; `reference: recbole` scores so.
+    Scores are read at a mask after the history. Only a history of `MAX_ITEM_LIST_LENGTH` = N items
+    loses its first item to the mask, so that the mask is at a position that was trained. RecBole
+    removes the first item of every history and shifts the others down by one position when it
+    scores, but not when it trains; `reference: recbole` reproduces this.
 
     Args:
         config: RecBole's, and `reference`.
@@ -37,11 +36,11 @@ class BERT4Rec(RecBoleBERT4Rec):
         self.as_recbole = is_recboles(config)
 
     def forward(self, item_seq: Tensor) -> Tensor:
-        """States (B, n, d) of masked histories `item_seq` (B, n), 0 on the right."""
+        """States (B, n, d) of masked histories `item_seq` (B, n), right-padded with 0."""
         return self._head(encode_both_ways(self.trm_encoder, self._embed(item_seq), item_seq > 0))
 
     def calculate_loss(self, interaction) -> Tensor:
-        """Mean cross-entropy of the masked items over all items; 0 of a batch that has none."""
+        """Mean cross-entropy of the masked items over all items; 0 for a batch without any."""
         if self.loss_type != "CE":
             return super().calculate_loss(interaction)
         item_seq, index = interaction[self.MASK_ITEM_SEQ], interaction[self.MASK_INDEX]
@@ -61,12 +60,12 @@ class BERT4Rec(RecBoleBERT4Rec):
                 states.append(x[row, index[group][row, column]])
                 targets.append(target[group][row, column])
         hidden = self._head(torch.cat(states))
-        # The bias as one more column of the table.
+        # The bias is one more column of the table.
         hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
         return linear_cross_entropy(hidden, self._table(), torch.cat(targets))
 
     def predict(self, interaction) -> Tensor:
-        """Scores (B,) of the one item that each row names."""
+        """Scores (B,) of each row's item."""
         item = interaction[self.ITEM_ID]
         hidden = self._at_mask(interaction)
         return (hidden * self.item_embedding(item)).sum(dim=1) + self.output_bias[item]
@@ -88,7 +87,7 @@ class BERT4Rec(RecBoleBERT4Rec):
         return self.output_ln(self.output_gelu(self.output_ffn(states)))
 
     def _at_mask(self, interaction) -> Tensor:
-        """States (B, d) of a mask behind each history."""
+        """States (B, d) of a mask after each history."""
         item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
         if not self.as_recbole:
             return self.encode(self.item_embedding(item_seq), length)
@@ -98,11 +97,11 @@ class BERT4Rec(RecBoleBERT4Rec):
         return self._head(x)
 
     def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
-        """States (B, d) of a mask behind histories (B,) long.
+        """States (B, d) of a mask after histories of length (B,).
 
         Args:
-            x: (B, n, d) vectors of the items, whatever they are made of.
-            item_seq_len: (B,), at most N, the width of the position table.
+            x: (B, n, d) item vectors from any source.
+            item_seq_len: (B,), at most N, the length of the position table.
         """
         B, n, d = x.shape
         row = torch.arange(B, device=x.device)
@@ -118,15 +117,15 @@ class BERT4Rec(RecBoleBERT4Rec):
 
 
 class BERT4RecEncoder(BERT4Rec):
-    """`BERT4Rec` read at a mask behind the history, as the backbone of another model.
+    """`BERT4Rec` read at a mask after the history, as the backbone of another model.
 
-    The mask takes the place of the item to predict, in training too.
+    The mask replaces the item to predict, in training too.
     """
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
-        del self.output_bias  # of its own scores
+        del self.output_bias  # only used by BERT4Rec's own scores
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
-        """State (B, d) of a mask behind each history `item_seq` (B, n) of length (B,)."""
+        """State (B, d) of a mask after each history `item_seq` (B, n) of length (B,)."""
         return self.encode(self.item_embedding(item_seq), item_seq_len)

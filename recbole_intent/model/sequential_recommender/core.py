@@ -1,4 +1,4 @@
-"""RecBole's CORE, whose two ways of scoring agree."""
+"""RecBole's CORE with consistent scores in `predict` and `full_sort_predict`."""
 
 from recbole.model.sequential_recommender.core import CORE as RecBoleCORE
 
@@ -6,12 +6,12 @@ from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
 
 
 class CORE(PredictsAsItRanks, RecBoleCORE):
-    """Cosine of session and item, over a temperature (Hou et al., 2022, equation 9).
+    """Cosine of session and item, divided by a temperature (Hou et al., 2022, equation 9).
 
-    RecBole's `predict` leaves the item's vector unnormalised; `full_sort_predict` does not.
+    RecBole's `predict` does not normalise the item's vector; `full_sort_predict` does.
 
     Args:
-        config: RecBole's, and `reference`: ours, or recbole for RecBole's `predict`.
+        config: RecBole's, and `reference`: `ours`, or `recbole` for RecBole's `predict`.
         dataset: the training split.
     """
 

@@ -7,9 +7,9 @@ from recbole_intent.model.distilled_start import DistilledStart
 
 
 class GRU4Rec(DistilledStart, RecBoleGRU4Rec):
-    """RecBole's `GRU4Rec` (Tan et al., 2016), weight for weight, that accepts shared batches.
+    """RecBole's `GRU4Rec` (Tan et al., 2016) with the same weights, trainable on shared batches.
 
-    `item_init: distiller` starts its items as IGR-SR's do.
+    `item_init: distiller` initialises its items as in IGR-SR.
     """
 
     def __init__(self, config, dataset) -> None:
@@ -17,6 +17,6 @@ class GRU4Rec(DistilledStart, RecBoleGRU4Rec):
         self.prepare_start(config)
 
     def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
-        """As `forward`, from the vectors (B, n, d) of the items, whatever they are made of."""
+        """As `forward`, from item vectors (B, n, d) of any source."""
         states, _ = self.gru_layers(self.emb_dropout(x))
         return self.gather_indexes(self.dense(states), item_seq_len - 1)

@@ -1,4 +1,4 @@
-"""RecBole's HGN, whose pairwise loss scores positives and negatives alike."""
+"""RecBole's HGN with a pairwise loss that scores positives and negatives consistently."""
 
 from recbole.model.sequential_recommender.hgn import HGN as RecBoleHGN
 from torch import Tensor
@@ -7,13 +7,13 @@ from recbole_intent.model.reference import is_recboles
 
 
 class HGN(RecBoleHGN):
-    """Hierarchical gating (Ma et al., 2019).
+    """Hierarchical gating network (Ma et al., 2019).
 
-    RecBole's loss under `loss_type: BPR`, the paper's, takes positive items from the output table
-    and negative ones from the input table; all scores are of the output table.
+    With `loss_type: BPR`, the paper's loss, RecBole takes positive items from the output table and
+    negative ones from the input table; here all scores use the output table.
 
     Args:
-        config: RecBole's, and `reference`: ours, or recbole for RecBole's loss.
+        config: RecBole's, and `reference`: `ours`, or `recbole` for RecBole's loss.
         dataset: the training split.
     """
 

@@ -1,4 +1,4 @@
-"""IGR-SR: intents distilled by a steered frozen SASRec guide a dual-attention reasoner."""
+"""IGR-SR: intents distilled from a frozen SASRec guide a dual-attention reasoner."""
 
 import math
 from collections.abc import Callable
@@ -40,25 +40,25 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
     | M | (B, m, d) | random mask of a view T_D * M, P(0) = `p_mask` | (8) |
 
     Loss: cross-entropy over all items + `icr_weight` * InfoNCE between the user vectors of two
-    masked views (9), (10), over the histories of the batch; the same user's are no negatives.
+    masked views (9), (10), over the histories of the batch; rows of one user are not negatives.
 
     `intent_scope: prefix` (as printed): the intents of the prefix 1..t serve all its positions, so
-    each target needs a pass; `forward` makes a row of each. With `causal`, position j reads
+    each target needs a pass; `forward` expands them into rows. With `causal`, position j reads
     the intents of 1..j, T_l is (B, n, m, d_l), and one pass serves all targets of a history. In
     this scope ICR is computed for the last target of each history.
 
-    Ablations of the paper's Figure 2: `use_lid: False` (then nothing is there to mask, and ICR
-    needs `icr_views: dropout`, else it is left out), `fusion: concat`, `use_icr: False`.
+    Ablations of the paper's Figure 2: `use_lid: False` (without intents to mask, ICR needs
+    `icr_views: dropout`, otherwise it is skipped), `fusion: concat`, `use_icr: False`.
 
-    `use_lid: False` with `item_init: auto` has nothing of the distiller: the paper's "w/o LID".
-    With `item_init: distiller` its items still start as the distiller's, which is a control of
-    what that start is worth.
+    `use_lid: False` with `item_init: auto` uses nothing of the distiller: the paper's "w/o LID".
+    With `item_init: distiller` its items still start from the distiller's, a control that measures
+    the value of that start.
 
-    The frozen encoder is random until `load_distiller` gives it its trained weights, or a
-    checkpoint of the whole model is loaded.
+    The frozen encoder is random until `load_distiller` loads its trained weights, or a checkpoint
+    of the whole model is loaded.
     """
 
-    # What `compile: True` compiles: the loss runs these several times, and `forward` not at all.
+    # Methods compiled by `compile: True`: the loss calls these several times, and never `forward`.
     compiled_parts = ("distil", "reason")
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -77,7 +77,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         self.icr_share = config["icr_share"]
         self.icr_rescale = config["icr_rescale"]
         self.loss_names = ("rec", "icr") if self.use_icr else ("rec",)
-        # Views and users of the rows that other processes train: they are negatives here too.
+        # Views and users of the rows of other processes, which are negatives here too.
         self.other_views: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
         eps = config["layer_norm_eps"]
@@ -100,7 +100,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
             layer_norm_eps=eps,
         )
         if self.use_lid:
-            # Distillers trained apart have spaces of their own, and so need an f of their own.
+            # Separately trained distillers have different spaces, so each needs its own f.
             self.projection, *others = (
                 IntentProjection(
                     config["distiller_size"], d, norm=config["intent_norm"], layer_norm_eps=eps
@@ -112,7 +112,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
         self.initializer_range = config["initializer_range"]
         self.apply(self._init_weights)
-        if self.use_lid:  # after `apply`: it has initial values of its own
+        if self.use_lid:  # after `apply`, because it has its own initialisation
             self.distiller, *others = (
                 LatentIntentDistiller(
                     self._untrained_encoder(distiller_config(config)),
@@ -138,11 +138,11 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
     @classmethod
     def shares_passes(cls, config: Any) -> bool:
-        """In scope `prefix` each target has intents of its own, and so needs a row of its own."""
+        """In scope `prefix` each target has its own intents, so it needs its own row."""
         return not config["use_lid"] or config["intent_scope"] == "causal"
 
     def _init_weights(self, module: nn.Module) -> None:
-        """As RecBole's SASRec: N(0, `initializer_range`), LayerNorm 1 and 0, no bias."""
+        """Initialise as RecBole's SASRec: N(0, `initializer_range`), LayerNorm 1 and 0, bias 0."""
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=self.initializer_range)
         if isinstance(module, nn.Linear):
@@ -150,7 +150,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
     @property
     def wanted_distillers(self) -> list[int | None]:
-        """As `DistilledStart`; the intents of each fold of users are another distiller's."""
+        """As `DistilledStart`; each fold of users reads the intents of its own distiller."""
         if not self.use_lid:
             return super().wanted_distillers
         if self.folds == 1:
@@ -158,29 +158,30 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         return [*super().wanted_distillers, *range(self.folds)]
 
     def load_distiller(self, state_dict: dict[str, Tensor], fold: int | None = None) -> None:
-        """Take the weights of a trained SASRec (`distiller_config`).
+        """Load the weights of a trained SASRec (`distiller_config`).
 
-        They go into the frozen encoder of a fold, or into the only one, and the item vectors of
-        the one of all users into the first d_l columns of the item table (`item_init: distiller`).
+        They go into the frozen encoder of a fold, or into the only encoder. The item vectors of the
+        distiller of all users also go into the item table's first d_l columns (`item_init:
+        distiller`).
 
         Raises:
-            UserError: the weights are of another shape, or nothing here wants them.
+            UserError: the weights have another shape, or the model does not use them.
         """
         super().load_distiller(state_dict, fold)
         if self.use_lid and (fold is not None or self.folds == 1):
             try:
                 self._distillers()[fold or 0].encoder.load_state_dict(state_dict)
-            except RuntimeError as error:  # torch's message is a page of names
+            except RuntimeError as error:  # torch's message lists pages of names
                 raise unfit_distiller() from error
 
     def _distillers(self) -> list[LatentIntentDistiller]:
         return [self.distiller, *self.other_distillers]
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor, user: Tensor | None = None) -> Tensor:
-        """User vectors h_u of histories `item_seq` (B, n), 0 on the right.
+        """User vectors h_u of histories `item_seq` (B, n), right-padded with 0.
 
         `item_seq_len` is (B,), or (B, T) for several prefixes of each (0: none, any vector).
-        `user` (B,) says whose they are, for `distiller_folds`; None: histories of new users.
+        `user` (B,) are the user ids, for `distiller_folds`; None: histories of new users.
         Returns (B, d) or (B, T, d).
         """
         if self._needs_rows(item_seq_len):
@@ -192,7 +193,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         return self.reason(self.embed(item_seq), T_D, item_seq_len)
 
     def user_vectors(self, interaction: Any) -> Tensor:
-        """`forward` of a batch's histories, and of whose they are where that is known."""
+        """User vectors of a batch's histories, with the user ids if they are known."""
         user = _user_of(interaction, self.USER_ID)
         return self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN], user)
 
@@ -227,7 +228,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         return rec, self.icr_weight * icr
 
     def loss_terms(self, interaction: Any) -> tuple[int, ...]:
-        """Targets of the batch, and the rows of ICR."""
+        """Number of targets of the batch, and of rows of ICR."""
         (targets,) = super().loss_terms(interaction)
         if not self.use_icr:
             return (targets,)
@@ -237,13 +238,13 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
     @torch.no_grad()
     def explain(self, interaction: Any, n_items: int) -> list[list[Intent]]:
-        """Which intents the last position reads, and the items of the history nearest to each.
+        """Intents that the last position attends to, and the nearest items of the history to each.
 
         The weight of an intent is its share of the last layer's cross-attention at the last item,
-        averaged over heads. Nearness is the cosine of T_l and the item vectors of the frozen
-        encoder. These share a space: the encoder was trained so that an output state such as T_l
-        points at item vectors. T_D in the reasoner's space is only ever read through keys and
-        values, and nothing in training relates it to item vectors.
+        averaged over heads. Nearness is the cosine between T_l and the item vectors of the frozen
+        encoder. These share a space: the encoder was trained so that output states such as T_l
+        point at item vectors. T_D, in the reasoner's space, is only read through keys and values,
+        and nothing in training relates it to item vectors.
 
         Raises:
             UserError: there is no cross-attention (`use_lid: False` or `fusion: concat`).
@@ -281,8 +282,8 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
     def distil(self, item_seq: Tensor, length: Tensor, user: Tensor | None = None) -> Tensor | None:
         """T_D: (B, m, d) in scope `prefix`, (B, n, m, d) in scope `causal`; None without LID.
 
-        Of a `user` (B,) the intents are read by the distiller that was not trained on that user,
-        where `distiller_folds` are several; of new users (None) by the first.
+        The intents of a `user` (B,) come from the distiller that was not trained on that user, if
+        there are several `distiller_folds`; those of new users (None) from the first.
         """
         if not self.use_lid:
             return None
@@ -301,24 +302,24 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
     def _by_fold(
         self, read: Callable[[int, Tensor | slice], Tensor], user: Tensor | None, B: int
     ) -> Tensor:
-        """`read(f, rows)` of the rows of each fold f, put together in the order of the rows."""
+        """`read(f, rows)` for the rows of each fold f, concatenated in the order of the rows."""
         if self.folds == 1 or user is None:
             return read(0, slice(None))
         fold, parts, order = fold_of(user, self.folds), [], []
         for f in range(self.folds):
             rows = (fold == f).nonzero().flatten()
             order.append(rows)
-            # Of no row at all one is read and dropped, so that all weights have a gradient: the
-            # processes of torchrun expect the same ones of each other.
+            # A fold without rows reads one row and drops it, so that all weights have a gradient:
+            # torchrun's processes expect gradients of the same parameters.
             parts.append(read(f, rows) if len(rows) else read(f, slice(0, 1))[:0])
         return torch.cat(parts)[torch.cat(order).argsort()]
 
     def reason(self, E: Tensor, T_D: Tensor | None, length: Tensor) -> Tensor:
-        """h_u (B, d) or (B, T, d) at `length` (B,) or (B, T), with dropout of its own."""
+        """h_u (B, d) or (B, T, d) at `length` (B,) or (B, T), with newly drawn dropout."""
         H = self.dropout(E)  # (B, n, d)
         last = length - 1
         if self.use_concat:
-            # Intents come first, so the causal mask shows all of them to all items.
+            # Intents come first, so the causal mask lets all items attend to all of them.
             H = torch.cat([T_D, H], dim=1)  # (B, m + n, d)
             last = last + T_D.size(1)
         return self.reasoner(H, T_D, last.clamp_min(0))
@@ -329,7 +330,7 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
         return mask_intents(T_D, self.p_mask, rescale=self.icr_rescale)  # (8)
 
     def _needs_rows(self, length: Tensor) -> bool:
-        """Whether each target needs a pass of its own, and the batch has several a history."""
+        """Whether each target needs its own pass and the batch has several targets per history."""
         return self.use_lid and self.intent_scope == "prefix" and length.dim() == 2
 
     def _icr_rows(self, B: int, device: torch.device) -> Tensor | slice:
@@ -339,6 +340,6 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
 
 def _user_of(interaction: Any, field: str) -> Tensor | None:
-    """The users (B,) of a batch; None where its histories are of new users."""
+    """The users (B,) of a batch; None for histories of new users."""
     columns = getattr(interaction, "interaction", interaction)
     return columns.get(field)

@@ -1,4 +1,4 @@
-"""ISRF: T5 writes the next item, told by whole words of whom and what it reads."""
+"""ISRF: T5 generates the next item from prompts with whole-word vectors from a graph."""
 
 from typing import Any
 
@@ -42,33 +42,35 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
     | B, S, d, U, V | | prompts of a batch, tokens of a prompt, T5's width, users, items | |
     | X | (B, S, d) | t_j + α w(j): a token's vector and its whole word's | (1) |
     | E | (U + V, d) | explicit interests, mean of layers over [users; e_v] (`explicit`) | (2)-(4) |
-    | w | (1 + U + V, d) | whole words: w_0 of words that are no ids, rows of E | (5) |
-    | G | (U, d) | group interests: as E among users alike (`group`) | (6), (7) |
+    | w | (1 + U + V, d) | whole words: w_0 for words that are not ids, rows of E | (5) |
+    | G | (U, d) | group interests: like E, between similar users (`group`) | (6), (7) |
     | p_u | (B, d) | mean of the whole words of the history's items | |
 
-    Two tasks, one T5: *sequential*, history -> next item; *direct*, candidates -> the one that
-    is the user's. A batch with a column `candidates` is direct. Loss: cross-entropy of the tokens
-    of the item (11) + `align_weight` * alignment (10): of G with E of the user, which stands
-    still, in the direct task (8), of G with p_u in the sequential one (9). `direct_loss:
-    candidates` (ours): the cross-entropy of the direct task is over the prompt's candidates alone.
-    `learn_users: False` (ours): users' own vectors stay as drawn. `sequential_user: False` (ours):
-    sequential prompts do not name the user, whose row of E lacks what came since training.
+    Two tasks share one T5: *sequential*, history -> next item; *direct*, candidates -> the user's
+    item. A batch with a column `candidates` is direct. Loss: cross-entropy of the tokens of the
+    item (11) + `align_weight` * alignment (10): of G with the user's E, which is detached, in the
+    direct task (8), of G with p_u in the sequential one (9). `direct_loss: candidates` (ours): the
+    direct task's cross-entropy covers only the prompt's candidates. `learn_users: False` (ours):
+    users' own vectors stay at their initial values. `sequential_user: False` (ours): sequential
+    prompts do not name the user, whose row of E lacks interactions after training.
 
-    An item's score is T5's log-probability of its id: of all items by `full_sort_predict`, from
-    the history; of some by `score_candidates`, from a prompt that names them. Where ids have
-    several tokens, `decode: beam` leaves -inf to items that no beam reached; `search` gives no
-    beam to what a ranking or a list leaves out.
+    An item's score is T5's log-probability of its id: `full_sort_predict` scores all items from
+    the history, `score_candidates` scores some from a prompt that names them. If ids have several
+    tokens, `decode: beam` gives -inf to items that no beam reached; `search` spends no beams on
+    items that a ranking or a list excludes.
 
-    `decoder_whole_words` (ours): where an item is one token and whole words are rows of E, they
-    reach the decoder too. It begins with the user's (w_0 where the prompt names none), and an
-    item's logit is h · (t_v + α w(v)), its vector as in (1): the graph and the texts tell T5 from
-    its first step on what it would else have to learn to copy.
+    `decoder_whole_words` (ours): if each item is one token and whole words are rows of E, the
+    decoder uses them too. It starts with the user's (w_0 if the prompt names no user), and an
+    item's logit is h · (t_v + α w(v)), with its vector as in (1): from the first step, T5 gets
+    from the graph and the texts what it would otherwise have to learn to copy.
 
-    `hide_edges`: `targets`: the edges between users and targets of a training batch leave the
-    graph for that step; else E tells the answer in training, and never in a test. `unseen`: in the
-    sequential task so do the users' edges with items that their prompts do not show, for in a test
-    nothing of a user comes after the history.
+    `hide_edges`: with `targets`, the edges between users and targets of a training batch are
+    removed from the graph for that step; otherwise E leaks the answer in training, but never in a
+    test. With `unseen`, the sequential task also removes the users' edges to items that their
+    prompts do not show, because in a test no interactions follow the history.
 
+    Raises:
+        UserError: a property outside its range, or missing texts, T5 or libraries.
     Raises:
         UserError: a property outside its range, or texts, T5 or libraries that are not there.
     """
@@ -112,7 +114,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         self.loss_names = (*self.tasks, *(f"align_{task}" for task in self.aligned))
         self.among_candidates = chooses_among_candidates(config, writer.one_token)
         self.hides = hidden_edges(config)
-        self._settled: Tensor | None = None  # E while weights stand still
+        self._settled: Tensor | None = None  # E while the weights do not change
         self.register_load_state_dict_post_hook(lambda model, _: model._forget())
 
     @property
@@ -122,7 +124,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
 
     @property
     def targets(self) -> Tensor:
-        """(V, T): the tokens that T5 writes for each item."""
+        """(V, T): the output tokens of each item."""
         return self.reader.writer.targets
 
     def train(self, mode: bool = True) -> "ISRF":
@@ -132,7 +134,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
     def _forget(self) -> None:
         self._settled = None
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- encoding --------------------------------------------------------------------------------
 
     def interests(self, hidden: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """E (U + V, d); without gradients it is computed once until `train` or `eval` is called."""
@@ -143,7 +145,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         return self._settled
 
     def _read_history(self, interaction: Any, E: Tensor | None = None) -> Reading:
-        """As `PromptReader.read`; E is found here where it is not given and is needed."""
+        """As `PromptReader.read`; computes E if it is needed and not given."""
         if E is None and not self.reader.by_place:
             E = self.interests()
         known = self.USER_ID in interaction.interaction  # new histories have no user
@@ -153,7 +155,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
     # --- training --------------------------------------------------------------------------------
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """The terms that `loss_names` names; those of the other task are zero."""
+        """The terms listed in `loss_names`; those of the other task are zero."""
         task = DIRECT if CANDIDATES in interaction.interaction else SEQUENTIAL
         user, target = interaction[self.USER_ID], interaction[self.POS_ITEM_ID]
         E = None
@@ -178,7 +180,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         return tuple(found.get(name, zero) for name in self.loss_names)
 
     def _hidden(self, task: str, interaction: Any) -> tuple[Tensor, Tensor] | None:
-        """Users (P,) and items (P,) of the edges that a training step does without."""
+        """Users (P,) and items (P,) of the edges to remove for a training step."""
         if self.hides == NO_EDGES:
             return None
         user, target = interaction[self.USER_ID], interaction[self.POS_ITEM_ID]
@@ -194,7 +196,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         return torch.cat([user, user[row]]), torch.cat([target, item])
 
     def _text_loss(self, read: Reading, item: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens of items (B,), padding left out (11)."""
+        """Mean cross-entropy of the tokens of items (B,), padding excluded (11)."""
         labels = self.targets[item]
         if self.trie is None:
             return F.cross_entropy(self.reader.first_logits(read), labels[:, 0])
@@ -203,14 +205,14 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         return self.t5(encoder_outputs=(hidden,), attention_mask=mask, labels=labels).loss
 
     def _choice_loss(self, read: Reading, candidates: Tensor, item: Tensor) -> Tensor:
-        """As `_text_loss`; with `direct_loss: candidates` no other item is in the softmax."""
+        """As `_text_loss`; with `direct_loss: candidates` the softmax covers only candidates."""
         if not self.among_candidates:
             return self._text_loss(read, item)
         logits = self.reader.first_logits(read).gather(1, self.targets[candidates, 0])
         return F.cross_entropy(logits, (candidates == item[:, None]).int().argmax(dim=1))
 
     def _aligns_now(self) -> bool:
-        # One batch in `align_every`, at `align_every` times the weight: the same on average.
+        # One batch in `align_every`, with `align_every` times the weight: the same on average.
         every = self.config["align_every"]
         return self.training and (every == 1 or bool(torch.rand(()) < 1 / every))
 
@@ -218,7 +220,7 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         return self.config["align_weight"] * self.config["align_every"]
 
     def _alignment(self, user: Tensor, known: Tensor) -> Tensor:
-        """Of G with what is `known` (B, d) of users (B,): (8), (9)."""
+        """Alignment of G with the `known` vectors (B, d) of users (B,): (8), (9)."""
         group = self.group()[user]
         if self.config["alignment"] == "soft_target":
             return soft_target_alignment(group, known)
@@ -227,12 +229,12 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
     # --- scoring ---------------------------------------------------------------------------------
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Log-probabilities (B, V) of all items after each history; -inf where no beam came."""
+        """Log-probabilities (B, V) of all items after each history; -inf if no beam reached it."""
         return self.search(interaction, None, 0)
 
     @torch.no_grad()
     def search(self, interaction: Any, excluded: tuple[Tensor, Tensor] | None, k: int) -> Tensor:
-        """As `full_sort_predict`, with beams for other items than those `excluded`, at least k."""
+        """As `full_sort_predict`, for at least k items other than those `excluded`."""
         read = self._read_history(interaction)
         if self.trie is None:
             return self._first_tokens(read)
@@ -247,15 +249,15 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         return dense_scores(*found, self.n_items)
 
     def predict(self, interaction: Any) -> Tensor:
-        """Log-probabilities (B,) of the one item that each row names."""
+        """Log-probabilities (B,) of each row's item."""
         item = interaction[self.ITEM_ID][:, None]
         return self.full_sort_predict(interaction).gather(1, item).squeeze(1)
 
     @torch.no_grad()
     def score_candidates(self, interaction: Any, candidates: Tensor) -> Tensor:
-        """Exact log-probabilities (B, C) of candidates, whatever their order.
+        """Exact log-probabilities (B, C) of candidates, regardless of their order.
 
-        The prompt names them; where the direct task is not learned, it is the history.
+        The prompt names them; if the direct task is not learned, it is the history.
         """
         if DIRECT in self.tasks:
             items = candidates.sort(dim=1).values
@@ -268,14 +270,14 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
 
     @torch.no_grad()
     def explain(self, interaction: Any, n_items: int) -> list[list[Intent]]:
-        """Each user's interests, and the users most alike with the categories that they share.
+        """Each user's interests, and the most similar users with the categories that they share.
 
-        The first intent has weight 1, the user's interests in words where `enrich` wrote a
-        profile, and the items of the history nearest to the user in E. Of each user alike the
-        weight is the cosine of the texts.
+        The first intent has weight 1, the user's interests in words if `enrich` wrote a profile,
+        and the items of the history nearest to the user in E. The weight of a similar user is the
+        cosine of the texts.
 
         Raises:
-            UserError: new histories, which have no user; or no texts of users.
+            UserError: new histories, which have no user; or missing user texts.
         """
         if self.USER_ID not in interaction.interaction:
             raise UserError("--explain: ISRF tells of users of the dataset: --users=FILE or all")
@@ -288,5 +290,5 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         return [self._reasons.of(u, c, i, n_items) for u, c, i in rows]
 
     def _first_tokens(self, read: Reading) -> Tensor:
-        """Log-probabilities (B, V) where each item is one token: one step of the decoder."""
+        """Log-probabilities (B, V) if each item is one token: one decoder step."""
         return self.reader.first_logits(read).float().log_softmax(dim=1)[:, self.targets[:, 0]]

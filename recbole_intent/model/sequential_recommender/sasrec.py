@@ -1,4 +1,4 @@
-"""RecBole's SASRec, faster and trained on shared prefixes."""
+"""RecBole's SASRec, made faster and trained on shared prefixes."""
 
 from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 from torch import Tensor
@@ -8,11 +8,11 @@ from recbole_intent.nn.sasrec_layers import encode_causal, use_fast_dropout
 
 
 class SASRec(DistilledStart, RecBoleSASRec):
-    """RecBole's `SASRec` (Kang and McAuley, 2018), weight for weight, that accepts shared batches.
+    """RecBole's `SASRec` (Kang and McAuley, 2018) with the same weights, for shared batches too.
 
-    Its attention is causal and padding stands on the right, so that the state at position t is
-    that of a row which ends there. A state dict of either class loads into the other.
-    `item_init: distiller` starts its items as IGR-SR's do.
+    Its attention is causal and histories are right-padded, so the state at position t equals that
+    of a row that ends there. A state dict of either class loads into the other.
+    `item_init: distiller` initialises its items as in IGR-SR.
     """
 
     def __init__(self, config, dataset) -> None:
@@ -25,7 +25,7 @@ class SASRec(DistilledStart, RecBoleSASRec):
         return self.encode(self.item_embedding(item_seq), item_seq_len)
 
     def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
-        """As `forward`, from the vectors (B, n, d) of the items, whatever they are made of."""
+        """As `forward`, from item vectors (B, n, d) of any source."""
         position = self.position_embedding.weight[: x.size(1)]
         x = self.dropout(self.LayerNorm(x + position))
         if item_seq_len.dim() == 1:

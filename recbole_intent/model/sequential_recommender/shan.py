@@ -1,4 +1,4 @@
-"""RecBole's SHAN, which ranks by the last items as it is trained to."""
+"""RecBole's SHAN, with the same short-term items in ranking as in training."""
 
 import torch
 from recbole.data.interaction import Interaction
@@ -11,11 +11,11 @@ from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
 class SHAN(PredictsAsItRanks, RecBoleSHAN):
     """Long-term attention over the history, then over it and the last items (Ying et al., 2018).
 
-    RecBole's trains on histories padded on the left and ranks with histories padded on the
-    right, where the last columns, its short-term items, are padding.
+    RecBole trains on left-padded histories and ranks with right-padded ones, whose last columns,
+    its short-term items, are padding.
 
     Args:
-        config: RecBole's, and `reference`: ours, or recbole for RecBole's ranking.
+        config: RecBole's, and `reference`: `ours`, or `recbole` for RecBole's ranking.
         dataset: the training split.
     """
 

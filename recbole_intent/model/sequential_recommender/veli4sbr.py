@@ -1,4 +1,4 @@
-"""VELI4SBR: intents that an LLM told of training sessions guide a session model."""
+"""VELI4SBR: LLM-generated intents of training sessions guide a session model."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from recbole_intent.nn.intent_fusion import (
 )
 
 _DECOUPLING = {"paper": decoupling_loss, "orthogonal": orthogonal_loss}
-_EXPLAINED = 5  # intents that `explain` tells of a session
+_EXPLAINED = 5  # number of intents that `explain` lists per session
 
 
 class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
@@ -38,21 +38,21 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
     | y | (B, C) | labels (`labels`): the LLM's, later enriched (`VELI4SBRTrainer`) | (13)-(16) |
 
     Loss: next item (12) + `intent_weight` * intents (10) + `decouple_weight` * distance of
-    intents (17). A term of weight 0 is not computed. The next-item loss of a session is the
-    binary cross-entropy of the target and of two other items, one random, one predicted wrongly
-    in stage 1 (a random one where there is none; `loss_type: BCE2`), or the cross-entropy over
-    all items (`CE`). The labels of a session serve all its targets.
+    intents (17). Terms of weight 0 are not computed. The next-item loss is either the binary
+    cross-entropy of the target and two other items, one random and one wrongly predicted in stage
+    1 (random if there is none; `loss_type: BCE2`), or the cross-entropy over all items (`CE`). The
+    labels of a session apply to all its targets.
 
-    `llm_embedding: True` ("+LE"): an item is an id vector of d/2 beside its frozen text vector,
-    brought to d/2 by an MLP; the backbone, of width d/2, reads each half for itself.
+    `llm_embedding: True` ("+LE"): an item is an id vector of width d/2 and its frozen text vector,
+    projected to d/2 by an MLP; the backbone, of width d/2, encodes each half separately.
 
-    `intents: none` is the backbone alone, trained by the same loss; with `fusion_without_intents:
-    True` it keeps the branch of (11), h̃ = h + Dropout(LayerNorm(h)), and differs from VELI4SBR in
-    nothing but the intents (and their hard negatives, which BCE2 has). Recommending needs no LLM
-    and no labels.
+    `intents: none` is the backbone alone, trained with the same loss; with `fusion_without_intents:
+    True` it keeps the branch of (11), h̃ = h + Dropout(LayerNorm(h)), and differs from VELI4SBR
+    only in the intents (and their hard negatives with BCE2). Recommending needs neither LLM nor
+    labels.
 
     Raises:
-        UserError: a property outside its range, or files of intents or vectors that do not fit.
+        UserError: a property outside its range, or mismatched files of intents or vectors.
     """
 
     input_type = InputType.POINTWISE
@@ -94,7 +94,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
 
     @classmethod
     def shares_passes(cls, config: Any) -> bool:
-        """BERT4Rec reads a history both ways: each target needs a row of its own."""
+        """BERT4Rec attends in both directions, so each target needs its own row."""
         return config["backbone"] in CAUSAL
 
     def item_vectors(self, items: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
 
     def item_table(self) -> Tensor:
         """The vectors (V, d) that score items; row 0 is padding."""
-        # BERT4Rec's table has one row more, its mask.
+        # BERT4Rec's table has an additional row, its mask.
         table = self.backbone.item_embedding.weight[: self.n_items]
         if self.text is None:
             return table
@@ -118,14 +118,14 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
         return torch.cat([h, self.backbone.encode(self.text(item_seq), item_seq_len)], dim=-1)
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
-        """h̃ of the shape of `encode`."""
+        """h̃, with the shape of `encode`."""
         h = self.encode(item_seq, item_seq_len)
         if self.fusion is not None:
             return self.fusion(h)[0]
         return h if self.empty_fusion is None else self.empty_fusion(h)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """The weighted terms that `loss_names` names; each is a mean over the batch's targets."""
+        """The weighted terms listed in `loss_names`; each is a mean over the batch's targets."""
         target = interaction[self.POS_ITEM_ID]
         if self.fusion is None:
             h = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
@@ -153,11 +153,11 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
         return loss.mean()
 
     def negatives(self, target: Tensor, user: Tensor | None) -> Tensor:
-        """Two items (N, 2) that are not `target` (N,): one by chance, one hard where there is.
+        """Two items (N, 2) other than `target` (N,): one random, one hard if available.
 
         Args:
             target: (N,) items.
-            user: (N,) their sessions; None: both by chance.
+            user: (N,) their sessions; None: both are random.
         """
         chance = torch.randint(1, self.n_items - 1, (len(target), 2), device=target.device)
         items = chance + (chance >= target[:, None])  # over all items but padding and target
@@ -170,7 +170,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
     def explain(self, interaction: Any, n_items: int) -> list[list[Intent]]:
         """The most probable intents of each session in words, with their probabilities ŷ.
 
-        Items are not named: nothing in training relates an item's vector to an intent alone.
+        Items are not listed: nothing in training relates an item's vector to a single intent.
 
         Raises:
             UserError: `intents: none`.
@@ -185,7 +185,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
 
     @torch.no_grad()
     def intent_space(self, item_seq: Tensor, item_seq_len: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where sessions (B, n) lie among intents: k (C, d), q (B, d) and ŷ (B, C) = σ(q kᵀ).
+        """Positions of sessions (B, n) among intents: k (C, d), q (B, d) and ŷ (B, C) = σ(q kᵀ).
 
         Raises:
             UserError: `intents: none`.
@@ -201,11 +201,11 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
 
 
 class ItemTexts(nn.Module):
-    """Frozen vectors of items' texts, brought to another width by a 2-layer MLP.
+    """Frozen text vectors of items, projected to another width by a 2-layer MLP.
 
     Args:
         vectors: (V, D).
-        width: of the output.
+        width: output width.
 
     Shapes: items (...) -> (..., width).
 

@@ -1,4 +1,4 @@
-"""The words of `compare` on the command line, made into one call."""
+"""Command `compare`: turns its command-line options into one call of the comparison."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,15 +46,15 @@ Runs that are finished are read again, and a comparison that was cut off goes on
 
 
 def run_command(options: dict[str, str], flags: set[str], words: Sequence[str]) -> None:
-    """Compare as the options ask, and print the main tables and where the rest is.
+    """Run the comparison and print the main tables and the path of the rest.
 
     Args:
-        options: `--KEY=VALUE` words, the values still texts.
+        options: `--KEY=VALUE` options, with unparsed values.
         flags: `fresh` and `allow-unknown`.
-        words: all words after `compare`, to stand in the report.
+        words: all words after `compare`, quoted in the report.
 
     Raises:
-        UserError: an option that is missing, or a value that cannot be.
+        UserError: a missing option or an invalid value.
     """
     options = dict(options)
     shared: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Who takes part in a comparison, with which keys of its own, and what all must share."""
+"""Entries of a comparison: the models, their own configuration keys and the shared protocol."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from recbole_intent.config import Config, read_yaml
 from recbole_intent.errors import UserError
 from recbole_intent.keys import with_role
 
-# The same for all models of a comparison: data, split, candidates, metrics, choice of the epoch.
+# The same for all models of a comparison: data, split, candidates, metrics, epoch selection.
 PROTOCOL = with_role(keys.PROTOCOL)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a comparison: a model with keys of its own.
+    """One row of a comparison: a model with its own configuration keys.
 
     Attributes:
-        label: what tables call it.
+        label: name in tables.
         model: registered name, or `package.module:Class`.
-        values: configuration keys of this entry alone.
+        values: configuration keys of this entry only.
     """
 
     label: str
@@ -32,18 +32,17 @@ class Entry:
 def read_entries(
     models: Sequence[str], params: str | None, dataset: str, shared: Mapping[str, Any] | None = None
 ) -> list[Entry]:
-    """The entries that `--models` and `--params` ask for.
+    """Read the entries that `--models` and `--params` select.
 
     Args:
-        models: labels: of the params file, or names of models. Empty: all of the params file.
-        params: path of a YAML file `label: {model: NAME, KEY: VALUE …}` (`model` is the label
-            where it is not given), or `MODEL:FILE,MODEL:FILE` with flat files `KEY: VALUE` as
-            `tune` leaves them.
-        dataset: that all are compared on.
-        shared: keys given for all models. An entry may repeat those of the protocol.
+        models: labels of the params file, or model names. Empty: all entries of the params file.
+        params: path of a YAML file `label: {model: NAME, KEY: VALUE …}` (`model` defaults to the
+            label), or `MODEL:FILE,MODEL:FILE` with flat `KEY: VALUE` files as written by `tune`.
+        dataset: the dataset of the comparison.
+        shared: keys given for all models. An entry may repeat protocol keys among them.
 
     Raises:
-        UserError: a label twice, a file of another form, or a key that all must share.
+        UserError: a duplicate label, a malformed file, or a key that all models must share.
     """
     shared = {**(shared or {}), "dataset": dataset}
     given = _read_params(params) if params else {}
@@ -60,7 +59,7 @@ def read_entries(
 
 
 def _entry(label: str, where: str, values: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
-    # A file of `tune` also names what was given to all of its trials.
+    # A file written by `tune` also lists the values given to all of its trials.
     agreed = PROTOCOL & {key for key in shared if shared[key] == values.get(key)}
     values = {key: value for key, value in values.items() if key not in agreed}
     model = values.pop("model", label)
@@ -69,7 +68,7 @@ def _entry(label: str, where: str, values: Mapping[str, Any], shared: Mapping[st
 
 
 def refuse_protocol(values: Mapping[str, Any], where: str) -> None:
-    """Raise UserError if one entry's keys would change what all must share."""
+    """Raise UserError if the keys of one entry would change the shared protocol."""
     for key in values:
         if key in PROTOCOL:
             raise UserError(
@@ -79,14 +78,14 @@ def refuse_protocol(values: Mapping[str, Any], where: str) -> None:
 
 
 def _read_params(params: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Label -> the file that it stands in, and its keys."""
+    """Map each label to the file that defines it and its keys."""
     if not Path(params).is_file() and ":" in params:
         pairs = [pair.strip().rpartition(":") for pair in params.split(",")]
         if not all(label and path for label, _, path in pairs):
             raise UserError(f"--params={params}: neither a file nor MODEL:FILE,MODEL:FILE")
         files = {label: (path, read_yaml(path)) for label, _, path in pairs}
         for _, values in files.values():
-            values.pop("seed", None)  # of a search; a comparison has seeds of its own
+            values.pop("seed", None)  # seed of the search; a comparison has its own seeds
         return files
     found = {}
     for label, values in read_yaml(params).items():
@@ -102,10 +101,10 @@ def _read_params(params: str) -> dict[str, tuple[str, dict[str, Any]]]:
 def check_protocol(configs: Mapping[str, Config]) -> None:
     """Raise UserError if the final configurations of two entries differ in the protocol.
 
-    A model's own default file could change it without a word.
+    A model's own default file could change it silently.
 
     Args:
-        configs: label -> configuration, of one seed.
+        configs: label -> configuration, for one seed.
     """
     plain = {label: config.plain() for label, config in configs.items()}
     (first, values), *others = plain.items()
@@ -121,13 +120,13 @@ def check_protocol(configs: Mapping[str, Config]) -> None:
 def refuse_idle(
     configs: Mapping[str, Config], own: Mapping[str, Collection[str]], also_direct: bool
 ) -> None:
-    """Raise UserError if a value that was given has no effect.
+    """Raise UserError if a given value has no effect.
 
     Args:
-        configs: label -> configuration, of one seed.
-        own: label -> the keys of that entry alone, each of which must have an effect in it; a key
-            that is given for all must have one in some entry.
-        also_direct: the runs are tested on the direct task too.
+        configs: label -> configuration, for one seed.
+        own: label -> the keys of that entry only, each of which must have an effect in it. A key
+            given for all models must have an effect in at least one entry.
+        also_direct: whether the runs are also tested on the direct task.
     """
     for_all: dict[str, list[str]] = {}
     for label, config in configs.items():

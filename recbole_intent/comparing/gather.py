@@ -1,4 +1,4 @@
-"""The numbers of all runs of a comparison: read, checked to be of one test, and measured."""
+"""Collect the results of all runs of a comparison and check that they share one test set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def gather(
     failures: dict[Key, str],
     output: Path,
 ) -> tuple[Comparison, list[str]]:
-    """All numbers of the runs, with notes of what could not be evaluated."""
+    """Collect all results of the runs, with notes on what could not be evaluated."""
     runs: dict[Key, Run] = {}
     ranks: dict[Key, Ranks] = {}
     for entry in request.entries:
@@ -43,7 +43,7 @@ def gather(
                     request.config_files,
                     request.overrides_of(entry, seed),
                     allow_unknown=request.allow_unknown,
-                    allow_idle=True,  # of values that are given for all
+                    allow_idle=True,  # some values are given for all models
                 )
                 ranks[key] = Ranks.load(folders[key] / "ranks.npz", _TEST_AGAIN)
                 runs[key] = done
@@ -90,7 +90,7 @@ def _time_inference(
     failures: dict[Key, str],
     output: Path,
 ) -> dict[str, float]:
-    """Time the first run of each model; drop models with other candidates."""
+    """Time the first run of each model; drop models with different candidates."""
     found = time_models(request, {key: folders[key] for key in runs}, {}, output)
     candidates = {label: times["candidates"] for label, times in found.items()}
     usual = next((candidates[label] for label, _ in runs if label in candidates), None)
@@ -110,13 +110,16 @@ def _time_inference(
 def time_models(
     request: Request, folders: Mapping[Key, Path], conditions: Mapping[str, Any], output: Path
 ) -> dict[str, dict[str, Any]]:
-    """Label -> times of the first of its runs, one after another; of those that can be timed.
+    """Time the first run of each label, one at a time; skip runs that cannot be timed.
 
     Args:
-        request: whose settings of the machine count.
-        folders: of the runs that succeeded.
-        conditions: as of `evaluate_run`, such as another task; none: as the runs are.
+        request: provides the machine settings.
+        folders: run folders of the runs that succeeded.
+        conditions: as in `evaluate_run`, such as another task; empty: the runs as they are.
         output: folder of the comparison.
+
+    Returns:
+        Label -> times.
     """
     asked = {key: value for key, value in request.overrides.items() if key in MACHINE}
     asked |= conditions
@@ -143,7 +146,7 @@ def _evaluate_noise(
     runs: Mapping[Key, Run],
     output: Path,
 ) -> tuple[dict[Key, dict[tuple[str, float], dict[str, float]]], list[str]]:
-    """Test metrics of every run under every noise; and notes of those that cannot be had."""
+    """Test metrics of every run under every kind of noise, with notes on those that failed."""
     conditions = {
         (kind, ratio): {"noise": {"kind": kind, "ratio": ratio}} for kind, ratio in request.noise
     }
@@ -171,17 +174,17 @@ def evaluate_again(
     output: Path,
     title: str,
 ) -> dict[Key, str]:
-    """Evaluate runs under each of the conditions, where that is not done.
+    """Evaluate runs under each condition, unless already done.
 
     Args:
-        request: how many work side by side.
-        folders: of the runs.
-        conditions: as of `evaluate_run`.
+        request: provides the number of parallel workers.
+        folders: run folders.
+        conditions: as in `evaluate_run`.
         output: folder of the comparison.
-        title: of the progress bar and of the logs.
+        title: title of the progress bar and the logs.
 
     Returns:
-        Why those failed that did.
+        (label, seed) -> reason, for the evaluations that failed.
     """
     jobs: dict[Path, Job] = {}
     for (label, seed), folder in folders.items():
@@ -195,7 +198,7 @@ def evaluate_again(
 
 
 def check_candidates(results: Mapping[Key, Mapping[str, Any]]) -> None:
-    """Raise UserError unless all runs of the direct task ranked among the same candidates.
+    """Raise UserError unless all runs of the direct task ranked the same candidates.
 
     Args:
         results: (label, seed) -> contents of `result.json`.
@@ -236,11 +239,11 @@ def check_aligned(ranks: Mapping[Key, Ranks], configs: Mapping[Key, Config]) -> 
 
 
 def training_counts(config: Config, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
-    """Training interactions of the user, and of the target, of each row of the ranks, (N,).
+    """Count the training interactions of each row's user and of its target, (N,) each.
 
-    A session that is tested has none in training: its own items before the target count.
+    A test session has none in training, so its own items before the target are counted instead.
     """
-    data = load_data(config, shares_passes=True)  # nothing is trained: no word about passes
+    data = load_data(config, shares_passes=True)  # nothing is trained: no message about passes
     train = data.train._dataset.inter_matrix(form="csr")
     known = data.test.dataset.history_matrix() if config["session_split"] else train
     of_user, of_item = np.asarray(known.sum(axis=1)).ravel(), np.asarray(train.sum(axis=0)).ravel()

@@ -1,4 +1,4 @@
-"""Jobs side by side, each a process of its own, with one live line for all that they say."""
+"""Run jobs in parallel, each in its own process, with one live status line for all of them."""
 
 import json
 import os
@@ -23,12 +23,12 @@ _LONGEST = 100  # bytes of a log's name before .txt
 
 @dataclass(frozen=True)
 class Job:
-    """Work for one process.
+    """A job for one worker process.
 
     Attributes:
-        name: what the console calls it.
+        name: name on the console.
         task: one of `worker.TASKS`.
-        arguments: of the task; plain values.
+        arguments: arguments of the task; plain values.
     """
 
     name: str
@@ -41,17 +41,17 @@ def run_jobs(
 ) -> dict[str, str | None]:
     """Run jobs, `workers` at a time, and wait for all of them.
 
-    Their processes end when this one does, however it ends. The lines that they log are shown
-    under their names; what they write to standard error is kept in `logs/<name>.txt`.
+    The worker processes end when this process ends, even if it is killed. Their log lines are
+    shown under their names; their standard error goes to `logs/<name>.txt`.
 
     Args:
-        jobs: with different names.
-        workers: >= 1.
-        logs: folder, made if it is not there.
-        title: of the progress bar.
+        jobs: jobs with distinct names.
+        workers: number of parallel processes, >= 1.
+        logs: folder, created if missing.
+        title: title of the progress bar.
 
     Returns:
-        Name -> None where the job succeeded, else the reason in one line.
+        Name -> None if the job succeeded, else the reason in one line.
     """
     if not jobs:
         return {}
@@ -89,10 +89,10 @@ def run_jobs(
 
 
 def log_files(jobs: Sequence[Job]) -> list[str]:
-    """A file name for each job, unlike all others, also where letter case does not count.
+    """A file name for each job, unique even on case-insensitive file systems.
 
-    It is made of the job's name; where that is long, or another job's gives the same, a hash of
-    the exact name follows.
+    It is derived from the job's name. A hash of the exact name is appended if the name is too
+    long or clashes with another job's.
     """
     plain = [re.sub(r"[^\w.+-]+", "_", f"{job.task} {job.name}") for job in jobs]
     count = Counter(name.casefold() for name in plain)
@@ -106,10 +106,10 @@ def log_files(jobs: Sequence[Job]) -> list[str]:
 
 
 class _Crew:
-    """The processes at work.
+    """The running worker processes.
 
     Args:
-        say: called with each line of theirs.
+        say: called with each line that they log.
     """
 
     def __init__(self, say) -> None:
@@ -119,7 +119,7 @@ class _Crew:
         self._stopped = False
 
     def work(self, job: Job, log: Path) -> str | None:
-        """Run one job to its end; None, or why it failed."""
+        """Run one job to its end; return None, or the reason for its failure."""
         try:
             errors = open(log, "w", encoding="utf-8")  # noqa: SIM115 (closed by the with below)
         except OSError as error:
@@ -146,13 +146,13 @@ class _Crew:
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
         except BrokenPipeError:
-            return None  # it ended at once: its exit status tells why
+            return None  # it ended at once: see its exit status
         for line in process.stdout:
             self.say(f"{job.name}: {line.rstrip()}")
         return None
 
     def stop(self) -> None:
-        """End the processes that still run, and let no other begin."""
+        """Stop the running processes and start no others."""
         with self._lock:
             self._stopped = True
             for process in self._processes:
@@ -160,7 +160,7 @@ class _Crew:
 
 
 def _start(errors) -> subprocess.Popen:
-    # The child finds the same packages, a class of the user's own beside them too.
+    # The child finds the same packages, including the user's own modules.
     path = os.pathsep.join(str(Path(folder or ".").resolve()) for folder in sys.path)
     return subprocess.Popen(
         [sys.executable, "-m", "recbole_intent.comparing.worker"],
@@ -174,7 +174,7 @@ def _start(errors) -> subprocess.Popen:
 
 
 def _reason(status: int, log: Path) -> str | None:
-    """Why a process failed, from its exit status and its last words; None if it did not."""
+    """Why a process failed, from its exit status and the end of its log; None if it succeeded."""
     if status == 0:
         return None
     if status < 0:

@@ -1,4 +1,4 @@
-"""The runs of a comparison asked another way: the direct task where they ranked all items."""
+"""Evaluate the runs of a comparison on a task other than their own, such as the direct task."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,25 +25,25 @@ def ask_otherwise(
     comparison: Comparison,
     output: Path,
 ) -> Comparison:
-    """The same runs, with the weights that their own task chose, tested on another task.
+    """Test the same runs on another task, with the weights selected on their own task.
 
-    Nothing is trained. A run that cannot be asked so is among the failures.
+    Nothing is trained. A run that cannot be tested on the task is listed as a failure.
 
     Args:
-        request: whose `times_tasks` says whether inference is timed too.
-        task: `next-item` or `direct`, whose candidates are the same for all.
-        configs: of all runs.
-        folders: of all runs.
-        comparison: what the runs gave on their own task.
+        request: its `times_tasks` decides whether inference is timed too.
+        task: `next-item`, or `direct` with the same candidates for all runs.
+        configs: configurations of all runs.
+        folders: folders of all runs.
+        comparison: results of the runs on their own task.
         output: folder of the comparison.
 
     Raises:
-        UserError: no run could be asked, or not all among the same candidates.
+        UserError: no run could be tested, or the candidates differ between runs.
     """
     folders = {key: folders[key] for key in comparison.results}
     values = configs[next(iter(folders))]
     condition = {"task": task}
-    if task == "direct":  # a run that ranked all items may have been made with others
+    if task == "direct":  # a run that ranked all items may have other values
         condition |= {key: values[key] for key in ("n_candidates", "candidates_seed")}
     reasons = evaluate_again(request, folders, [condition], output, f"{task} task")
     done = {key: folder for key, folder in folders.items() if key not in reasons}

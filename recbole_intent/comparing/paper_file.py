@@ -1,27 +1,27 @@
-"""The description of a table or figure of a paper, with its printed numbers.
+"""Read the description of a table or figure of a paper, with its printed numbers.
 
-A YAML file in `properties/reproduce/` says all of it, so that another table needs no code:
+A YAML file in `properties/reproduce/` is the whole description, so a new table needs no code:
 
     paper: title of the paper
     table: Table 2
     reference: label of the row that is tested against the others
-    task: direct                          # of all runs; next-item where it is left out
-    datasets: {amazon-toys: Toys}         # ours: the paper's name
+    task: direct                          # task of all runs; default next-item
+    datasets: {amazon-toys: Toys}         # our name: the paper's name
     columns:
       - {name: Recall@10, metric: recall@10}
       - {name: noisy, metric: recall@10, noise: {kind: replace, ratio: 0.2}}
-      - {name: direct, metric: recall@10, task: direct}  # the same runs asked so, not trained so
+      - {name: direct, metric: recall@10, task: direct}  # same runs, tested on another task
       - {name: change, change: [Recall@10, noisy]}
-      - {name: "time, s", time: inference}  # to rank all test targets; task as above
-      - {name: "train, s", time: epoch}     # with its validation
-      - {name: GiB, memory: peak}           # of training
+      - {name: "time, s", time: inference}  # to rank all test targets; takes task, as above
+      - {name: "train, s", time: epoch}     # including validation
+      - {name: GiB, memory: peak}           # during training
     rows:
       - label: IGR-SR
-        model: IGRSR                      # one that the registry lacks is said to be missing
+        model: IGRSR                      # reported as missing if it is not registered
         params: {n_prefix: 8}
-        defaults: {distiller_size: 64}    # as params, but --KEY=VALUE wins, here alone
-        at: {n_prefix: 8}                 # a point of a line in the picture of the figure
-        printed: {amazon-toys: [0.0802, 0.0719, 0.5106, -0.104, 599, 307, 21.78]}  # ~ where none
+        defaults: {distiller_size: 64}    # like params, but --KEY=VALUE overrides them
+        at: {n_prefix: 8}                 # position of this row's point in the figure
+        printed: {amazon-toys: [0.0802, 0.0719, 0.5106, -0.104, 599, 307, 21.78]}  # ~: no number
     notes: [sentences]
 """
 
@@ -36,21 +36,21 @@ from recbole_intent.errors import UserError
 from recbole_intent.paths import properties_dir
 
 _PARTS = ("paper", "table", "reference", "datasets", "columns", "rows")
-# What a column may tell, and what may stand beside that.
+# The kinds of columns, with the keys that each may have in addition.
 _KINDS = {"metric": ("noise", "task"), "change": (), "time": ("task",), "memory": ()}
 _VALUES = {"time": ("inference", "epoch"), "memory": ("peak",), "task": TASKS}
 
 
 def table_names() -> list[str]:
-    """The tables that `--reproduce` knows."""
+    """The names of the tables that `--reproduce` accepts."""
     return sorted(path.stem for path in (properties_dir() / "reproduce").glob("*.yaml"))
 
 
 def read_paper_table(name: str) -> dict[str, Any]:
-    """The description of a paper's table.
+    """Read the description of a paper's table.
 
     Raises:
-        UserError: no such table, or a file that lacks a part or has one of another form.
+        UserError: no such table, or a file with a missing or malformed part.
     """
     if name not in table_names():
         raise UserError(f"--reproduce={name}: no such table; known are {', '.join(table_names())}")
@@ -92,17 +92,17 @@ def _check_values(told: Mapping[str, Any], where: str | Path) -> None:
 
 
 def own_task(paper: Mapping[str, Any]) -> str:
-    """The task that the runs of a table are made for."""
+    """The task that the runs of a table are trained and validated on."""
     return paper.get("task", NEXT_ITEM)
 
 
 def other_tasks(paper: Mapping[str, Any]) -> list[str]:
-    """The tasks of columns that are not the runs' own."""
+    """The tasks of columns that differ from the runs' own task."""
     tasks = [column["task"] for column in paper["columns"] if "task" in column]
     return [task for task in dict.fromkeys(tasks) if task != own_task(paper)]
 
 
 def printed(row: Mapping[str, Any], dataset: str, i: int) -> float | None:
-    """The number that the paper has in column `i` of a row; None where it has none."""
+    """The number printed in column `i` of a row; None if the paper has none."""
     numbers = (row.get("printed") or {}).get(dataset)
     return numbers[i] if numbers else None

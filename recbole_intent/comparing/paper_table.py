@@ -1,4 +1,4 @@
-"""A paper's table filled: our numbers, column by column, beside the printed ones."""
+"""Fill a paper's table with our numbers next to the printed ones, column by column."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from recbole_intent.registry import model_names
 def paper_table(
     paper: Mapping[str, Any], outcomes: Mapping[str, Outcome | None], notes: Sequence[str]
 ) -> Table:
-    """Ours beside the printed, a line for each dataset and row.
+    """Build the table of our numbers next to the printed ones, one line per dataset and row.
 
     Args:
-        paper: as `read_paper_table`.
-        outcomes: dataset -> its comparison; None where it is not prepared.
-        notes: sentences below.
+        paper: as returned by `read_paper_table`.
+        outcomes: dataset -> its comparison; None if the dataset is not prepared.
+        notes: sentences below the table.
     """
     rows, records, failures = [], [], []
     for dataset, outcome in outcomes.items():
@@ -67,7 +67,7 @@ def paper_table(
 
 
 def measured(paper: Mapping[str, Any], label: str, outcome: Outcome | None) -> list[list[float]]:
-    """The values of a row, a list over seeds for each column; empty where there is none."""
+    """The values of a row: for each column, one value per seed; empty if there is none."""
     if outcome is None:
         return [[] for _ in paper["columns"]]
     found: dict[str, list[float]] = {}
@@ -82,7 +82,7 @@ def measured(paper: Mapping[str, Any], label: str, outcome: Outcome | None) -> l
 
 
 def _asked(column: Mapping[str, Any], outcome: Outcome) -> Comparison:
-    """The comparison on the column's task."""
+    """The comparison on the task of a column."""
     return outcome.others.get(column.get("task"), outcome.comparison)
 
 

@@ -1,4 +1,4 @@
-"""A table or figure of a paper, made: its runs compared, our numbers beside the printed ones."""
+"""Reproduce a paper's table or figure: run its models and compare with the printed numbers."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from recbole_intent.ownership import REPRODUCTION, claim, refuse_foreign
 from recbole_intent.presets import OUR_DEFAULTS
 from recbole_intent.registry import model_names
 
-PAPER = "paper"  # the preset of a paper's table, for the models that have it
+PAPER = "paper"  # default preset of a paper's table, for the models that have it
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Reproduced:
     """A paper's table with our numbers.
 
     Attributes:
-        folder: with the table as Markdown, CSV and LaTeX, and a folder for each dataset's whole
-            comparison.
-        table: ours beside the printed.
+        folder: contains the table as Markdown, CSV and LaTeX, and one folder per dataset with its
+            full comparison.
+        table: our numbers next to the printed ones.
     """
 
     folder: Path
@@ -43,14 +43,14 @@ class Reproduced:
 
 
 def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Reproduced:
-    """Fill a paper's table: every cell whose dataset is prepared and whose model is here.
+    """Fill every cell of a paper's table whose dataset is prepared and whose model is available.
 
     Args:
-        name: of the table, such as `igrsr-table2`.
-        datasets: some of the table's; all of them where empty.
-        how: further arguments of `compare.Request`: seeds, workers, overrides …. Of the overrides,
-            `preset` is that of the models which have one: `paper` where it is not given, `ours`
-            for our defaults. The table's notes say which it was.
+        name: name of the table, such as `igrsr-table2`.
+        datasets: a subset of the table's datasets; empty: all of them.
+        how: further arguments of `compare.Request`: seeds, workers, overrides …. The override
+            `preset` applies to the models that have it: `paper` by default, `ours` for our
+            defaults. The table's notes name the preset.
 
     Raises:
         UserError: unknown table or dataset, or as `compare`.
@@ -107,7 +107,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
 
 
 def _preset_note(models: Sequence[str], preset: Any) -> list[str]:
-    """Which values the runs of the papers' models have."""
+    """A note that names the preset of the paper's models."""
     if not models:
         return []
     name = preset or OUR_DEFAULTS
@@ -117,7 +117,7 @@ def _preset_note(models: Sequence[str], preset: Any) -> list[str]:
 
 
 def _values(row: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's own keys, of which its defaults give way to what is given."""
+    """The keys of a row; given values override its defaults."""
     defaults = row.get("defaults") or {}
     return {
         **{key: given.get(key, value) for key, value in defaults.items()},
@@ -142,9 +142,9 @@ def _noise(paper: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def _draw(paper: Mapping[str, Any], dataset: str, outcome: Outcome) -> None:
-    """The lines of a figure of sensitivity, where rows are points of one: a picture a task.
+    """Draw the sensitivity figure if the rows are its points: one picture per task.
 
-    Each is of its task's first column.
+    Each picture shows the first column of its task.
     """
     columns: dict[str, int] = {}
     for i, column in enumerate(paper["columns"]):

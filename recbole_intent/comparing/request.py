@@ -1,4 +1,4 @@
-"""What is to be compared, and how."""
+"""The request of a comparison: models, seeds, conditions and machine settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,25 +19,24 @@ TASKS = (NEXT_ITEM, "direct")
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be compared, and how.
+    """Settings of one comparison.
 
     Attributes:
         dataset: a prepared dataset.
-        entries: the models, each with keys of its own; a name stands for a model without any.
-        seeds: every model is trained with each.
-        reference: label that the others are tested against, and that is no baseline; the first
-            entry when None.
+        entries: the models, each with its own keys; a plain name is a model without own keys.
+        seeds: every model is trained with each seed.
+        reference: label that the others are tested against and that does not count as a baseline;
+            None: the first entry.
         config_files: YAML files for all models.
-        overrides: typed values for all models; an entry's own keys win over them.
-        noise: (kind, ratio) of noise in the test histories to evaluate all runs under.
-        tasks: tasks beside the runs' own (`next-item`, `direct`) to evaluate all runs on.
-        times_tasks: time the inference of those tasks too.
-        workers: trainings side by side.
-        output: folder of tables and pictures; `<checkpoint_dir>/compare-<dataset>-<digest>` when
-            None.
-        fresh: train anew what was trained before.
-        allow_unknown: accept keys that no default file knows.
-        command: words of the command that asks for this, to stand in the report.
+        overrides: typed values for all models; an entry's own keys take precedence.
+        noise: (kind, ratio) of noise in the test histories; all runs are evaluated under each.
+        tasks: additional tasks (`next-item`, `direct`) to evaluate all runs on.
+        times_tasks: also time the inference of those tasks.
+        workers: number of parallel trainings.
+        output: folder of tables and pictures; None: `<checkpoint_dir>/compare-<dataset>-<digest>`.
+        fresh: train again even if a finished run exists.
+        allow_unknown: accept keys that no default file defines.
+        command: words of the command line, quoted in the report.
     """
 
     dataset: str
@@ -56,7 +55,7 @@ class Request:
     command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        # One where several may stand: a name is not its letters.
+        # A single value stands for a list of one; a string is not a list of letters.
         for name in ("entries", "seeds", "config_files", "tasks"):
             value = getattr(self, name)
             several = [value] if isinstance(value, str | Path | int | Entry) else list(value)
@@ -79,7 +78,7 @@ class Request:
                 raise UserError(f"--also={task}: the runs are made for it")
 
     def check_preset(self) -> None:
-        """Raise UserError if no model has the preset that is given for all."""
+        """Raise UserError if no model has the preset given for all models."""
         preset = self._preset()
         if preset is not None and not any(_knows(entry, preset) for entry in self.entries):
             known = {entry.model: known_presets(entry.model) for entry in self.entries}
@@ -89,9 +88,9 @@ class Request:
             raise UserError(f"--preset={preset}: no model of these has it ({shown})")
 
     def overrides_of(self, entry: Entry, seed: int) -> dict[str, Any]:
-        """The values that a run of one entry is started with.
+        """The overrides of one entry's run.
 
-        A `preset` given for all models is that of those which have it.
+        A `preset` given for all models applies only to the models that have it.
         """
         values = {**self.overrides, **entry.values, "seed": seed, "show_progress": False}
         preset = self._preset()
@@ -100,7 +99,7 @@ class Request:
         return values
 
     def _preset(self) -> Any:
-        """The preset that is given for all models; None: our defaults."""
+        """The preset given for all models; None: our defaults."""
         given = None
         for path in self.config_files:
             given = read_yaml(path).get("preset", given)

@@ -1,4 +1,4 @@
-"""Before anything is trained: are all models of a comparison tested on the same users?"""
+"""Check before training that all models of a comparison are tested on the same targets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,16 +12,16 @@ from recbole_intent.errors import UserError
 
 
 def check_same_tests(configs: Mapping[str, Config]) -> None:
-    """Read the data once for each kind of model, and compare whom they test on what.
+    """Read the data once for each kind of model and compare their test users and targets.
 
-    A leave-one-out split tests a general model on users with two interactions, and a sequential
-    one, which needs an item before each target, on users with three.
+    A leave-one-out split tests a general model on users with at least two interactions, but a
+    sequential one, which needs an item before each target, only on users with at least three.
 
     Args:
-        configs: label -> configuration, of one seed.
+        configs: label -> configuration, for one seed.
 
     Raises:
-        UserError: the data are not usable, or the tests are not the same.
+        UserError: the data are unusable, or the test targets differ.
     """
     firsts: dict[bool, tuple[str, Config]] = {}
     for label, config in configs.items():
@@ -30,7 +30,7 @@ def check_same_tests(configs: Mapping[str, Config]) -> None:
     for label, config in firsts.values():
         try:
             tests[label] = (config, _targets(read_parts(config)))
-        except UserError as error:  # of one kind alone: its rows will say so
+        except UserError as error:  # of one kind only: its rows will show the failure
             failures.append(error)
     if not tests:
         raise failures[0]
@@ -72,7 +72,7 @@ def _remedy(config: Config) -> str:
 
 
 def _targets(parts: Parts) -> dict[str, list[str]]:
-    """Raw id of each user with a test target -> raw ids of the targets, sorted."""
+    """Map the raw id of each test user to the sorted raw ids of its targets."""
     dataset, rows = parts.dataset, parts.test.inter_feat
     ids: list[Any] = [
         np.asarray(dataset.field2id_token[field])[rows[field].numpy()].astype(str).tolist()

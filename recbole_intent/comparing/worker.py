@@ -1,8 +1,7 @@
-"""One job in a process of its own, told on standard input, that ends when its parent does.
+"""Worker process: runs one job read from standard input and ends when its parent ends.
 
-`jobs.py` starts it: the first line of standard input is the job, and the pipe stays open as long
-as the parent lives. What the job logs goes to standard output, a line each; mistakes and
-tracebacks go to standard error.
+`jobs.py` starts it. The first line of standard input is the job, and the pipe stays open as long
+as the parent lives. Log lines go to standard output; errors and tracebacks go to standard error.
 """
 
 import json
@@ -45,8 +44,8 @@ TASKS: dict[str, Callable[..., None]] = {
 
 
 def main() -> int:
-    """Do the job; returns 0, or 2 for a mistake of the user, said on standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
+    """Run the job; return 0, or 2 after a user error, which is printed on standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent stops this process
     sys.excepthook = _tell
     job = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -60,16 +59,16 @@ def main() -> int:
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """The traceback, and below it the reason in one line, whatever lines the message has."""
+    """Print the traceback, then the reason on one line even if the message has several."""
     sys.__excepthook__(kind, error, trace)
     say(f"{kind.__name__}: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def _end_with_parent() -> None:
-    # Not `sys.stdin.read`: a thread that waits in it blocks the interpreter's end.
+    # Not `sys.stdin.read`: a thread that waits in it blocks interpreter shutdown.
     while os.read(0, 1):
         pass
-    os._exit(1)  # files are whole or not there, so nothing needs to be tidied
+    os._exit(1)  # file writes are atomic, so no cleanup is needed
 
 
 if __name__ == "__main__":

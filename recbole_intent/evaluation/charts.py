@@ -1,4 +1,4 @@
-"""The same pictures for a browser: plotly figures to hover over, models to switch on and off."""
+"""Interactive plotly versions of the pictures, with hover texts and models to switch on or off."""
 
 import html
 from collections.abc import Collection, Mapping
@@ -93,7 +93,7 @@ def cost(
     metric: str,
     look: Mapping[str, Look],
 ) -> Any:
-    """As `plots.cost`, with further lines on hovering (`notes`); returns a plotly figure."""
+    """As `plots.cost`, with additional hover lines (`notes`); returns a plotly figure."""
     figure = _panels([""], 1, 320)
     for label, x in minutes.items():
         told = f"{metric_name(metric)} {_told(estimates[label])}<br>{x:.3g} min"
@@ -195,7 +195,7 @@ def noise(found: Noisy, metric: str, look: Mapping[str, Look]) -> Any:
 
 
 def _panels(titles: list[str], columns: int, row_height: int, **options: Any) -> Any:
-    """A figure with a panel a title, rows of them `row_height` pixels high."""
+    """A figure with one panel per title, in rows of `row_height` pixels."""
     from plotly.subplots import make_subplots
 
     rows = -(-len(titles) // columns)
@@ -212,9 +212,9 @@ def _panels(titles: list[str], columns: int, row_height: int, **options: Any) ->
 
 
 def _finished(figure: Any, labels: Collection[str], **layout: Any) -> Any:
-    """The look that all figures share; colours of text and lines are the page's, light or dark."""
-    # Room for plotly's buttons above the panels' titles, and below for a legend of two columns at
-    # the least.
+    """Apply the common layout; text and line colours come from the page, light or dark."""
+    # Room for plotly's buttons above the panel titles and for a legend of at least two columns
+    # below.
     above, below = 64, 90 + 22 * -(-len(labels) // 2)
     figure.update_layout(
         template="none",
@@ -234,12 +234,12 @@ def _finished(figure: Any, labels: Collection[str], **layout: Any) -> Any:
 
 
 def _in_legend(label: str) -> dict[str, str]:
-    """A trace's name, and that it comes and goes with all others of its label."""
+    """Options that name a trace and toggle it together with the other traces of its label."""
     return {"name": _name(label), "legendgroup": _name(label)}
 
 
 def _name(label: str) -> str:
-    return html.escape(printable(label), quote=False)  # plotly reads tags; it does not know &quot;
+    return html.escape(printable(label), quote=False)  # plotly parses tags but not &quot;
 
 
 def _told(found: Estimate) -> str:

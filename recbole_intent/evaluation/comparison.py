@@ -1,4 +1,4 @@
-"""What a comparison of models found, as plain data: what tables, pictures and pages are made of."""
+"""Results of a comparison of models as plain data, the input of tables, pictures and pages."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,21 +14,21 @@ class Comparison:
     """Runs of several models with several seeds on one dataset under one protocol.
 
     Attributes:
-        dataset: its name.
-        labels: of the models, in the order asked for; some may have no run that succeeded.
-        seeds: in the order asked for.
+        dataset: name of the dataset.
+        labels: labels of the models, in the requested order; some may have no successful run.
+        seeds: in the requested order.
         metrics: such as `recall@10`, the keys of `result["test"]`.
-        results: (label, seed) -> contents of `result.json`; only runs that succeeded.
-        ranks: (label, seed) -> ranks of the test targets, aligned: the same users and targets in
-            the same order in all of them, N rows.
+        results: (label, seed) -> contents of `result.json`; only successful runs.
+        ranks: (label, seed) -> ranks of the test targets, N rows, with the same users and targets
+            in the same order in all runs.
         failures: (label, seed) -> why the run failed, one line.
         history_length: (N,) interactions of each row's user in the training split.
         item_popularity: (N,) interactions of each row's target in the training split.
-        noise: (label, seed) -> {(kind, ratio): test metrics}; empty unless asked for.
+        noise: (label, seed) -> {(kind, ratio): test metrics}; empty unless requested.
         inference_seconds: label -> seconds to rank the test targets of 1,000 users.
         reference: the label that the others are tested against, or None.
-        by_target: labels of which each target is a list of its own (sequential models); of the
-            others a user's targets are one list.
+        by_target: labels of the models evaluated with one list per target (sequential models);
+            the others are evaluated with one list per user.
     """
 
     dataset: str
@@ -46,7 +46,7 @@ class Comparison:
     by_target: frozenset[str] = frozenset()
 
     def user_values(self) -> dict[tuple[str, int], np.ndarray]:
-        """(label, seed) -> (U, M) metrics of each user, users in ascending order."""
+        """(label, seed) -> (U, M) metrics per user, users in ascending order."""
         return {
             (label, seed): user_values(ranks, self.metrics, label in self.by_target)
             for (label, seed), ranks in self.ranks.items()
@@ -54,16 +54,16 @@ class Comparison:
 
     @property
     def candidates(self) -> dict[str, Any] | None:
-        """Of the direct task: negatives, seed and hash; None where all items were ranked."""
+        """Candidates of the direct task: negatives, seed, hash; None if all items were ranked."""
         first = next(iter(self.results.values()), {})
         return first.get("candidates")
 
     @property
     def ranked(self) -> str:
-        """What each target was ranked among, in words."""
+        """Describe the items that each target was ranked among."""
         drawn = self.candidates
         return f"1 + {drawn['negatives']} candidates" if drawn else "all items"
 
     def titled(self, title: str) -> str:
-        """A title that says so if not all items were ranked."""
+        """The title, with a note if not all items were ranked."""
         return f"{title}, {self.ranked}" if self.candidates else title

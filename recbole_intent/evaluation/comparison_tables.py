@@ -16,7 +16,7 @@ _STARS = "* p ≤ .05, ** p ≤ .01, *** p ≤ .001"
 
 
 def mean_sd(values: Sequence[float], digits: int = 4) -> str:
-    """`mean ± sd` over seeds, the mean alone of one seed, a dash of none."""
+    """`mean ± sd` over seeds; only the mean for one seed, a dash for none."""
     if not values:
         return NOTHING
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
@@ -24,7 +24,7 @@ def mean_sd(values: Sequence[float], digits: int = 4) -> str:
 
 
 def results_of(comparison: Comparison, label: str) -> list[dict[str, Any]]:
-    """The results of a model, seed by seed; those that failed are not among them."""
+    """The results of a model's successful runs, in the order of the seeds."""
     runs = comparison.results
     return [runs[label, seed] for seed in comparison.seeds if (label, seed) in runs]
 
@@ -60,12 +60,12 @@ def _spread_note(comparison: Comparison) -> str:
 def metric_table(
     comparison: Comparison, best: Mapping[str, str], tests: Sequence[PairedTest]
 ) -> Table:
-    """Test metrics, a row a model, best and second marked, stars against the best baseline.
+    """Test metrics, one row per model, with best and second marked and significance stars.
 
     Args:
         comparison: the runs.
         best: metric -> its best baseline.
-        tests: of all models against the best baselines.
+        tests: tests of all models against the best baselines; they give the stars.
     """
     means = mean_test(comparison)
     better = {
@@ -124,7 +124,7 @@ def metric_table(
 
 
 def deviation_notes(comparison: Comparison) -> list[str]:
-    """In what models are not as their papers say, a sentence for all that share it."""
+    """The models' deviations from their papers, one sentence per distinct set of deviations."""
     labels: dict[str, list[str]] = {}
     for label in comparison.labels:
         found = (line for r in results_of(comparison, label) for line in r.get("deviations") or ())
@@ -164,9 +164,9 @@ def significance_table(tests: Sequence[PairedTest], title: str) -> Table:
     """Difference, interval and corrected p of each model and metric against its opponent.
 
     Args:
-        tests: of one call of `paired_tests`; tables show those over users averaged over seeds and
-            over seeds as samples, the records all.
-        title: of the table.
+        tests: from one call of `paired_tests`. The table shows those over users (averaged over
+            seeds) and over seeds as samples; the records hold all.
+        title: title of the table.
     """
     seeds = {(test.label, test.metric): test for test in tests if test.unit == SEEDS}
     shown = [test for test in tests if test.unit == USERS]
@@ -194,7 +194,7 @@ def significance_table(tests: Sequence[PairedTest], title: str) -> Table:
 
 
 def seed_table(tests: Sequence[PairedTest], title: str) -> Table:
-    """As `significance_table`, over the users of each seed alone."""
+    """As `significance_table`, over the users of each single seed."""
     shown = [test for test in tests if test.unit not in (USERS, SEEDS)]
     rows = [
         [
@@ -253,11 +253,11 @@ def _significance_notes(tests: Sequence[PairedTest]) -> list[str]:
 
 
 def wins_table(comparison: Comparison, values: Mapping[str, np.ndarray], reference: str) -> Table:
-    """Users for whom the reference is better, equal or worse than each other model.
+    """Count the users for whom the reference is better, equal or worse than each other model.
 
     Args:
         comparison: the runs.
-        values: label -> (U, M) values of users, averaged over seeds.
+        values: label -> (U, M) values per user, averaged over seeds.
         reference: a label of `values`.
     """
     rows, records = [], []
@@ -283,12 +283,12 @@ def wins_table(comparison: Comparison, values: Mapping[str, np.ndarray], referen
 
 
 def noise_table(comparison: Comparison, metric: str, notes: Sequence[str]) -> Table:
-    """One test metric under noise in the test histories, with the loss against clean ones.
+    """One test metric under noise in the test histories, with the loss relative to clean ones.
 
     Args:
-        comparison: with `noise`.
-        metric: which one the table shows; the records have all.
-        notes: of evaluations that failed.
+        comparison: a comparison with `noise`.
+        metric: the metric in the table; the records hold all metrics.
+        notes: notes on failed evaluations.
     """
     conditions = list(dict.fromkeys(c for found in comparison.noise.values() for c in found))
     rows, records = [], []
@@ -326,7 +326,7 @@ def noise_table(comparison: Comparison, metric: str, notes: Sequence[str]) -> Ta
 
 
 def cost_table(comparison: Comparison) -> Table:
-    """Validation and what it cost: time, memory, parameters, inference."""
+    """Validation metric and cost: time, memory, parameters, inference."""
     header = [
         "model",
         "best epoch",
@@ -386,8 +386,8 @@ def runs_table(
 
     Args:
         comparison: the runs.
-        metric: the one that chose the epoch.
-        folders: of all runs.
+        metric: the metric that selected the epoch.
+        folders: folders of all runs.
     """
     rows, records = [], []
     for label in comparison.labels:

@@ -1,4 +1,4 @@
-"""A picture of the learned intents, and where a session lies among them."""
+"""Plot of the learned intents and of a session's position among them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from recbole_intent.evaluation.labels import place_labels
 from recbole_intent.evaluation.style import PALETTE, picture
 
 _METHODS = ("pca", "tsne")
-_NAMED = 5  # intents whose words are written
+_NAMED = 5  # intents that are labelled
 
 
 def intent_space(
@@ -21,18 +21,18 @@ def intent_space(
     path: str | Path,
     method: str = "pca",
 ) -> None:
-    """Draw the directions of all intents in two dimensions, and a session's among them.
+    """Draw the directions of all intents and of one session in two dimensions.
 
-    The most probable intents of the session are named, with their probabilities; the colour of
-    each intent is its probability.
+    The colour of an intent shows its probability. The most probable intents of the session are
+    labelled with their names and probabilities.
 
     Args:
-        keys: (C, d) vectors of the intents, C >= 2, as of `VELI4SBR.intent_space`.
+        keys: (C, d) vectors of the intents, C >= 2, as from `VELI4SBR.intent_space`.
         names: C intents in words.
-        query: (d,) the session's vector, whose products with `keys` decide.
-        probability: (C,) of each intent for this session, in [0, 1].
+        query: (d,) vector of the session; its products with `keys` give the probabilities.
+        probability: (C,) probability of each intent for this session, in [0, 1].
         path: PNG file to write.
-        method: `pca`, or `tsne`, which keeps neighbours together and needs C >= 4.
+        method: `pca`, or `tsne`, which preserves neighbourhoods and needs C >= 4.
 
     Raises:
         UserError: another method, or too few intents for it.
@@ -65,7 +65,7 @@ def intent_space(
 
 
 def _in_the_plane(vectors: np.ndarray, method: str) -> np.ndarray:
-    """(N, d) -> (N, 2)."""
+    """Project (N, d) vectors to (N, 2)."""
     if method == "pca":
         from sklearn.decomposition import PCA
 

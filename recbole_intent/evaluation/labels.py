@@ -1,4 +1,4 @@
-"""Labels beside the points of a scatter plot, none over another."""
+"""Placement of non-overlapping labels next to the points of a scatter plot."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -15,17 +15,17 @@ def place_labels(
     points: Mapping[str, tuple[float, float]],
     avoid: Iterable[tuple[float, float]] = (),
 ) -> None:
-    """Write a label beside each point so that no two labels, and no label and point, overlap.
+    """Write a label next to each point so that labels overlap neither each other nor a point.
 
-    Labels go where there is room, the nearest place first; a line leads to those further off.
+    Each label takes the nearest free place; a line connects distant labels to their points.
 
     Args:
-        figure: with its scales and limits set.
-        axes: of the points.
+        figure: the figure, with its scales and limits set.
+        axes: the axes of the points.
         points: label -> (x, y) in data units.
-        avoid: further points, without a label, that none is to hide.
+        avoid: further, unlabelled points that no label may hide.
     """
-    figure.draw_without_rendering()  # only now the axes have their place
+    figure.draw_without_rendering()  # fixes the position of the axes
     frame = axes.get_window_extent()
     spots = {label: axes.transData.transform(point) for label, point in points.items()}
     taken = [(x - 10, y - 10, x + 10, y + 10) for x, y in spots.values()]
@@ -47,12 +47,12 @@ def place_labels(
 
 
 def _free_box(x: float, y: float, width: float, height: float, taken: list[Box], frame: Box) -> Box:
-    """The place for a text nearest to (x, y) that lies in the frame and touches nothing taken."""
+    """The place nearest to (x, y) that lies within the frame and touches no taken box."""
     best, least = None, math.inf
     for radius in range(12, 400, 8):
         for turn in range(24):
             angle = math.tau * turn / 24
-            # The text's own half size on top: it lies beside the point in every direction.
+            # Half the text size is added, so that the text clears the point in every direction.
             across = x + math.cos(angle) * (radius + width / 2)
             up = y + math.sin(angle) * (radius + height / 2)
             box = (across - width / 2, up - height / 2, across + width / 2, up + height / 2)

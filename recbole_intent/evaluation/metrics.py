@@ -1,4 +1,4 @@
-"""Top-k metrics from ranks, with the names and the values of RecBole's, averaged over users."""
+"""Top-k metrics from ranks, averaged over users, with RecBole's names and values."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from recbole_intent.evaluation.ranks import Ranks
 
 @dataclass(frozen=True)
 class _Lists:
-    """The ranks of all users' targets, user by user, best first.
+    """The ranks of all users' targets, grouped by user, best first.
 
     Attributes:
-        first: (U,) where each user's targets begin.
-        n_targets: (U,) targets of each user.
+        first: (U,) index of each user's first target.
+        n_targets: (U,) number of targets of each user.
         rank: (N,) the ranks.
         hit: (N,) 1.0 where rank <= k, else 0.0.
         nth: (N,) 1, 2, ... among the targets of the user.
@@ -30,7 +30,7 @@ class _Lists:
     k: int
 
     def total(self, values: np.ndarray) -> np.ndarray:
-        """Sum (N,) values of targets to (U,) values of users."""
+        """Sum (N,) values per target to (U,) values per user."""
         return np.add.reduceat(values, self.first)
 
 
@@ -72,13 +72,13 @@ _METRICS: dict[str, Callable[[_Lists], np.ndarray]] = {
 
 
 def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """One metric of the top `k` for each user.
+    """Compute one metric of the top `k` for each user.
 
     The definitions are RecBole's, with R the user's targets: recall = hits / |R|; hit = any;
     precision = hits / k; mrr = 1 / best rank; ndcg = sum of 1 / log2(rank + 1) over its ideal for
     min(|R|, k) hits; map = sum of precision at each hit over min(|R|, k). A target is a hit if its
-    rank, with ties counted half, is <= k. Where several targets of one user tie across k, more
-    than k of them can be hits: values are cut at 1.
+    rank, with ties counted half, is <= k. If several targets of one user tie across k, more than k
+    of them can be hits: values are clipped to 1.
 
     Args:
         ranks: at least one target.
@@ -118,7 +118,7 @@ def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[
         topk: list lengths, each >= 1.
 
     Returns:
-        Plain floats under RecBole's names, such as `recall@10`, in the order asked for.
+        Plain floats under RecBole's names, such as `recall@10`, in the requested order.
 
     Raises:
         UserError: as `per_user`.
@@ -131,13 +131,13 @@ def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[
 
 
 def user_values(ranks: Ranks, metrics: Sequence[str], by_target: bool) -> np.ndarray:
-    """The metrics of each user.
+    """Compute the metrics of each user.
 
     Args:
-        ranks: of the test targets.
+        ranks: ranks of the test targets.
         metrics: such as `recall@10`.
-        by_target: each target is a list of its own, whose values are averaged by user (how
-            sequential models are evaluated); else a user's targets are one list.
+        by_target: evaluate one list per target and average by user, as for sequential models;
+            else one list per user.
 
     Returns:
         (U, M) float64, users in ascending order.

@@ -1,4 +1,4 @@
-"""All pictures and tables of a comparison: PNG files and one page that needs no network."""
+"""Write the pictures of a comparison as PNG files and a self-contained HTML page."""
 
 import html
 import re
@@ -20,12 +20,12 @@ PAGE = "page.html"
 def write(comparison: Comparison, folder: Path, tables: Mapping[str, str]) -> list[Path]:
     """Draw the pictures of a comparison and write its page.
 
-    A picture that would be empty (no run succeeded, no noise was asked for) is left out.
+    Empty pictures (no successful run, no noise requested) are left out.
 
     Args:
-        comparison: what was found.
-        folder: where the PNG files and `page.html` go.
-        tables: title -> Markdown; `<u>` underlines, no other tag is read.
+        comparison: results to show.
+        folder: folder of the PNG files and `page.html`.
+        tables: title -> Markdown; `<u>` underlines, other tags are not interpreted.
 
     Returns:
         The files written, the page last.
@@ -45,7 +45,7 @@ def write(comparison: Comparison, folder: Path, tables: Mapping[str, str]) -> li
 
 
 def _need_libraries() -> None:
-    # Before the first file: a library that lacks leaves nothing behind.
+    # Before the first file, so that a missing library leaves nothing behind.
     try:
         import markdown_it  # noqa: F401
         import plotly  # noqa: F401
@@ -61,7 +61,7 @@ def _draw(
     """Write the PNG files; returns name -> title and the plotly figure of the same numbers."""
     metric = series.main_metric(comparison)
     labels = series.done_labels(comparison)
-    # A picture travels without its page: it says itself what was measured.
+    # A picture may be copied without its page, so its title says what was measured.
     among = comparison.titled(comparison.dataset) if comparison.candidates else ""
     drawn = {}
 
@@ -102,7 +102,7 @@ def _draw(
 
 
 def _notes(comparison: Comparison, label: str) -> str:
-    """What a model's point in the picture of costs tells besides, a line each."""
+    """Additional hover lines of a model's point in the cost picture."""
     runs = [comparison.results[label, seed] for seed in series.seeds_of(comparison, label)]
     lines = [
         f"pre-training {max(run['pretraining_seconds'] for run in runs) / 60:.2f} min",
@@ -212,20 +212,20 @@ def _failures(comparison: Comparison) -> str:
 
 
 def _table(text: str) -> str:
-    """Markdown as HTML. Tags of the text are shown as they are, but for `<u>`."""
+    """Convert Markdown to HTML; tags other than `<u>` are shown literally."""
     from markdown_it import MarkdownIt
 
-    # No pictures and no links: nothing of a label or a message may point to the network.
+    # No images and no links: a label or message must not point to the network.
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.disable(["image", "link", "autolink", "reference"])
-    # `<u>` goes by as two characters of Unicode's private use, since no other tag may pass.
+    # `<u>` is passed through as two private-use characters, since all other tags are escaped.
     marked = re.sub(r"<u>([^|\n]*?)</u>", "\ue000\\1\ue001", text)
     found = reader.render(marked).replace("\ue000", "<u>").replace("\ue001", "</u>")
     return f'<div class="wide">{found}</div>'
 
 
 def _chart(name: str, figure: Any) -> str:
-    # In a script block `<` could end the block, whatever stands around it; as \u003c it cannot.
+    # A literal `<` could end the script block; \u003c cannot.
     data = figure.to_json().replace("<", "\\u003c")
     return (
         f'<div class="wide"><div class="chart" id="chart-{name}"></div></div>\n'

@@ -18,8 +18,8 @@ from recbole_intent.evaluation.style import (
 )
 
 _WIDTH = 8.0  # inches
-_MOST_MARKERS = 12  # of a curve; more would hide each other
-_DODGE = 0.72  # share of a group's place that its models take
+_MOST_MARKERS = 12  # per curve; more would hide each other
+_DODGE = 0.72  # share of a group's width that its models take
 
 
 def metric_bars(
@@ -28,7 +28,7 @@ def metric_bars(
     path: str | Path,
     title: str = "",
 ) -> None:
-    """Test metrics with their intervals over users, a panel a metric, and a dot for each seed.
+    """Draw test metrics with intervals over users, one panel per metric and one dot per seed.
 
     Args:
         bars: metric -> label -> estimate.
@@ -42,7 +42,7 @@ def metric_bars(
     rows = -(-len(bars) // columns)
     lines = sum(name.count("\n") + 1 for name in names)
     margin = INCHES_A_LETTER * max(len(line) for name in names for line in name.split("\n"))
-    width = max(margin + 1.9 * columns + 0.3, 5.2)  # the line below needs so much
+    width = max(margin + 1.9 * columns + 0.3, 5.2)  # the text line below needs 5.2 inches
     size = (width, rows * (0.2 * lines + 0.12 * len(names) + 0.7))
     with picture(path, size, rows, columns, title=title, sharey=True) as (figure, panels):
         for axes, (metric, by_label) in zip(panels.flat, bars.items(), strict=False):
@@ -73,7 +73,7 @@ def metric_bars(
 
 
 def panel_columns(n: int) -> int:
-    """Panels in a row: as many as there are up to 5, else rows that are full where it goes."""
+    """Panels per row: all of them up to 5, else full rows if possible."""
     return n if n <= 5 else next((columns for columns in (5, 4, 3) if n % columns == 0), 5)
 
 
@@ -84,13 +84,15 @@ def learning_curves(
     look: Mapping[str, Look] | None = None,
     title: str = "",
 ) -> None:
-    """Validation metric by epoch and by training time, a line a run, the best epoch marked.
+    """Draw the validation metric by epoch and by training time, one line per run.
+
+    The best epoch of each run is marked.
 
     Args:
-        runs: label -> contents of `result.json`, or of several, one a seed.
+        runs: label -> contents of `result.json`, or of several, one per seed.
         metric: such as `ndcg@10`.
         path: PNG file to write.
-        look: label -> its look; by place when None.
+        look: label -> its look; None: by position.
         title: above both panels.
     """
     look = look or looks(list(runs))
@@ -130,7 +132,7 @@ def cost(
     path: str | Path,
     title: str = "",
 ) -> None:
-    """A test metric against the minutes of training, a labelled point a model.
+    """Draw a test metric against the minutes of training, one labelled point per model.
 
     Args:
         minutes: label -> minutes of training, pre-training included, above 0.
@@ -155,7 +157,7 @@ def cost(
 
 
 def wants_log(values: Iterable[float], spread: float = 20.0) -> bool:
-    """Whether values above 0 are spread so wide that a linear axis would press some together."""
+    """Whether positive values spread so widely that they would be crowded on a linear axis."""
     values = list(values)
     return max(values) >= spread * min(values)
 
@@ -163,7 +165,7 @@ def wants_log(values: Iterable[float], spread: float = 20.0) -> bool:
 def by_group(
     found: Grouped, metric: str, look: Mapping[str, Look], path: str | Path, title: str = ""
 ) -> None:
-    """A test metric in groups of users or targets, with intervals and the size of each group.
+    """Draw a test metric in groups of users or targets, with intervals and group sizes.
 
     Args:
         found: groups and estimates.
@@ -198,17 +200,17 @@ def by_group(
 
 
 def dodge(n: int) -> list[float]:
-    """Shifts that set `n` models side by side around a group's place."""
+    """Offsets that place `n` models side by side around the position of a group."""
     return [_DODGE * ((i + 0.5) / n - 0.5) for i in range(n)]
 
 
 def noise(
     found: Noisy, metric: str, look: Mapping[str, Look], path: str | Path, title: str = ""
 ) -> None:
-    """A test metric under noise: lines over its ratio by kind, or bars where there is one ratio.
+    """Draw a test metric under noise: lines over the ratio by kind, or bars for a single ratio.
 
     Args:
-        found: with at least one value.
+        found: at least one value.
         metric: its name, such as `ndcg@10`.
         look: label -> its look.
         path: PNG file to write.
@@ -239,7 +241,7 @@ def noise(
 
 
 def noise_groups(found: Noisy, label: str) -> list[dict[int, float] | None]:
-    """For one ratio: by seed, the metric without noise and then under each kind, None if untold."""
+    """The metric by seed without noise, then under each kind at the only ratio; None: missing."""
     (ratio,) = found.ratios
     told = [found.values.get((label, kind)) for kind in found.kinds]
     clean = next(by_ratio[0.0] for by_ratio in told if by_ratio)
@@ -283,14 +285,14 @@ def sensitivity(
     path: str | Path,
     metric: str = "ndcg@10",
 ) -> None:
-    """A metric against the values of hyper-parameters, a panel each, ours beside the paper's.
+    """Draw a metric over hyper-parameter values, ours and the paper's, one panel per key.
 
     Args:
         values: hyper-parameter, such as `n_prefix` -> its value -> our metric; at least one
             hyper-parameter.
-        printed: the same of the paper; a hyper-parameter or value may be absent or None.
+        printed: the paper's values in the same form; entries may be absent or None.
         path: PNG file to write.
-        metric: its name.
+        metric: name of the metric.
     """
     columns = min(len(values), 3)
     rows = -(-len(values) // columns)
@@ -312,7 +314,7 @@ def sensitivity(
             if above and ticks[0] >= 0 and wants_log(above, spread=8.0):  # 2, 4, 8, 16 …
                 if ticks == above:
                     axes.set_xscale("log")
-                else:  # a 0 stands as far from the smallest value as a tenth of that would
+                else:  # 0 is drawn where a tenth of the smallest value would be
                     axes.set_xscale("symlog", linthresh=above[0])
                 axes.minorticks_off()
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

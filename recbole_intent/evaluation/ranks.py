@@ -1,4 +1,4 @@
-"""The rank of each target among all items, by counting, and the file that keeps the ranks."""
+"""Ranks of targets among all items, computed by counting, and the file that stores them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,11 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
 from recbole_intent.own_files import damaged, read_npz
 
-# A strip of comparisons that stays in cache is summed without a way to memory and back.
+# Strips of this size stay in cache, so the comparisons are summed without a memory round trip.
 _CPU_STRIP_BYTES = 4 * 2**20
 _ACCELERATOR_STRIP_BYTES = 256 * 2**20
 
-# float32 counts in ones exactly up to here.
+# float32 represents counts exactly up to this number.
 _FLOAT32_COUNT = 2**24
 
 
@@ -26,23 +26,23 @@ def rank_of_targets(
     *,
     excluded: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Rank each row's target among all items: 1 + items scored higher + half of the others tied.
+    """Rank each row's target among all items: 1 + items scored higher + half of the other ties.
 
-    Half of the ties is the expected rank under a random order of equal scores, so a model that
-    scores all items alike gets the middle rank and not the best. Item 0 is padding: never counted.
+    This is the expected rank under a random order of equal scores, so a model that scores all
+    items alike gets the middle rank, not the best. Item 0 is padding and is never counted.
 
     Args:
         scores: (B, V) scores of all items, any float type; infinities are allowed. Not changed.
         targets: (B,) int64, in 1 .. V - 1.
         excluded: (rows, items), two (P,) int64 tensors: item `items[p]` does not count for row
-            `rows[p]`, as with a masked history. Pairs may repeat; a target excluded from its own
+            `rows[p]`, as for a masked history. Pairs may repeat; a target excluded from its own
             row still counts.
 
     Returns:
         (B,) float64 ranks in 1 .. V - 1, on the device of `scores`.
 
     Raises:
-        ValueError: shapes that do not fit, or a target that is no item.
+        ValueError: shapes that do not match, or a target that is not an item.
         UserError: a score is NaN, which has no rank.
     """
     if scores.dim() != 2 or targets.shape != scores.shape[:1]:
@@ -97,7 +97,7 @@ def _refuse_nan(scores: Tensor, peaks: Tensor) -> None:
 def _count_excluded(
     scores: Tensor, targets: Tensor, target_score: Tensor, rows: Tensor, items: Tensor
 ) -> Tensor:
-    """What `_count_both` counted for the excluded pairs and should not have, (B,) float64."""
+    """The contribution of the excluded pairs to `_count_both`, (B,) float64."""
     n_rows, n_items = scores.shape
     if rows.dim() != 1 or rows.shape != items.shape:
         raise ValueError(f"excluded must be two (P,) tensors: {rows.shape}, {items.shape}")
@@ -114,8 +114,8 @@ def _count_excluded(
 class Ranks:
     """The rank of every evaluated target, sorted by user, then target, then rank.
 
-    A user may have several targets (ratio splits). The order makes the ranks of two models on
-    the same data comparable element by element.
+    A user may have several targets (ratio splits). Thanks to the order, the ranks of two models on
+    the same data are comparable element by element.
 
     Attributes:
         user: (N,) int64.
@@ -147,30 +147,30 @@ class Ranks:
         return len(self.user)
 
     def save(self, path: str | Path) -> None:
-        """Write to `path` (.npz) so that a kill at any moment leaves the old file or the new one.
+        """Write atomically to `path` (.npz).
 
         Args:
-            path: the file; its folder is made if it is not there.
+            path: the file; its folder is created if missing.
 
         Raises:
-            UserError: it cannot be written; an older one is as it was.
+            UserError: the file cannot be written; an existing one is unchanged.
         """
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, user=self.user, target=self.target, rank=self.rank)
 
     @classmethod
     def load(cls, path: str | Path, remedy: str = "evaluate the run again") -> Self:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Args:
             path: the .npz file.
-            remedy: what helps if it is damaged.
+            remedy: advice in the error message if the file is damaged.
 
         Returns:
             The ranks.
 
         Raises:
-            UserError: there is no such file, or it is not a file of ranks.
+            UserError: the file is missing or is not a file of ranks.
         """
         arrays = read_npz(path, ("user", "target", "rank"), remedy, "not a file of ranks")
         try:

@@ -1,4 +1,4 @@
-"""Results as text tables."""
+"""Text tables of results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from recbole_intent.printable import printable
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up: the first to the left, the others to the right."""
+    """An aligned Markdown table: first column left-aligned, the others right-aligned."""
     header, *rows = ([printable(cell) for cell in row] for row in (header, *rows))
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
 
@@ -21,7 +21,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Validation and test metrics of runs (`result.json`), one column each, with their cost."""
+    """Validation and test metrics of runs (`result.json`) and their cost, one column per run."""
     names = list(results[0]["test"])
     header = ["metric"]
     for result in results:
@@ -43,7 +43,7 @@ def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
             row += [value(result), ""]
         rows.append(row)
     notes = sorted({f"approximation: {n}" for r in results for n in r["approximations"]})
-    # What runs of before this list lack is unknown, and not said.
+    # Runs older than this list lack it: their deviations are unknown and not reported.
     others = {"; ".join(r.get("deviations") or ()) for r in results} - {""}
     notes += [f"not as in the paper: {lines}" for lines in sorted(others)]
     among = sorted({among_candidates(result.get("candidates")) for result in results} - {""})
@@ -51,7 +51,7 @@ def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def among_candidates(drawn: Mapping[str, Any] | None) -> str:
-    """What the targets of the direct task were ranked among, in words; "" for all items."""
+    """Describe the candidates of the direct task; "" if all items were ranked."""
     if not drawn:
         return ""
     return f"ranked among 1 + {drawn['negatives']} candidates (hash {drawn['hash'][:10]})"

@@ -1,4 +1,4 @@
-"""The numbers behind the pictures of a comparison: what PNGs and page both draw."""
+"""Data series of a comparison's pictures, shared by the PNG files and the page."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Estimate:
     """A test metric of one model.
 
     Attributes:
-        mean: over users, of each user's mean over seeds.
+        mean: mean over users of each user's mean over seeds.
         low: lower end of its 95 % bootstrap interval over users.
         high: upper end.
         by_seed: seed -> mean over users.
@@ -34,13 +34,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation during one run; three lists of equal length, an entry an evaluation.
+    """Validation during one run: three lists of equal length with one entry per evaluation.
 
     Attributes:
         epochs: 1, 2, ...
-        minutes: since the beginning, pre-training included.
-        values: of the metric.
-        best: index of the epoch whose weights were kept; None if it is not among them.
+        minutes: since the start, pre-training included.
+        values: values of the metric.
+        best: index of the epoch whose weights were kept; None if it is not in the lists.
     """
 
     epochs: list[int]
@@ -51,13 +51,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A metric in groups of test rows that are as equal in size as ties allow.
+    """A metric in groups of test rows, of equal size except for ties.
 
     Attributes:
-        title: what the rows are grouped by.
-        names: of the groups, such as `3–5`.
-        users: in each group.
-        estimates: label -> an estimate for each group.
+        title: the quantity that the rows are grouped by.
+        names: names of the groups, such as `3–5`.
+        users: number of users in each group.
+        estimates: label -> one estimate per group.
     """
 
     title: str
@@ -71,7 +71,7 @@ class Noisy:
     """A metric under noise in the test histories.
 
     Attributes:
-        kinds: of noise, in alphabetical order.
+        kinds: kinds of noise, in alphabetical order.
         ratios: ascending, without 0.
         values: (label, kind) -> {ratio: {seed: value}}; ratio 0.0 is without noise.
     """
@@ -82,38 +82,38 @@ class Noisy:
 
 
 def main_metric(comparison: Comparison) -> str:
-    """The metric of pictures that have room for one: `ndcg@10`, or the first where that lacks."""
+    """The metric of pictures that show only one: `ndcg@10`, or the first if it is missing."""
     return "ndcg@10" if "ndcg@10" in comparison.metrics else comparison.metrics[0]
 
 
 def done_labels(comparison: Comparison) -> list[str]:
-    """The labels with at least one run that succeeded, in their order."""
+    """The labels with at least one successful run, in their order."""
     done = {label for label, _ in comparison.results}
     return [label for label in comparison.labels if label in done]
 
 
 def seeds_of(comparison: Comparison, label: str) -> list[int]:
-    """The seeds with which a model succeeded."""
+    """The seeds of a model's successful runs."""
     return [seed for seed in comparison.seeds if (label, seed) in comparison.results]
 
 
 def mean(by_seed: Mapping[int, float]) -> float:
-    """The mean of values by seed, of which there is at least one."""
+    """The mean over seeds, of which there must be at least one."""
     return statistics.fmean(by_seed.values())
 
 
 def estimates(
     comparison: Comparison, metrics: Sequence[str], rows: np.ndarray | None = None
 ) -> dict[str, dict[str, Estimate]]:
-    """Metrics of every model that has a run, over all test rows or over some.
+    """Estimate metrics of every model that has a run, over all or some test rows.
 
     Args:
-        comparison: with at least one run.
+        comparison: a comparison with at least one run.
         metrics: such as `ndcg@10`.
-        rows: (N,) bool, which rows of the ranks count, at least one; all when None.
+        rows: (N,) bool, the rows of the ranks to use, at least one; None: all.
 
     Returns:
-        Metric -> label -> estimate; all share the resamples of users.
+        Metric -> label -> estimate; all use the same resamples of users.
     """
     pairs = [(metric, label) for metric in metrics for label in done_labels(comparison)]
     by_seed: dict[tuple[str, str], dict[int, np.ndarray]] = {pair: {} for pair in pairs}
@@ -148,21 +148,21 @@ def curve(result: Mapping[str, Any], metric: str) -> Curve:
 
 
 def minutes(comparison: Comparison, label: str) -> float:
-    """Minutes of training, pre-training included, mean over seeds; above 0."""
+    """Minutes of training, pre-training included, averaged over seeds; above 0."""
     runs = [comparison.results[label, seed] for seed in seeds_of(comparison, label)]
     seconds = statistics.fmean(run["seconds"] + run["pretraining_seconds"] for run in runs)
     return max(seconds, 1e-3) / 60  # result.json rounds to milliseconds
 
 
 def groups(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Cut rows into at most five quantile groups; equal values stay together.
+    """Split rows into at most five quantile groups; equal values stay together.
 
     Args:
         values: (N,) integers, N >= 1.
 
     Returns:
-        For each group, in ascending order, its range as text and (N,) bool, its rows; every row
-        is in one group and no group is empty.
+        For each group, in ascending order, its range as text and its rows as (N,) bool. Every row
+        is in exactly one group, and no group is empty.
     """
     cuts = np.quantile(values, np.arange(1, _MOST_GROUPS) / _MOST_GROUPS, method="inverted_cdf")
     upper = np.unique([*cuts, values.max()])  # (G,) the largest value of each group
@@ -176,7 +176,7 @@ def groups(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 
 def grouped(comparison: Comparison, metric: str, values: np.ndarray, title: str) -> Grouped:
-    """A metric of every model in quantile groups of `values`, (N,) integers a test row."""
+    """A metric of every model in quantile groups of `values`, (N,) integers, one per test row."""
     cut = groups(values)
     user = next(iter(comparison.ranks.values())).user
     found = [estimates(comparison, [metric], rows)[metric] for _, rows in cut]
@@ -189,7 +189,7 @@ def grouped(comparison: Comparison, metric: str, values: np.ndarray, title: str)
 
 
 def noisy(comparison: Comparison, metric: str) -> Noisy:
-    """A metric under noise, of the models that were tested so."""
+    """A metric under noise, for the models that were tested under noise."""
     conditions = {key for found in comparison.noise.values() for key in found}
     values: dict[tuple[str, str], dict[float, dict[int, float]]] = {}
     for label in done_labels(comparison):

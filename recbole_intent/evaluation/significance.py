@@ -1,4 +1,4 @@
-"""Paired tests of models on the same users: t, Wilcoxon, bootstrap interval, Holm's correction."""
+"""Paired tests of models on the same users: t, Wilcoxon, bootstrap intervals, Holm correction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-# Resamples are drawn in blocks of at most this many user numbers (32 MiB).
+# Resamples are drawn in blocks of at most this many user indices (32 MiB).
 _BLOCK = 2**22
 
 USERS, SEEDS = "users", "seeds"
@@ -14,19 +14,19 @@ USERS, SEEDS = "users", "seeds"
 
 @dataclass(frozen=True)
 class PairedTest:
-    """One model against another in one metric.
+    """Test of one model against another in one metric.
 
     Attributes:
-        label: of the model.
-        against: of the model it is compared with.
+        label: label of the model.
+        against: label of the model it is compared with.
         metric: such as `recall@10`.
-        unit: what the samples are: `users` (each user's value averaged over the seeds that both
-            models have), `seed 2020` (users of that seed alone), or `seeds` (each seed's mean
-            over users is one sample: what another training would change).
-        n: samples.
-        difference: mean of model minus mean of the other; positive where the model is better.
+        unit: the samples: `users` (each user's value averaged over the seeds that both models
+            have), `seed 2020` (users of that seed only), or `seeds` (each seed's mean over users
+            is one sample, which captures the variation between trainings).
+        n: number of samples.
+        difference: mean of the model minus mean of the other; positive if the model is better.
         interval: 95 % bootstrap interval of the difference over users; None for `seeds`.
-        p_t, p_wilcoxon: two-sided, of the paired t-test and of Wilcoxon's signed-rank test.
+        p_t, p_wilcoxon: two-sided p of the paired t-test and of Wilcoxon's signed-rank test.
         holm_t, holm_wilcoxon: the same after Holm's correction over the family: all models and
             metrics with the same unit in one call of `paired_tests`.
     """
@@ -51,7 +51,7 @@ def paired_t(differences: np.ndarray) -> np.ndarray:
         differences: (n, C), n >= 2.
 
     Returns:
-        (C,) p: 1 where all differences of a column are 0, and 0 where they are all the same other
+        (C,) p: 1 where all differences of a column are 0; 0 where they all equal the same nonzero
         number, which is the limit of a vanishing spread.
     """
     n = len(differences)
@@ -81,14 +81,14 @@ def bootstrap_intervals(
 ) -> np.ndarray:
     """Percentile bootstrap intervals of the mean differences over users.
 
-    All columns share their resamples, which are drawn as counts in blocks: the memory does not
+    All columns share the same resamples. These are drawn as counts in blocks, so memory does not
     grow with `resamples` times users.
 
     Args:
-        differences: (n, C) of n users.
-        level: of confidence, in (0, 1).
+        differences: (n, C), for n users.
+        level: confidence level, in (0, 1).
         resamples: >= 1.
-        seed: of the resamples; the same seed gives the same intervals.
+        seed: seed of the resamples; the same seed gives the same intervals.
 
     Returns:
         (C, 2) lower and upper ends.
@@ -107,10 +107,10 @@ def bootstrap_intervals(
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Holm's step-down correction of a family of p values.
+    """Apply Holm's step-down correction to a family of p values.
 
-    The smallest of m is multiplied by m, the next by m - 1 and so on; none becomes smaller than
-    one before it, none larger than 1. Rejecting where the result is <= alpha keeps the chance of
+    The smallest of m values is multiplied by m, the next by m - 1 and so on; the results are kept
+    non-decreasing and at most 1. Rejecting where the result is <= alpha keeps the probability of
     any false rejection in the family below alpha.
 
     Source: Holm (1979), A simple sequentially rejective multiple test procedure.
@@ -133,14 +133,14 @@ def stars(p: float) -> str:
 def best_baselines(
     means: Mapping[str, Mapping[str, float]], metrics: Sequence[str], reference: str | None
 ) -> dict[str, str]:
-    """Metric -> the best baseline in it: the highest mean *test* value, as papers report gains.
+    """Map each metric to its best baseline by mean *test* value, as papers report gains.
 
-    The choice looks at the test set, which makes the baseline look better and the gain smaller.
+    Choosing on the test set makes the baseline look better and the gain smaller.
 
     Args:
         means: label -> mean test value of each metric.
-        metrics: to answer for.
-        reference: this one is no baseline; all others are.
+        metrics: metrics to include.
+        reference: label that does not count as a baseline; all others do.
     """
     baselines = [label for label in means if label != reference]
     if not baselines:
@@ -156,15 +156,15 @@ def paired_tests(
     """Test every model against one opponent per metric, over users and over seeds.
 
     Args:
-        values: (label, seed) -> (U, M) values of U users in M metrics, the same users in the same
-            order in all.
-        metrics: the M names.
-        opponents: metric -> label of the opponent; a metric that is absent is not tested.
+        values: (label, seed) -> (U, M) values of U users in M metrics, with the same users in the
+            same order everywhere.
+        metrics: names of the M metrics.
+        opponents: metric -> label of the opponent; missing metrics are not tested.
 
     Returns:
-        A test for each model other than the opponent, each metric and each unit for which both
-        have two samples. `seeds` is left out where all seeds have the same difference: models that
-        do not learn always do, two seeds may by chance, and no test can say more from that.
+        One test for each model other than the opponent, each metric and each unit for which both
+        have at least two samples. `seeds` is left out if all seeds have the same difference, as
+        for models that do not learn or by chance with two seeds: no test applies then.
     """
     labels = list(dict.fromkeys(label for label, _ in values))
     pairs = [
@@ -186,7 +186,7 @@ def paired_tests(
                 for seed in shared
             ]
         )  # (S, U)
-        # Sums in another order must not turn a tie into a difference.
+        # A different order of summation must not turn a tie into a difference.
         by_user, by_mean = by_seed.mean(axis=0).round(12), by_seed.mean(axis=1).round(12)
         pair = (label, opponent, metric)
         units.setdefault(USERS, []).append((pair, by_user))

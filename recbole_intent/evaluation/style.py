@@ -1,4 +1,4 @@
-"""How all pictures look: a colour, marker and dash for each label, one frame for each PNG."""
+"""Common style of all pictures: colour, marker and dash per label, and the frame of a PNG."""
 
 import io
 import textwrap
@@ -11,13 +11,13 @@ from typing import Any
 from recbole_intent.files import atomic_write
 from recbole_intent.printable import printable
 
-# Ten colours that stay apart under the common kinds of colour blindness:
-# M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270 (its grey
-# one place later).
+# Ten colours that remain distinguishable under the common kinds of colour blindness:
+# M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270 (with grey
+# moved back by one position).
 PALETTE = (
     "#3f90da #ffa90e #bd1f01 #832db6 #94a4a2 #a96b59 #e76300 #b9ac70 #717581 #92dadd"
 ).split()
-# matplotlib's and plotly's names of the same things; colour alone never tells two models apart.
+# matplotlib's and plotly's names of the same markers; models never differ by colour alone.
 _MARKERS = (
     ("o", "circle"),
     ("s", "square"),
@@ -42,20 +42,20 @@ _RC = {
     "legend.fontsize": 8.5,
     "legend.frameon": False,
     "savefig.dpi": 120,
-    "text.parse_math": False,  # a label may hold dollar signs
+    "text.parse_math": False,  # a label may contain dollar signs
 }
-SOFTWARE = "recbole_intent"  # in every PNG
-INCHES_A_LETTER = 0.066  # of the usual font, on average
+SOFTWARE = "recbole_intent"  # stored in every PNG
+INCHES_A_LETTER = 0.066  # average width in the default font
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one label is drawn in every picture.
+    """Style of one label in every picture.
 
     Attributes:
         colour: `#rrggbb`.
-        marker: matplotlib's name.
-        dash: matplotlib's name.
+        marker: matplotlib's name of the marker.
+        dash: matplotlib's name of the dash.
         symbol: plotly's name of the marker.
         line: plotly's name of the dash.
     """
@@ -68,7 +68,7 @@ class Look:
 
 
 def looks(labels: Sequence[str]) -> dict[str, Look]:
-    """A look for each label, by its place: hand in the same list and the colours are the same."""
+    """Assign a look to each label by position: the same list always gives the same colours."""
     found = {}
     for i, label in enumerate(labels):
         marker, symbol = _MARKERS[i % len(_MARKERS)]
@@ -78,13 +78,13 @@ def looks(labels: Sequence[str]) -> dict[str, Look]:
 
 
 def metric_name(metric: str) -> str:
-    """`ndcg@10` as papers write it: `NDCG@10`."""
+    """Format a metric as papers do: `ndcg@10` becomes `NDCG@10`."""
     name, at, k = metric.partition("@")
     return (name.upper() if name in ("ndcg", "mrr", "map") else name.capitalize()) + at + k
 
 
 def wrapped(label: str, letters: int = 30) -> str:
-    """A long label in lines of at most `letters`."""
+    """Wrap a long label into lines of at most `letters` characters."""
     return "\n".join(textwrap.wrap(printable(label), letters))
 
 
@@ -97,15 +97,15 @@ def picture(
     title: str = "",
     **subplots: Any,
 ) -> Iterator[tuple[Any, Any]]:
-    """A figure and its (rows, columns) array of axes; on leaving, a PNG, whole or not at all.
+    """Yield a figure and its (rows, columns) array of axes; write it atomically as PNG on exit.
 
-    Nothing of matplotlib's global state is changed: no backend, no open figure.
+    Matplotlib's global state (backend, open figures) does not change.
 
     Args:
         path: PNG file to write.
-        size: width and height in inches; 120 dots an inch.
-        rows: of axes.
-        columns: of axes.
+        size: width and height in inches, at 120 dpi.
+        rows: rows of axes.
+        columns: columns of axes.
         title: above all axes.
         subplots: further options of `Figure.subplots`, such as `sharey`.
 
@@ -123,10 +123,10 @@ def picture(
         yield figure, figure.subplots(rows, columns, squeeze=False, **subplots)
         pixels = io.BytesIO()
         figure.savefig(pixels, format="png")
-    # Few colours, softened at edges: 256 of them show all, in a third of the bytes.
+    # The pictures have few colours plus antialiasing: a palette of 256 saves two thirds.
     image = Image.open(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     with atomic_write(path) as temporary:
-        # Its maker is named in the file, so that no picture of anybody else's is ever replaced.
+        # The file names its maker, so that pictures from other software are never replaced.
         image.save(temporary, format="PNG", optimize=True, pnginfo=_maker())
 
 
@@ -139,7 +139,7 @@ def _maker() -> Any:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture of ours."""
+    """Whether a file is a picture written by this package."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -147,19 +147,19 @@ def is_picture(path: Path) -> bool:
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
-    """How many columns of these labels fit into a legend `width` inches wide, at least 1."""
+    """The number of columns of these labels that fit in `width` inches, at least 1."""
     longest = max((len(line) for label in labels for line in label.split("\n")), default=1)
     return max(1, min(len(labels), int(width / (longest * INCHES_A_LETTER + 0.6))))
 
 
 def legend_height(labels: Sequence[str], width: float) -> float:
-    """Inches that `legend_below` takes."""
+    """Height of `legend_below` in inches."""
     lines = max((label.count("\n") + 1 for label in labels), default=1)
     rows = -(-len(labels) // legend_columns(labels, width))
     return 0.12 + 0.18 * rows * lines
 
 
 def legend_below(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend under all axes, in as many columns as fit."""
+    """Add a legend below all axes, in as many columns as fit."""
     columns = legend_columns(labels, figure.get_figwidth())
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)

@@ -1,4 +1,4 @@
-"""A table of results, and how it becomes Markdown, CSV and LaTeX."""
+"""Result tables and their export as Markdown, CSV and LaTeX."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from recbole_intent.evaluation.report import text_table
 from recbole_intent.files import write_text
 from recbole_intent.printable import markdown, printable
 
-NOTHING = "–"  # where there is no number
+NOTHING = "–"  # placeholder for a missing number
 
 _LATEX = str.maketrans(
     {
@@ -33,7 +33,7 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, and whether it is the best (bold) or the second (underlined) of its column."""
+    """A text, and whether it is the best (bold) or second best (underlined) of its column."""
 
     text: str
     bold: bool = False
@@ -42,14 +42,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table for people, with the plain numbers behind it.
+    """A formatted table, with the plain numbers behind it.
 
     Attributes:
         title: one line, without a full stop.
-        header: C columns.
-        rows: of C texts or cells each.
-        records: the numbers for the CSV file, `column: value` a line; None where there is none.
-        notes: sentences below it.
+        header: C column names.
+        rows: rows of C texts or cells each.
+        records: the rows of the CSV file as `column: value`; None for a missing number.
+        notes: sentences below the table.
     """
 
     title: str
@@ -59,20 +59,20 @@ class Table:
     notes: Sequence[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Title, table and notes for a terminal, without marks."""
+        """Title, table and notes for a terminal, without markup."""
         header, *rows = self._texts(printable, ("", ""), ("", ""))
         title, *notes = map(printable, (self.title, *self.notes))
         return "\n".join([f"{title}\n", text_table(header, rows), "", *notes]) + "\n"
 
     def markdown(self) -> str:
-        """A table whose columns line up, and the notes."""
+        """The aligned Markdown table and the notes."""
         header, *rows = self._texts(markdown, ("**", "**"), ("<u>", "</u>"))
         return "\n\n".join([text_table(header, rows), *map(markdown, self.notes)]) + "\n"
 
     def csv(self) -> str:
-        """The records in full precision, texts as they are; an empty field for no number.
+        """The records in full precision, with unchanged texts; missing numbers are empty fields.
 
-        Halves of surrogate pairs alone, which UTF-8 lacks, become question marks.
+        Lone surrogates, which UTF-8 cannot encode, become question marks.
         """
         text = io.StringIO()
         names = list(dict.fromkeys(name for record in self.records for name in record))
@@ -82,7 +82,7 @@ class Table:
         return text.getvalue().encode("utf-8", "replace").decode("utf-8")
 
     def latex(self) -> str:
-        """A `table` with the rules of the package booktabs."""
+        """A LaTeX `table` with booktabs rules."""
         texts = self._texts(_latex, (r"\textbf{", "}"), (r"\underline{", "}"))
         header, *rows = (" & ".join(cells) + r" \\" for cells in texts)
         caption = _latex(" ".join([self.title + ".", *self.notes]))
@@ -102,7 +102,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path, name: str) -> None:
-        """Leave `<name>.md`, `<name>.csv` and `<name>.tex` in a folder."""
+        """Write `<name>.md`, `<name>.csv` and `<name>.tex` to a folder."""
         write_text(folder / f"{name}.md", f"# {markdown(self.title)}\n\n{self.markdown()}")
         write_text(folder / f"{name}.csv", self.csv())
         write_text(folder / f"{name}.tex", self.latex())
@@ -110,7 +110,7 @@ class Table:
     def _texts(
         self, escape: Callable[[str], str], bold: tuple[str, str], underlined: tuple[str, str]
     ) -> list[list[str]]:
-        """Header and rows, escaped, with the marks of best and second."""
+        """Header and rows, escaped, with best and second marked."""
 
         def text(cell: str | Cell) -> str:
             if isinstance(cell, str):
@@ -128,11 +128,11 @@ def _latex(text: str) -> str:
 def marked_best(
     values: Sequence[float | None], texts: Sequence[str], bigger: bool = True
 ) -> list[Cell]:
-    """The cells of a column, best and second marked; equal values get the same mark.
+    """The cells of a column, with best and second marked; equal values get the same mark.
 
     Args:
-        values: None where a row has none.
-        texts: of the same rows.
+        values: one per row; None if missing.
+        texts: texts of the same rows.
         bigger: whether a larger value is better.
     """
     best, second, *_ = [
@@ -155,5 +155,5 @@ def signed(value: float, digits: int = 4) -> str:
 
 
 def signed_percent(value: float) -> str:
-    """A share as `+3.1 %`."""
+    """Format a fraction as `+3.1 %`."""
     return f"{signed(100 * value, 1)} %"

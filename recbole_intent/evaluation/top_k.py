@@ -1,4 +1,4 @@
-"""The k best items of each row of scores, exactly, with ties in a fixed order."""
+"""Exact top-k items of each row of scores, with a deterministic order of ties."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from recbole_intent.errors import UserError
 def top_k(
     scores: Tensor, k: int, *, excluded: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The k highest scores of each row and their items, best first; equal ones by lowest item id.
+    """Return the k highest scores of each row and their items, best first, ties by lowest item id.
 
-    Item 0 is padding and never among them. `torch.topk` leaves the order of equal scores open,
-    and which of them it takes at the end of the list; here both follow the item id, so that a
-    list does not depend on the batch it was made in.
+    Item 0 is padding and never listed. `torch.topk` does not specify the order of equal scores,
+    nor which of them it keeps at the end of the list. Here both follow the item id, so a list does
+    not depend on its batch.
 
     Args:
         scores: (B, V) scores of all items, float. Not changed.
@@ -21,21 +21,21 @@ def top_k(
         excluded: (rows, items), two (P,) int64 tensors of items that must not be listed.
 
     Returns:
-        (B, K) scores and (B, K) int64 items, K = min(k, V - 1). A row that has fewer than K items
-        left ends with scores of minus infinity: its list is shorter.
+        (B, K) scores and (B, K) int64 items, K = min(k, V - 1). A row with fewer than K remaining
+        items ends with scores of minus infinity: its list is shorter.
 
     Raises:
-        UserError: a score is NaN, which has no place in an order.
+        UserError: a score is NaN, which cannot be ordered.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     n_items = scores.size(1)
     k = min(k, n_items - 1)
-    scores = scores.clone()  # a model may hand out what it keeps
+    scores = scores.clone()  # the tensor may belong to the model
     scores[:, 0] = float("-inf")
     if excluded is not None:
         scores[excluded] = float("-inf")
-    # One more than asked for shows whether the list ends among equal scores.
+    # One extra item shows whether the list ends within a tie.
     best, items = scores.topk(min(k + 1, n_items), dim=1)
     if best.isnan().any():  # NaN counts as the largest
         row = int(best.isnan().any(dim=1).nonzero()[0])
@@ -61,11 +61,11 @@ def _equal_by_id(best: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _lowest_of_the_tied(scores: Tensor, best: Tensor, items: Tensor) -> Tensor:
-    """Items (T, K) of rows whose last score has equals beyond the list: the lowest ids of them."""
+    """(T, K) items of rows whose last score ties beyond the list, with the lowest tied ids."""
     n_items, k = scores.size(1), best.size(1)
     last = best[:, -1:]
     n_above = (best > last).sum(dim=1, keepdim=True)  # (T, 1), below k
-    # A larger key is a lower id; 0 where the score is another. Integers: exact at any size.
+    # A larger key is a lower id; 0 where the score differs. Integers are exact at any size.
     key = torch.arange(n_items, 0, -1, device=scores.device, dtype=torch.int32)
     lowest = torch.where(scores == last, key, 0).topk(k, dim=1).indices  # (T, K)
     column = torch.arange(k, device=scores.device).expand_as(items)

@@ -1,6 +1,6 @@
-"""Ray Tune's two interfaces, searcher and scheduler, over the ledger.
+"""Ray Tune searcher and scheduler that read from and write to the ledger.
 
-Every decision stands in the ledger before it takes effect. Imported only where Ray is running.
+Every decision is written to the ledger before it takes effect. Import only while Ray is running.
 """
 
 import time
@@ -13,13 +13,13 @@ from recbole_intent.search.ledger import Ledger, Trial
 
 
 class LedgerSearcher(Searcher):
-    """Hands out the trials that were cut off, then new ones.
+    """Ray searcher that first resumes interrupted trials, then suggests new ones.
 
     Args:
-        ledger: where new ones are noted.
-        suggester: gives their parameters.
-        waiting: trials to go on with.
-        n_trials: how many there are to be, all in all.
+        ledger: records new trials.
+        suggester: provides their parameters.
+        waiting: interrupted trials to resume.
+        n_trials: total number of trials.
     """
 
     def __init__(self, ledger: Ledger, suggester, waiting: list[Trial], n_trials: int) -> None:
@@ -31,7 +31,7 @@ class LedgerSearcher(Searcher):
         self._index_of: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict | str:
-        """The number of the next trial, for Ray's trial of that id."""
+        """Assign the next trial's index to the Ray trial with this id."""
         if self._waiting:
             index = self._waiting.pop(0)
         else:
@@ -45,21 +45,21 @@ class LedgerSearcher(Searcher):
         return {"index": index}
 
     def on_trial_complete(self, trial_id: str, result=None, error: bool = False) -> None:
-        """Tell the suggester what became of a trial."""
+        """Pass the outcome of a trial to the suggester."""
         self._suggester.learn(self._ledger.trials()[self._index_of.pop(trial_id)])
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger has it."""
+        """Do nothing: the ledger holds the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger has it."""
+        """Do nothing: the ledger holds the state."""
 
 
 class LedgerScheduler(FIFOScheduler):
-    """Trials in their order; after each reported epoch the judge says whether one goes on.
+    """FIFO scheduler that asks the judge after each reported epoch whether to stop the trial.
 
     Args:
-        ledger: where epochs and decisions are noted.
+        ledger: records epochs and decisions.
         judge: `scheduler.Judge`.
     """
 
@@ -68,9 +68,9 @@ class LedgerScheduler(FIFOScheduler):
         self._ledger, self._judge = ledger, judge
         trials = ledger.trials()
         self._last_epoch = {trial.index: trial.last_epoch for trial in trials}
-        # Minutes go on where they were: the pause before a restart is left out.
+        # The clock continues from the last recorded minute: pauses between runs do not count.
         self._before = max((r["at"] for trial in trials for r in trial.epochs), default=0.0)
-        self._began: float | None = None  # not yet: on a cluster, this object still moves there
+        self._began: float | None = None  # set later: on a cluster, this object is sent there first
 
     def on_trial_add(self, controller, trial) -> None:
         """Start the clock with the first trial."""
@@ -79,7 +79,7 @@ class LedgerScheduler(FIFOScheduler):
             self._began = time.monotonic()
 
     def on_trial_result(self, controller, trial, result: dict) -> str:
-        """Note an epoch, or the end, of a trial."""
+        """Record an epoch or the end of a trial."""
         index = trial.config["index"]
         if result.get("finished"):
             self._ledger.append("finished", index)
@@ -106,13 +106,13 @@ class LedgerScheduler(FIFOScheduler):
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     def on_trial_error(self, controller, trial) -> None:
-        """Note that a trial died, by an exception or by a kill."""
+        """Record that a trial failed, through an exception or a kill."""
         text = Path(trial.error_file).read_text("utf-8") if trial.error_file else ""
         self._ledger.append("failed", trial.config["index"], message=_reason(text))
 
 
 def _reason(text: str) -> str:
-    """One line of what Ray writes of a failure: of the trial's own exception, its last line."""
+    """Reduce Ray's failure text to one line: the last line of the trial's own exception."""
     if "ran low on memory" in text or "running low on memory" in text:
         return "its process was killed: the machine ran out of memory"
     if "died unexpectedly" in text or "actor is dead" in text:

@@ -1,4 +1,4 @@
-"""What happened in a search, line by line: the one state that a kill leaves and a restart reads."""
+"""Append-only event log of a search, the only state that a restart needs."""
 
 import json
 import os
@@ -17,15 +17,15 @@ WAITING, RUNNING, FINISHED, STOPPED, FAILED = "waiting running finished stopped 
 
 @dataclass
 class Trial:
-    """One choice of parameters and what became of it.
+    """One set of parameters and its results.
 
     Attributes:
         index: 0, 1, … in the order of suggestion.
         params: key -> value.
-        status: waiting (or cut off), running, finished (all its epochs, or its patience, are
-            used up), stopped (by the scheduler) or failed.
-        epochs: a record an evaluated epoch: `epoch` from 1, `valid`, `seconds` of training up to
-            it, `at`: minutes since the search began, pauses left out.
+        status: waiting (new or interrupted), running, finished (all epochs done, or early
+            stopping), stopped (by the scheduler) or failed.
+        epochs: one record per evaluated epoch: `epoch` from 1, `valid`, `seconds` of training so
+            far, `at`: minutes since the search began, without pauses.
         message: why it failed.
     """
 
@@ -37,21 +37,21 @@ class Trial:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be done."""
+        """Whether the trial has ended."""
         return self.status in (FINISHED, STOPPED, FAILED)
 
     @property
     def last_epoch(self) -> int:
-        """The last epoch that was reported, from 1; 0 before the first."""
+        """The last reported epoch, from 1; 0 before the first."""
         return self.epochs[-1]["epoch"] if self.epochs else 0
 
     @property
     def minutes(self) -> float:
-        """Time of its own training, shared pre-training left out."""
+        """Minutes of its own training, without shared pre-training."""
         return self.epochs[-1]["seconds"] / 60 if self.epochs else 0.0
 
     def best(self, metric: str, bigger: bool) -> dict[str, Any] | None:
-        """The record of its best epoch, by the trainer's rule: of equal ones, the last."""
+        """The record of its best epoch; ties go to the last epoch, as in the trainer."""
         found = None
         for record in self.epochs:
             value = record["valid"][metric]
@@ -63,7 +63,7 @@ class Trial:
 
 
 def _is_event(event: Any, begun: set[int]) -> bool:
-    """Whether a line is an event that can follow, where these trials have begun."""
+    """Whether a line is a valid next event, given the trials that have begun."""
     match event:
         case {"event": "begin", "trial": int(trial), "params": dict()}:
             return trial >= 0 and trial not in begun
@@ -86,23 +86,23 @@ def _is_event(event: Any, begun: set[int]) -> bool:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A file of events, one JSON object a line, synced to the disk before they take effect.
+    """A file of events, one JSON object per line, synced to disk before they take effect.
 
     Events are `begin` (trial, params), `epoch` (trial, epoch, valid, seconds, at, stop),
-    `finished`, `failed` (message) and `again`. Whoever is killed while writing leaves half a line
-    at the end, which is no event; `mend` cuts it off.
+    `finished`, `failed` (message) and `again`. A process killed while writing leaves an incomplete
+    last line, which does not count as an event; `mend` removes it.
 
     Attributes:
-        path: of the file; it need not be there yet.
+        path: path of the file, which need not exist yet.
     """
 
     path: Path
 
     def append(self, event: str, trial: int, **facts: Any) -> None:
-        """Note an event.
+        """Append an event.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: the file cannot be written.
         """
         line = json.dumps({"event": event, "trial": trial, **facts}, allow_nan=False)
         try:
@@ -114,10 +114,10 @@ class Ledger:
             raise UserError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """All whole events, in their order.
+        """Iterate over all complete events in order.
 
         Raises:
-            UserError: a line, other than an unfinished last one, that is no event.
+            UserError: a line that is not an event, unless it is an incomplete last line.
         """
         if not os.path.lexists(self.path):
             return
@@ -129,13 +129,13 @@ class Ledger:
             yield event
 
     def mend(self) -> None:
-        """Cut off half a line that a killed process left."""
+        """Remove an incomplete last line left by a killed process."""
         if self.path.is_file() and not (text := self.path.read_bytes()).endswith(b"\n"):
             with atomic_write(self.path) as temporary:
                 temporary.write_bytes(text[: text.rfind(b"\n") + 1])
 
     def trials(self) -> list[Trial]:
-        """What has become of each trial so far, by index."""
+        """The current state of each trial, by index."""
         trials: list[Trial] = []
         for event in self.events():
             kind, index = event["event"], event["trial"]
@@ -159,7 +159,7 @@ class Ledger:
 
 
 def best_trial(trials: list[Trial], metric: str, bigger: bool) -> Trial | None:
-    """The trial with the best validation metric; of equal ones, the first. None without epochs."""
+    """The trial with the best validation metric; ties go to the first. None without epochs."""
     found, found_value = None, None
     for trial in trials:
         record = trial.best(metric, bigger)

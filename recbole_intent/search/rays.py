@@ -1,7 +1,7 @@
-"""Ray Tune as the engine of a search: it starts trials side by side, and stops the poor ones.
+"""Run the trials of a search in parallel with Ray Tune and stop the poor ones.
 
-Ray keeps nothing here: all that a restart needs is in the ledger and in the trials' folders, so a
-kill at any moment loses no more than the epochs under way.
+Ray stores no state: all that a restart needs is in the ledger and in the trials' folders, so a
+kill at any moment loses only the epochs in progress.
 """
 
 import logging
@@ -28,29 +28,29 @@ from recbole_intent.search.ledger import Ledger
 _LOGGER = logging.getLogger("recbole_intent")
 
 _OLDEST = "2.50"
-_STORE_BYTES = 100 * 2**20  # nothing large goes through Ray; 75 MiB is its least
+_STORE_BYTES = 100 * 2**20  # Ray's minimum is 75 MiB; nothing large goes through Ray
 _PREFIX = "recbole_intent-ray-"
 
-# Read by Ray when it is imported, and by the processes that it starts.
+# Read by Ray on import and by the processes that it starts.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the search at once: nothing is lost by it
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the search at once; nothing is lost
     "TUNE_WARN_THRESHOLD_S": "60",
 }
-# Where Ray takes this machine for one that cannot be in a cluster, it listens on loopback alone.
+# Settings under which Ray does not expect a cluster and listens on loopback only.
 _LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
-    "RAY_worker_niceness": "0",  # trials are the work itself; Ray would have all else go first
+    "RAY_worker_niceness": "0",  # by default Ray lowers the priority of its workers
 }
 
 
 def _cores() -> int:
-    """CPU cores that this process may use; macOS tells those of the machine alone."""
+    """CPU cores that this process may use; on macOS, all cores of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -58,12 +58,12 @@ def _cores() -> int:
 
 @dataclass(frozen=True)
 class Engine:
-    """Where trials run.
+    """Resources per trial and the Ray cluster that provides them.
 
     Attributes:
-        cpu: CPUs a trial, may be a fraction.
-        gpu: GPUs a trial, may be a fraction.
-        address: of a Ray cluster; None starts one on this machine for this search alone.
+        cpu: CPUs per trial, may be a fraction.
+        gpu: GPUs per trial, may be a fraction.
+        address: address of a Ray cluster; None starts a private one on this machine.
     """
 
     cpu: float
@@ -73,14 +73,14 @@ class Engine:
 
 @dataclass(frozen=True)
 class Task:
-    """What all trials have in common; their processes get it.
+    """Settings common to all trials, sent to their processes.
 
     Attributes:
         model, dataset, files, overrides, allow_unknown: as `experiment.run`.
-        folder: of the search, absolute.
-        cwd: where relative paths of the configuration start.
-        threads: CPU threads of a trial.
-        device: of a trial.
+        folder: absolute path of the search folder.
+        cwd: base of relative paths in the configuration.
+        threads: CPU threads per trial.
+        device: device of a trial.
     """
 
     model: str
@@ -106,26 +106,26 @@ class Task:
         """The configuration of a trial.
 
         Args:
-            params: the trial's own.
-            device: instead of the trial's, where it is only looked at.
+            params: the trial's parameters.
+            device: replaces the trial's device if the configuration is only inspected.
 
         Raises:
-            UserError: a value that cannot be.
+            UserError: an invalid value.
         """
         values = {**self.trial_overrides(params), "device": device or self.device}
         return Config(self.model, self.dataset, self.files, values, self.allow_unknown)
 
 
 def parse_engine(resources: str, address: str | None, device: str) -> Engine:
-    """What a trial takes, from `cpu=1,gpu=0.25`.
+    """Parse the resources of a trial, such as `cpu=1,gpu=0.25`.
 
     Args:
-        resources: as above; empty for a CPU, and a GPU where there is one.
-        address: of a Ray cluster, or None.
+        resources: as above; empty: one CPU, and one GPU if available.
+        address: address of a Ray cluster, or None.
         device: auto, cpu or cuda.
 
     Raises:
-        UserError: of another form, or a GPU asked for beside `device: cpu`.
+        UserError: a malformed text, or a GPU requested with `device: cpu`.
     """
     import torch
 
@@ -152,14 +152,14 @@ def parse_engine(resources: str, address: str | None, device: str) -> Engine:
 
 
 def require_ray(address: str | None) -> None:
-    """Set up Ray's environment, before anything imports it.
+    """Set up Ray's environment, before anything imports Ray.
 
     Args:
-        address: of a cluster; None for Ray on this machine alone, unreachable from others.
+        address: address of a cluster; None: Ray on this machine, unreachable from others.
 
     Raises:
-        UserError: Ray Tune is missing or too old (names the command that mends it), or nothing
-            answers at the address.
+        UserError: Ray Tune is missing or too old (the message gives the install command), or
+            nothing answers at the address.
     """
     mend = f"pip install 'ray[tune]>={_OLDEST}'"
     try:
@@ -170,14 +170,14 @@ def require_ray(address: str | None) -> None:
         raise UserError(f"Ray {found} is too old for tune: {mend} (RecBole runs with it)")
     os.environ.update(_QUIET)
     if address is None:
-        # A token of this search alone: else Ray leaves one in the home folder.
+        # A token for this search only; otherwise Ray writes one to the home folder.
         os.environ.update(_LOCAL, RAY_AUTH_TOKEN=secrets.token_hex(32))
     elif address != "auto":
         _require_answer(address)
 
 
 def _require_answer(address: str) -> None:
-    """Raise UserError where nothing listens: Ray itself would go on trying for many minutes."""
+    """Raise UserError if nothing listens there: Ray itself would retry for many minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(f"--address={address}: is not HOST:PORT, ray://HOST:PORT or auto")
@@ -189,18 +189,18 @@ def _require_answer(address: str) -> None:
 
 @contextmanager
 def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
-    """Ray, until the block ends: of this search alone, or a cluster by address.
+    """Start a private Ray, or connect to a cluster, for the duration of the block.
 
     Args:
-        engine: what to start or where to connect.
-        folder: of the search.
+        engine: resources per trial and cluster address.
+        folder: folder of the search.
 
     Yields:
-        A temporary folder for what Ray writes, removed at the end.
+        A temporary folder for Ray's files, removed at the end.
 
     Raises:
-        UserError: Ray does not start, the cluster does not answer, or no node has what a trial
-            asks for.
+        UserError: Ray does not start, the cluster does not answer, or no node has the resources
+            of a trial.
     """
     remove_leftovers(folder)
     is_local = engine.address is None
@@ -219,11 +219,11 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
                     log_to_driver=False,
                     logging_level=logging.CRITICAL,
                     _node_ip_address="127.0.0.1",
-                    _temp_dir=str(temporary),  # short: sockets lie in it
+                    _temp_dir=str(temporary),  # short path: it contains sockets
                 )
             else:
                 ray.init(engine.address, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray raises that class itself where its processes are late
+        except Exception as error:  # Ray raises plain Exception if its processes are late
             where = "Ray does not start" if is_local else f"--address={engine.address}"
             reason = printable(error).partition(". ")[0] or type(error).__name__
             raise UserError(f"{where}: {reason}; the same command tries again") from error
@@ -235,15 +235,15 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what Ray wrote for this search, also for one that was killed."""
+    """Remove the files that Ray wrote for this search, even if it was killed."""
     note = folder / "ray-temporary"
     if note.is_file():
-        with suppress(OSError, ValueError):  # damaged: nothing is known of what is left
+        with suppress(OSError, ValueError):  # damaged note: leftovers unknown
             left = Path(note.read_text("utf-8").strip())
             is_ours = left.parent == Path(tempfile.gettempdir()) and left.name.startswith(_PREFIX)
             if is_ours or left == folder / "ray":
                 shutil.rmtree(left, ignore_errors=True)
-        with suppress(OSError):  # on the way out of an error, too
+        with suppress(OSError):  # may run while an error propagates
             note.unlink()
 
 
@@ -261,22 +261,22 @@ def _require_resources(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> No
 def run_trials(
     task: Task, engine: Engine, ledger: Ledger, suggester, judge, n_trials: int, storage: Path
 ) -> None:
-    """Run all trials that are not over, to their end; Ray must be running.
+    """Run all unfinished trials to their end; Ray must be running.
 
     Args:
-        task: what trials have in common.
-        engine: what each takes.
-        ledger: of the search.
-        suggester: gives parameters to new trials.
+        task: settings common to all trials.
+        engine: resources per trial.
+        ledger: ledger of the search.
+        suggester: provides the parameters of new trials.
         judge: `stops(trial, epoch, value) -> bool`, from `scheduler.py`.
-        n_trials: how many there are to be, those of before included.
-        storage: a folder that Ray may fill.
+        n_trials: total number of trials, including earlier ones.
+        storage: a folder for Ray's files.
     """
     from ray import tune
 
     from recbole_intent.search.adapters import LedgerScheduler, LedgerSearcher
 
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # a failed trial is in the ledger
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # failures are in the ledger
     waiting = [trial for trial in ledger.trials() if not trial.is_over]
     n_new = max(0, n_trials - len(ledger.trials()))
     tuner = tune.Tuner(
@@ -299,11 +299,11 @@ def run_trials(
 
 
 def train_trial(given: Mapping[str, Any], task: Task) -> None:
-    """One trial, in a process of its own: train, and report each evaluated epoch.
+    """Train one trial in its own process and report each evaluated epoch.
 
     Args:
-        given: `{"index": i}`; what else there is to know stands in the ledger.
-        task: what trials have in common.
+        given: `{"index": i}`; the rest is in the ledger.
+        task: settings common to all trials.
     """
     from ray import tune
 

@@ -1,4 +1,4 @@
-"""What a search leaves to look at: a table while it runs, trials.csv, two pictures."""
+"""Report of a search: a live table, `trials.csv` and two pictures."""
 
 import csv
 import math
@@ -19,7 +19,7 @@ _LOOK_EVERY = 0.5  # seconds
 
 
 def short(value: Any) -> str:
-    """A parameter as it is shown: four digits of a number, 40 characters of the rest."""
+    """Shorten a parameter for display: numbers to 4 digits, other values to 40 characters."""
     text = f"{value:.4g}" if isinstance(value, float) else printable(value)
     return text if len(text) <= 40 else text[:37] + "…"
 
@@ -30,7 +30,7 @@ def _best_value(trial: Trial, metric: str, bigger: bool) -> float | None:
 
 
 def write_csv(path: Path, trials: Sequence[Trial], metric: str, bigger: bool) -> None:
-    """All trials, a row each: status, epochs, minutes, parameters, metrics of the best epoch."""
+    """Write one row per trial: status, epochs, minutes, parameters, metrics of its best epoch."""
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     names = list(dict.fromkeys(n for t in trials for r in t.epochs for n in r["valid"]))
     header = ["trial", "status", "epochs", "best_epoch", "minutes", *keys, *names, "message"]
@@ -54,21 +54,21 @@ def write_csv(path: Path, trials: Sequence[Trial], metric: str, bigger: bool) ->
             )
 
 
-# --- while it runs ----------------------------------------------------------------------------
+# --- live view --------------------------------------------------------------------------------
 
 
 @dataclass
 class Watch:
-    """Shows the ledger while others write it: a live table, or a line an event.
+    """Shows the ledger while the search writes it, as a live table or one line per event.
 
-    Use as a context manager around the search.
+    Use it as a context manager around the search.
 
     Attributes:
-        ledger: what to look at.
-        metric: shown, and its best value marked.
-        bigger: whether more of it is better.
-        epochs: of a whole trial.
-        n_trials: how many there are to be.
+        ledger: ledger of the search.
+        metric: metric to show; its best value is marked.
+        bigger: whether a larger value is better.
+        epochs: epochs of a full trial.
+        n_trials: total number of trials.
     """
 
     ledger: Ledger
@@ -120,10 +120,10 @@ class Watch:
             live.update(self.table(whole=True), refresh=True)
 
     def table(self, whole: bool = False):
-        """A `rich` table, one line a trial.
+        """Build a `rich` table with one line per trial.
 
         Args:
-            whole: all trials; else as many as a screen holds: those that run, then the best.
+            whole: show all trials; else as many as fit the screen: running ones, then the best.
         """
         from rich.table import Table
         from rich.text import Text
@@ -143,7 +143,7 @@ class Watch:
                 f"{trial.last_epoch}/{self.epochs}",
                 "" if value is None else f"{value:.4f}",
                 f"{trial.minutes:.1f}",
-                Text(printable(trial.message or params)),  # not read as rich's markup
+                Text(printable(trial.message or params)),  # not parsed as rich markup
                 style="bold" if trial is best else "red" if trial.status == FAILED else None,
             )
         return table
@@ -162,12 +162,12 @@ class Watch:
 
 
 def _colours(values: Sequence[float], bigger: bool):
-    """A colour for a metric, so scaled that the worst failures do not hide the differences."""
+    """A colour scale for a metric, clipped so that very poor trials do not hide differences."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-    shades = colormaps["viridis"]([0.85, 0.6, 0.4, 0.2, 0.0])  # without its pale end
+    shades = colormaps["viridis"]([0.85, 0.6, 0.4, 0.2, 0.0])  # without the pale end
     ordered = sorted(values)
     cut = ordered[len(ordered) // 4] if bigger else ordered[-1 - len(ordered) // 4]
     low, high = (cut, ordered[-1]) if bigger else (ordered[0], cut)
@@ -177,7 +177,7 @@ def _colours(values: Sequence[float], bigger: bool):
 
 
 def _positions(space: Space, key: str, values: Sequence[Any]) -> tuple[list[float], list, list]:
-    """Heights in 0 .. 1 of values on their axis, and the heights and texts of its ticks."""
+    """Positions in 0 .. 1 of values on their axis, and the positions and labels of its ticks."""
     domain = space[key]
     if isinstance(domain, Choice):
         shown = list(domain.values)
@@ -199,14 +199,16 @@ def _positions(space: Space, key: str, values: Sequence[Any]) -> tuple[list[floa
 def parallel_coordinates(
     path: Path, space: Space, trials: Sequence[Trial], metric: str, bigger: bool
 ) -> None:
-    """An axis a parameter, the last one the metric; a line a trial, the best one thick.
+    """Draw parallel coordinates: one axis per parameter plus the metric, one line per trial.
+
+    The line of the best trial is thick.
 
     Args:
         path: PNG to write.
-        space: what was searched.
-        trials: those with a metric are drawn.
+        space: the search space.
+        trials: trials; those without a metric are skipped.
         metric: validation metric.
-        bigger: whether more of it is better.
+        bigger: whether a larger value is better.
     """
     shown = [trial for trial in trials if trial.epochs]
     scores = [_best_value(trial, metric, bigger) for trial in shown]
@@ -226,9 +228,9 @@ def parallel_coordinates(
         texts = [f"{low + tick * (high - low):.4f}" for tick in ticks]
         _axis(axes, len(keys), ticks, texts)
         order = sorted(range(len(shown)), key=lambda i: scores[i], reverse=not bigger)
-        for i in order:  # the best last, and so on top
+        for i in order:  # the best last, so it is on top
             is_best = shown[i] is best
-            # Trials with the same value are set apart a little, so that none hides another.
+            # A small offset keeps trials with the same value from hiding each other.
             offset = (i / max(1, len(shown) - 1) - 0.5) * 0.05
             line = [
                 column[i] + (offset if isinstance(space[key], Choice) else 0)
@@ -266,13 +268,13 @@ def _axis(axes, x: int, ticks: Sequence[float], texts: Sequence[str]) -> None:
 
 
 def metric_against_time(path: Path, trials: Sequence[Trial], metric: str, bigger: bool) -> None:
-    """The validation metric of all trials over the time of the search, and the best so far.
+    """Plot the validation metric of all trials, and the best so far, over search time.
 
     Args:
         path: PNG to write.
-        trials: those with a metric are drawn.
+        trials: trials; those without a metric are skipped.
         metric: validation metric.
-        bigger: whether more of it is better.
+        bigger: whether a larger value is better.
     """
     shown = [trial for trial in trials if trial.epochs]
     best = best_trial(shown, metric, bigger)

@@ -1,4 +1,4 @@
-"""Which trials go on: Ray's own rules, judging by the validation metric of each epoch."""
+"""Early stopping of trials with Ray's rules, based on the validation metric of each epoch."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,26 +9,27 @@ from recbole_intent.command_keys import TUNE, refuse
 
 @dataclass(frozen=True)
 class _Name:
-    """What a rule needs of a trial: an id that is the same after a restart."""
+    """Stand-in for a Ray trial, with an id that is stable across restarts."""
 
     trial_id: str
 
 
 class Judge:
-    """Says after each epoch of a trial whether to stop it.
+    """Decides after each epoch of a trial whether to stop it.
 
-    The rules keep their state in memory; after a kill it is made anew by telling them the same
-    results in the same order (`replay`).
+    The rules keep their state in memory; after a kill, `replay` rebuilds it from the same results
+    in the same order.
 
     Args:
-        name: asha (successive halving: at epochs grace, grace * reduction, … a trial stays if it
-            is among the best 1/reduction of those that came there before), median (it stays
-            while its best value is no worse than the median of the others' means) or none.
+        name: asha (successive halving: at epochs grace, grace * reduction, … a trial continues if
+            it is among the best 1/reduction of those that have reached that epoch), median (it
+            continues while its best value is not worse than the median of the others' means) or
+            none.
         metric: name in the validation metrics.
-        bigger: whether more of it is better.
-        epochs: of a whole trial.
+        bigger: whether a larger value is better.
+        epochs: epochs of a full trial.
         grace: epochs that every trial gets, >= 1.
-        reduction: > 1.
+        reduction: reduction factor, > 1.
 
     Raises:
         UserError: an unknown name, or a number out of range.
@@ -50,14 +51,14 @@ class Judge:
         common = {"time_attr": "epoch", "metric": self.metric, "mode": mode, "grace_period": grace}
         if name == "asha":
             return ASHAScheduler(max_t=self.epochs, reduction_factor=reduction, **common)
-        # It would pause trials to compare them sooner; ours run without a pause.
+        # An infinite time slice keeps the rule from pausing trials to compare them sooner.
         return MedianStoppingRule(min_time_slice=float("inf"), min_samples_required=3, **common)
 
     def stops(self, trial: int, epoch: int, valid: Mapping[str, float]) -> bool:
-        """Whether a trial ends after an epoch, by the metrics of that epoch.
+        """Whether to stop a trial after an epoch, given the metrics of that epoch.
 
         Args:
-            trial: its number.
+            trial: index of the trial.
             epoch: from 1.
             valid: validation metrics.
         """
@@ -69,11 +70,11 @@ class Judge:
             self._rule.on_trial_add(None, name)
         result = {"epoch": epoch, self.metric: valid[self.metric]}
         decision = self._rule.on_trial_result(None, name, result)
-        # At the last epoch the rule says stop to all; such a trial is not cut short.
+        # At the last epoch the rule stops every trial; that is not early stopping.
         return decision == self._rule.STOP and epoch < self.epochs
 
     def replay(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Take in what a ledger holds, in its order."""
+        """Rebuild the state from the events of a ledger, in order."""
         for event in events:
             if event["event"] == "epoch":
                 self.stops(event["trial"], event["epoch"], event["valid"])

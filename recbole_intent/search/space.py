@@ -1,4 +1,4 @@
-"""What a search may choose from: lists and ranges, read from YAML and checked before any trial."""
+"""Search spaces: lists and ranges read from YAML and checked before the first trial."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ from recbole_intent.paths import properties_dir
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values, each as likely.
+    """One of several values, all equally likely.
 
     Attributes:
         values: at least one, any plain values.
@@ -26,11 +26,11 @@ class Choice:
     values: tuple[Any, ...]
 
     def draw(self, rng: np.random.Generator) -> Any:
-        """One value."""
+        """Draw one value."""
         return self.values[int(rng.integers(len(self.values)))]
 
     def ends(self) -> tuple[Any, ...]:
-        """The values to check: all."""
+        """The values to check: all of them."""
         return self.values
 
     def plain(self) -> Any:
@@ -40,12 +40,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A number between two others.
+    """A number in a range.
 
     Attributes:
         kind: uniform, loguniform, or int (whole numbers, both ends included).
-        low: the least.
-        high: the largest, above `low`.
+        low: the minimum.
+        high: the maximum, above `low`.
     """
 
     kind: str
@@ -53,13 +53,13 @@ class Range:
     high: float
 
     def draw(self, rng: np.random.Generator) -> float | int:
-        """One number."""
+        """Draw one number."""
         if self.kind == "int":
             return int(rng.integers(self.low, self.high + 1))
         if self.kind == "uniform":
             return float(rng.uniform(self.low, self.high))
         value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
-        return min(max(value, self.low), self.high)  # exp(log(x)) may be past x by a rounding
+        return min(max(value, self.low), self.high)  # exp(log(x)) may exceed x by rounding
 
     def ends(self) -> tuple[Any, ...]:
         """The values to check: both ends."""
@@ -74,18 +74,18 @@ Space = dict[str, Choice | Range]
 
 
 def read_space(model: str, path: str | Path | None = None) -> tuple[Space, Path]:
-    """The search space of a file.
+    """Read a search space from a file.
 
     Args:
-        model: whose `properties/search/<model>.yaml` is read where `path` is None.
+        model: its `properties/search/<model>.yaml` is read if `path` is None.
         path: a file of `key: [value, …]`, `key: {uniform: [a, b]}`, `key: {loguniform: [a, b]}`
             and `key: {int: [a, b]}` lines.
 
     Returns:
-        The space in the order of the file, and the file.
+        The space, in the order of the file, and the path of the file.
 
     Raises:
-        UserError: no such file, or a line of another form.
+        UserError: no such file, or a malformed line.
     """
     if path is None:
         path = properties_dir() / "search" / f"{model.rpartition(':')[2]}.yaml"
@@ -132,17 +132,17 @@ def _range(where: str, kind: str, ends: Any) -> Range:
 
 
 def without_idle(space: Space, path: Path, config: Config, *, is_own: bool) -> Space:
-    """The space without keys that have no effect, whatever else is searched.
+    """Remove the keys that have no effect for any values of the other searched keys.
 
     Args:
-        space: what is searched.
+        space: the search space.
         path: its file, for messages.
-        config: of a trial without the searched keys.
-        is_own: the user wrote the file: a key without an effect is a mistake of it. The space
-            that comes with a model is cut instead.
+        config: configuration of a trial without the searched keys.
+        is_own: whether the user wrote the file. In a user's file, a key without an effect is an
+            error; from a model's built-in space it is removed.
 
     Raises:
-        UserError: a key of a file of the user, or of the configuration, without an effect.
+        UserError: a key without an effect in a user's file or in the configuration.
     """
     idle = dict(config.key_table.idle(space, config.final_config_dict))
     idle = {key: because for key, because in idle.items() if space.keys().isdisjoint(because)}
@@ -165,14 +165,14 @@ def check_space(
     files: Sequence[str | Path] = (),
     allow_unknown: bool = False,
 ) -> None:
-    """Refuse keys and values that the configuration would refuse, before any trial starts.
+    """Reject, before any trial starts, keys and values that the configuration would reject.
 
     Args:
-        space: what is searched.
+        space: the search space.
         path: its file, for messages.
-        config: of a trial without the searched keys.
+        config: configuration of a trial without the searched keys.
         files: YAML files of the user, as given to `config`.
-        allow_unknown: accept keys that no default file knows.
+        allow_unknown: accept keys that no default file defines.
 
     Raises:
         UserError: the first such key (with the nearest known one) or value.

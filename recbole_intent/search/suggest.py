@@ -1,7 +1,7 @@
-"""Which parameters the next trial gets: at random, or from what the trials before it taught.
+"""Suggesters of trial parameters: random search and Optuna's TPE.
 
-Both go on after a kill as if it had not been: what they suggest depends on the seed, the number
-of the trial and the results so far, and on no state of theirs.
+A kill does not change their suggestions: these depend only on the seed, the index of the trial
+and the results so far, not on internal state.
 """
 
 from collections.abc import Callable
@@ -14,18 +14,17 @@ from recbole_intent.files import fingerprint
 from recbole_intent.search.ledger import FINISHED, STOPPED, Trial
 from recbole_intent.search.space import Choice, Range, Space
 
-# Draws of one trial that are thrown away, being refused or seen before, until a space counts as
-# used up.
+# The space counts as exhausted after this many rejected or repeated draws for one trial.
 _PATIENCE = 300
 
 
 class RandomSuggester:
-    """Draws every key by itself; the n-th trial depends on the seed and n alone.
+    """Draws every key independently; the n-th trial depends only on the seed and n.
 
     Args:
-        space: what to draw from.
+        space: the search space.
         seed: >= 0.
-        check: raises UserError for parameters that cannot go together; these are drawn anew.
+        check: raises UserError for incompatible parameters; these are drawn again.
     """
 
     def __init__(self, space: Space, seed: int, check: Callable[[dict[str, Any]], None]) -> None:
@@ -36,7 +35,7 @@ class RandomSuggester:
         self._draws: list[dict[str, Any]] = []
 
     def suggest(self, index: int) -> dict[str, Any] | None:
-        """Parameters of a trial, none twice; None where the space is used up.
+        """Draw parameters that no trial has had yet; None if the space is exhausted.
 
         Raises:
             UserError: no draw passes the check.
@@ -67,24 +66,24 @@ class RandomSuggester:
         return None
 
     def recall(self, trial: Trial) -> None:
-        """Nothing: its number alone says what a trial gets."""
+        """Do nothing: the parameters depend only on the trial's index."""
 
     def learn(self, trial: Trial) -> None:
-        """Nothing: chance does not learn."""
+        """Do nothing: random search does not learn."""
 
 
 class OptunaSuggester:
-    """Optuna's tree-structured Parzen estimator: good regions are drawn from more often.
+    """Optuna's tree-structured Parzen estimator, which samples good regions more often.
 
-    What it suggests depends on which results had come in when it was asked, and so, where trials
-    run side by side, on their speed.
+    A suggestion depends on the results available at that time. With parallel trials it therefore
+    depends on their speed.
 
     Args:
-        space: what to draw from.
+        space: the search space.
         seed: >= 0.
         check: as `RandomSuggester`.
-        metric: name in `valid` to go by.
-        bigger: whether more of it is better.
+        metric: name in `valid` of the metric to optimize.
+        bigger: whether a larger value is better.
 
     Raises:
         UserError: Optuna is not installed.
@@ -116,7 +115,7 @@ class OptunaSuggester:
 
     def _distribution(self, domain: Choice | Range):
         kinds = self._optuna.distributions
-        if isinstance(domain, Choice):  # by position: Optuna takes no lists as values
+        if isinstance(domain, Choice):  # by position: Optuna does not accept lists as values
             return kinds.CategoricalDistribution(tuple(range(len(domain.values))))
         if domain.kind == "int":
             return kinds.IntDistribution(domain.low, domain.high)
@@ -150,13 +149,13 @@ class OptunaSuggester:
         return None
 
     def _ask(self, index: int, attempt: int):
-        # Seeded for each question, so that no state of the sampler needs to be kept.
+        # Seeded for each suggestion, so that no sampler state needs to be stored.
         state = np.random.SeedSequence([self._seed, index, attempt]).generate_state(1)
         self._study.sampler = self._optuna.samplers.TPESampler(seed=int(state[0]))
         return self._study.ask(self._distributions)
 
     def recall(self, trial: Trial) -> None:
-        """Take up a trial that was suggested before a kill."""
+        """Register a trial that was suggested before a kill."""
         given = {
             key: domain.values.index(trial.params[key])
             if isinstance(domain, Choice)
@@ -171,7 +170,7 @@ class OptunaSuggester:
             self.learn(trial)
 
     def learn(self, trial: Trial) -> None:
-        """Take in what became of a trial."""
+        """Learn from the outcome of a trial."""
         asked = self._asked.pop(trial.index, None)
         if asked is None:
             return

@@ -172,6 +172,7 @@ def test_noise_in_tested_sessions(walks, kind):
 
 def test_the_split_file_is_part_of_the_data(walks, session_path, tmp_path):
     shutil.copytree(session_path / "walks", tmp_path / "walks")
+    (tmp_path / "walks/walks.prepared.json").unlink()  # the files are changed on purpose
     made = walks(data_path=str(tmp_path))
     before = data_fingerprint(made)
     assert before == data_fingerprint(walks())
@@ -190,7 +191,8 @@ def test_properties_beside_the_files_make_a_run_follow_the_split(session_path):
 
 def test_a_split_file_without_its_properties_is_not_passed_over(walks, session_path, tmp_path):
     shutil.copytree(session_path / "walks", tmp_path / "walks")
-    (tmp_path / "walks/walks.yaml").unlink()
+    for name in ("walks.yaml", "walks.prepared.json"):
+        (tmp_path / "walks" / name).unlink()
     with pytest.raises(UserError, match=r"walks\.split: shares out sessions, but no property"):
         load_data(walks(data_path=str(tmp_path)))
     data = load_data(walks(data_path=str(tmp_path), session_split=True))

@@ -1,4 +1,4 @@
-"""The histories that recommendations are asked for: raw ids to numbers, some at a time."""
+"""Conversion of requested histories from raw ids to internal numbers, in chunks."""
 
 import itertools
 import logging
@@ -15,21 +15,21 @@ from recbole_intent.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 
-# Histories that are in memory at a time. Within them, those of like length go to the model
-# together, so that little of a batch is padding.
+# Number of histories in memory at once. Within a chunk, histories of similar length are batched
+# together to limit padding.
 CHUNK = 8192
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some histories, side by side in memory.
+    """A chunk of histories in memory.
 
     Attributes:
-        known: where the histories are.
-        rows: (C,) which of them.
-        users: (C,) ids of the dataset's users; None for new histories.
-        names: (C,) what the user is called outside, or None.
-        first: how many histories came before this chunk.
+        known: storage that holds the histories.
+        rows: (C,) their rows in `known`.
+        users: (C,) internal user ids; None for new histories.
+        names: (C,) raw user ids, or None.
+        first: number of histories before this chunk.
     """
 
     known: KnownHistories
@@ -45,11 +45,11 @@ class Chunk:
 
 
 class AskedHistories:
-    """Cuts what is asked for into chunks; passes over ids that the dataset lacks, and says so.
+    """Splits requested histories into chunks; skips and reports ids that the dataset lacks.
 
     Args:
-        dataset: its name, for the warning.
-        item_ids: (V,) raw ids by number, padding's first.
+        dataset: name of the dataset, for the warning.
+        item_ids: (V,) raw ids by number, padding first.
         user_ids: (U,) likewise.
     """
 
@@ -60,14 +60,14 @@ class AskedHistories:
         self._user_number = {name: n for n, name in enumerate(user_ids) if n}
 
     def new(self, histories: Iterable[History], item_field: str) -> Iterator[Chunk]:
-        """New histories of raw item ids, `CHUNK` at a time.
+        """Yield new histories of raw item ids, `CHUNK` at a time.
 
         Args:
-            histories: the oldest item first.
-            item_field: what the model calls a history's items.
+            histories: raw item ids, oldest first.
+            item_field: the model's field for the items of a history.
 
         Raises:
-            UserError: at the end, where the dataset knows none of the items.
+            UserError: at the end, if the dataset knows none of the items.
         """
         unknown, n_all, n_histories, first = _Unknown(self._item_number), 0, 0, 0
         histories = iter(histories)
@@ -89,14 +89,14 @@ class AskedHistories:
         unknown.report(n_all, "items", f", in {n_histories} of {first} histories,", self.dataset)
 
     def users(self, users: Iterable[str] | None, known: KnownHistories) -> Iterator[Chunk]:
-        """Users of the dataset by raw id (all of them when None), `CHUNK` at a time.
+        """Yield users of the dataset, `CHUNK` at a time.
 
         Args:
-            users: raw ids.
-            known: the histories of all users, by their number.
+            users: raw ids; all users if None.
+            known: the histories of all users, by user number.
 
         Raises:
-            UserError: at the end, where the dataset knows none of them.
+            UserError: at the end, if the dataset knows none of them.
         """
         unknown, n_asked, first = _Unknown(self._user_number), 0, 0
         users = iter(self._user_ids[1:] if users is None else users)
@@ -112,10 +112,10 @@ class AskedHistories:
 
 
 class _Unknown:
-    """Counts ids that the dataset does not have, and keeps the first few.
+    """Counts ids that the dataset lacks and keeps the first few.
 
     Args:
-        known: the ids that it has.
+        known: the dataset's ids.
     """
 
     def __init__(self, known: Iterable[str]) -> None:
@@ -130,10 +130,10 @@ class _Unknown:
                 self.few.append(name)
 
     def report(self, n_asked: int, kind: str, where: str, dataset_name: str) -> None:
-        """Log a warning if there were any.
+        """Log a warning if any id was unknown.
 
         Raises:
-            UserError: there was nothing else.
+            UserError: every id was unknown.
         """
         few = ", ".join(map(repr, self.few))
         if self.count and self.count == n_asked:

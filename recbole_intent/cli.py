@@ -1,4 +1,4 @@
-"""Arguments to one call; mistakes of the user become one line and exit code 2."""
+"""Command-line entry point: runs one command and reports user errors in one line."""
 
 import argparse
 import difflib
@@ -42,33 +42,36 @@ _FLAGS = ("fresh", "allow-unknown")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for a mistake of the user, 130 for Ctrl-C,
-    141 where the reader of the output went away."""
+    """Run one command and return its exit code.
+
+    0 on success, 2 for a user error, 130 for Ctrl-C, 141 if the reader of the output closed the
+    pipe.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that lacks a letter gets its number
+        if hasattr(stream, "reconfigure"):  # escape what the terminal lacks
             stream.reconfigure(errors="backslashreplace")
     show_log()
     try:
         code = _dispatch(argv)
-        sys.stdout.flush()  # here, where a reader that went away can still be caught
+        sys.stdout.flush()  # here, where a closed pipe can still be handled
         return code
     except UserError as error:
         return _refuse(str(error))
     except RuntimeError:
         if not _was_told():
             raise
-        return 2  # the process that this one talked to has told why it ended
+        return 2  # another process has already reported the error
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has seen enough. Python would flush at exit.
+        # The reader of our output, such as `head`, closed the pipe. Python would flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a shell tells of SIGPIPE
+        return 141  # a shell's code for SIGPIPE
     except OSError as error:
-        # Whatever the system refuses (a full disk, no more open files, a name too long) is nothing
-        # that this program can do better.
+        # The system refused something that this program cannot fix: a full disk, too many open
+        # files, a name that is too long.
         reason = error.strerror or str(error) or type(error).__name__
         return _refuse(f"{error.filename}: {reason}" if error.filename is not None else reason)
-    except UnicodeEncodeError as error:  # of a name in an option or a YAML file
+    except UnicodeEncodeError as error:  # in an option or a YAML file
         return _refuse(f"{error.object[:80]!r}: half a surrogate pair, which no file can hold")
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
@@ -81,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(message: str) -> int:
-    """Say in one line what is wrong; the exit code. Only while an exception is handled."""
+    """Print the error in one line and return the exit code; call it in an `except` block."""
     if os.environ.get("RECBOLE_INTENT_TRACEBACK"):
         traceback.print_exc()
     _tell(f"error: {' '.join(message.split())}")
@@ -112,8 +115,8 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _tell(message: str) -> None:
-    """Print to stderr; once, where torchrun runs several of this process."""
-    if "WORLD_SIZE" not in os.environ:  # without the seconds that importing torch takes
+    """Print to stderr, once if torchrun runs several processes."""
+    if "WORLD_SIZE" not in os.environ:  # do not spend seconds importing torch
         say(message, file=sys.stderr)
         return
     from recbole_intent.trainer.distributed import tell_once
@@ -139,7 +142,7 @@ def _run(argv: list[str]) -> int:
     from recbole_intent.registry import get_spec
     from recbole_intent.trainer import distributed
 
-    get_spec(options["model"])  # a wrong name tells the right ones, with or without a dataset
+    get_spec(options["model"])  # report a wrong model before a missing dataset
     if not options.get("dataset"):
         raise UserError("--dataset=… is missing; --help shows how")
 
@@ -203,14 +206,14 @@ def _prepare(argv: list[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says a mistake in one line, as all of this command line does."""
+    """An argument parser that reports errors in one line, like all commands."""
 
     def error(self, message: str) -> NoReturn:
         command = self.prog.split()[-1]
         raise UserError(f"{command}: {message}; {command} --help shows how")
 
     def options(self, argv: list[str]) -> dict[str, Any]:
-        """The values of all options; a mistyped one is an error that names the nearest."""
+        """Return the values of all options; the error for a mistyped one names the nearest."""
         found, unknown = self.parse_known_args(argv)
         if unknown:
             name = unknown[0].removeprefix("--").partition("=")[0]
@@ -242,7 +245,7 @@ def _prepare_parser() -> argparse.ArgumentParser:
         help="cut histories into sessions: max_session_length=20,min_session_length=3 and, if "
         "idleness is to end one, session_gap=SECONDS",
     )
-    # None, not False, where a flag is absent: the dataset's own options then hold.
+    # None, not False, for an absent flag: the dataset's own options then apply.
     for name, text in (
         ("drop_without_text", "drop items with neither title nor description"),
         ("drop_duplicates", "keep the first of equal rows"),
@@ -299,7 +302,7 @@ def _recommend(argv: list[str]) -> int:
         parser.error("--run=FOLDER is missing: the folder of a finished run")
     from recbole_intent.recommend import recommend_run
 
-    # What is not given is as in the run.
+    # Options that are not given keep the run's values.
     say(recommend_run(**{k: v for k, v in arguments.items() if v is not None}), lines=True)
     return 0
 

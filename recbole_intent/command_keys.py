@@ -1,4 +1,4 @@
-"""The options of commands that are no configuration keys, one row each; checked by `refuse`."""
+"""Tables of command options that are not configuration keys, and a check of their values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -58,16 +58,16 @@ def refuse(
     defaults: Mapping[str, Any] | None = None,
     where: str = "--",
 ) -> None:
-    """Refuse a value that its row refuses, or that has no effect.
+    """Raise if an option has an invalid value or no effect.
 
     Args:
-        table: of the command.
-        values: of all its options, or of some.
-        defaults: values of options that do not count as given.
-        where: what stands before the name of an option.
+        table: the command's options.
+        values: values of all or some options.
+        defaults: values that do not count as given.
+        where: prefix of option names in messages.
 
     Raises:
-        UserError: the first mistake.
+        UserError: names the first such option.
     """
     for name, value in values.items():
         mistake = table.rows[name].kind.mistake(value)

@@ -1,4 +1,4 @@
-"""Several models under one protocol: trained, tested against each other, in tables and pictures."""
+"""Comparison of several models under one protocol, with significance tests and figures."""
 
 import logging
 import os
@@ -31,13 +31,13 @@ _LOGGER = logging.getLogger("recbole_intent")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a comparison left behind.
+    """The results of a comparison.
 
     Attributes:
-        folder: with tables, pictures, `report.md` and `page.html`.
+        folder: contains tables, figures, `report.md` and `page.html`.
         comparison: the numbers.
         tables: name -> table, in the order of the report.
-        others: task -> numbers of the same runs on it, of the tasks beside their own.
+        others: additional task -> numbers of the same runs on it.
     """
 
     folder: Path
@@ -47,14 +47,14 @@ class Outcome:
 
 
 def compare(request: Request) -> Outcome:
-    """Train what is missing, evaluate, and write tables, pictures and report.
+    """Train the missing runs, evaluate, and write tables, figures and the report.
 
-    Runs lie where `experiment.run` puts them, so finished ones are read again, and a comparison
-    that was killed goes on. A model that fails is a row with its reason.
+    Runs are stored where `experiment.run` puts them, so finished runs are reused and an interrupted
+    comparison continues. A model that fails gets a row with the reason.
 
     Raises:
-        UserError: a mistake in the request, found before anything is trained; no run that
-            succeeded; or runs whose test targets are not the same.
+        UserError: an invalid request (checked before training), no successful run, or runs with
+            different test targets.
     """
     configs = _configs(request)
     folders = {key: run_folder(config) for key, config in configs.items()}
@@ -81,7 +81,7 @@ def compare(request: Request) -> Outcome:
 
 
 def _configs(request: Request) -> dict[Key, Config]:
-    """The configuration of every run; mistakes are found here."""
+    """Return the configuration of every run; an invalid one raises here."""
     _refuse_seeds(request)
     request.check_preset()
     configs = {}
@@ -108,7 +108,7 @@ def _configs(request: Request) -> dict[Key, Config]:
 
 
 def _refuse_seeds(request: Request) -> None:
-    """A seed would be overruled by those of the comparison."""
+    """Raise if a seed is given that `--seeds` would override."""
     sources = [(f"{path}: seed", read_yaml(path)) for path in request.config_files]
     sources += [(f"{entry.label}: seed", entry.values) for entry in request.entries]
     for where, values in (*sources, ("--seed", request.overrides)):
@@ -135,7 +135,7 @@ def _train(
     folders: Mapping[Key, Path],
     output: Path,
 ) -> dict[Key, str]:
-    """Train every run that is not finished; returns why those failed that did."""
+    """Train every unfinished run and return the reasons of failures."""
     machine = _share_of_machine(request)
     jobs: dict[Path, Job] = {}
     for entry in request.entries:
@@ -150,7 +150,7 @@ def _train(
                 "overrides": {**machine, **request.overrides_of(entry, seed)},
                 "fresh": request.fresh,
                 "allow_unknown": request.allow_unknown,
-                "allow_idle": True,  # of values that are given for all
+                "allow_idle": True,  # the runs share their values
             }
             jobs[folder] = Job(f"{entry.label}, seed {seed}", "train", arguments)
     n_runs = len(set(folders.values()))
@@ -161,7 +161,7 @@ def _train(
 
 
 def _share_of_machine(request: Request) -> dict[str, int]:
-    """Threads for each of several trainings, unless somebody has already said how many."""
+    """Return the threads of each parallel training, unless they are set already."""
     if request.workers == 1 or "OMP_NUM_THREADS" in os.environ:
         return {}
     return {"threads": max(1, (os.cpu_count() or 1) // request.workers)}
@@ -209,7 +209,7 @@ def _tables(
 
 
 def _task_table(other: Comparison) -> Table:
-    """The metrics of a task that is not the one that chose the epochs."""
+    """Return the metrics of a task other than the one that chose the epochs."""
     metrics = other.metrics
     best = best_baselines(comparison_tables.mean_test(other), metrics, other.reference)
     tests = paired_tests(other.user_values(), metrics, best)
@@ -231,9 +231,9 @@ def _write(
 
 
 def report(request: Request, tables: Mapping[str, Table], title: str) -> str:
-    """All tables in one Markdown text, with the command that makes them where there is one."""
+    """Return all tables as one Markdown text, with the command that makes them if known."""
     head = [f"# {markdown(title)}\n"]
-    if request.command:  # none where Python asks
+    if request.command:  # empty if called from Python
         words = printable(" ".join(["python run_recbole_intent.py", shlex.join(request.command)]))
         head.append(f"```\n{words}\n```\n")
     sections = [f"## {markdown(table.title)}\n\n{table.markdown()}" for table in tables.values()]

@@ -1,7 +1,6 @@
-"""What RecBole 1.2.1 needs to run on today's numpy, pandas, scipy and torch.
+"""Shims that let RecBole 1.2.1 run on current numpy, pandas, scipy and torch.
 
-`apply()` mends what can be mended from outside, one small function a breakage; the rows named in
-the docstrings number the known breakages:
+`apply()` installs one small function per breakage. Docstrings refer to the rows of this table:
 
 ====  ==========================================================  ===============================
 row   breakage                                                    here
@@ -52,7 +51,7 @@ _NUMPY_ALIASES = {
 def apply() -> None:
     """Apply every shim; a second call does nothing.
 
-    Call it before the first RecBole `Config`, dataset or model is made.
+    Call it before creating the first RecBole `Config`, dataset or model.
     """
     _restore_numpy_aliases()
     _restore_dok_update()
@@ -66,8 +65,8 @@ def apply() -> None:
 def plain(value: Any) -> Any:
     """Return `value` with numpy scalars and arrays turned into plain Python (row 13).
 
-    Mappings become dicts (keys too are made plain); lists, tuples and sets keep their kind;
-    anything else is returned as it is.
+    Mappings become dicts with plain keys; lists, tuples and sets keep their type; anything else is
+    returned unchanged.
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -85,7 +84,7 @@ def plain(value: Any) -> Any:
 def _restore_numpy_aliases() -> None:
     """Give numpy the removed aliases that RecBole reads (row 1)."""
     for name, scalar_type in _NUMPY_ALIASES.items():
-        # vars(), since asking numpy itself for a removed name raises or warns
+        # vars(), since hasattr() on a removed name raises or warns
         if name not in vars(np):
             setattr(np, name, scalar_type)
 
@@ -108,7 +107,7 @@ def _restore_dok_update() -> None:
 def _fill_sequences_when_loading() -> None:
     """Read a missing `token_seq`/`float_seq` cell as an empty sequence (row 4).
 
-    RecBole's `_load_feat` means to, but its chained in-place `fillna` changes a copy. The cells
+    RecBole's `_load_feat` intends this, but its chained in-place `fillna` changes a copy. The cells
     are filled right after `read_csv`, where the columns still carry their types in their names.
     """
     import pandas as pd
@@ -181,8 +180,8 @@ def _measure_each_sequence() -> None:
     """Let `Series.agg(len)` measure each cell inside RecBole's datasets (row 14).
 
     RecBole splits concatenated sequences, and measures histories, by the lengths that this call
-    gave before pandas 3. Every method of its datasets that calls `agg` is wrapped, whichever it
-    is; pandas itself stays as it is: the old meaning holds only while these methods run.
+    gave before pandas 3. Every dataset method that calls `agg` is wrapped. The old meaning applies
+    only while these methods run; pandas is otherwise unchanged.
     """
     import pandas as pd
     import recbole.data.dataset as datasets
@@ -207,9 +206,9 @@ def _measure_each_sequence() -> None:
 
 
 def _keep_anomaly_detection_off() -> None:
-    """Import RecBole's sequential models without their switching on anomaly detection (row 15).
+    """Import RecBole's sequential models without enabling anomaly detection (row 15).
 
-    Its module of SINE does so for the whole process, and one package imports all models.
+    RecBole's SINE module enables it for the whole process, and the package imports all models.
     """
     import torch
 
@@ -219,11 +218,11 @@ def _keep_anomaly_detection_off() -> None:
 
 
 def _hush_recbole_warnings() -> None:
-    """Ignore warnings that RecBole's own lines cause and that nobody else can mend (row 11).
+    """Ignore warnings that only a change in RecBole could remove (row 11).
 
-    Two names are deprecated, and still work: `torch.sparse.FloatTensor` in the graph models and
-    `torch.cuda.amp.GradScaler` in its trainer. The third: tensors made of pandas 3's read-only
-    columns, which is safe here, since the data frame is given up at once.
+    Two concern deprecated names that still work: `torch.sparse.FloatTensor` in the graph models and
+    `torch.cuda.amp.GradScaler` in the trainer. The third concerns tensors made from pandas 3's
+    read-only columns, which is safe here because the data frame is dropped at once.
     """
     warnings.filterwarnings("ignore", r"torch\.sparse\.SparseTensor", UserWarning)
     warnings.filterwarnings(
@@ -236,7 +235,7 @@ def _hush_recbole_warnings() -> None:
 
 @contextmanager
 def _swapped(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Set `owner.name` to `value` inside the block and restore it after."""
+    """Set `owner.name` to `value` inside the block and restore it afterwards."""
     original = getattr(owner, name)
     setattr(owner, name, value)
     try:

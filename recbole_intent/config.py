@@ -1,4 +1,4 @@
-"""RecBole's `Config` with our models and properties, strict about keys it does not know."""
+"""RecBole's `Config` with this package's models and defaults; it refuses unknown keys."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ from recbole.utils import ModelType  # noqa: E402
 
 _RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
 
-# Known to every model, though no file of defaults has them.
+# Known to every model, although no default file sets them.
 _OPTIONAL_KEYS = frozenset(name for name, key in SHARED.items() if key.optional)
 _DERIVED_KEYS = with_role(DERIVED)
 
@@ -35,22 +35,22 @@ _DERIVED_KEYS = with_role(DERIVED)
 class Config(RecBoleConfig):
     """Configuration of one run.
 
-    Later ones win: RecBole's `overall.yaml`, ours, RecBole's model and dataset properties, ours
-    (`properties/model/<Model>.yaml`, `properties/dataset/<dataset>.yaml`), the `preset` that is
-    asked for (`properties/preset/<preset>/<Model>.yaml`), `config_file_list`, `config_dict`. A
-    model without properties of its own has those of the class that it derives from. Unlike
-    RecBole's, it reads no command line of its own and evaluates no string.
+    Later sources win: RecBole's `overall.yaml`, ours, RecBole's model and dataset properties, ours
+    (`properties/model/<Model>.yaml`, `properties/dataset/<dataset>.yaml`), the requested `preset`
+    (`properties/preset/<preset>/<Model>.yaml`), `config_file_list`, `config_dict`. A model without
+    properties uses those of its nearest base class. Unlike RecBole's, this class does not read the
+    command line or evaluate strings.
 
     Args:
         model: registered name, or `package.module:Class`.
         dataset: name of the dataset.
-        config_file_list: YAML files of the user.
-        config_dict: values that win over all files, already typed.
-        allow_unknown: accept keys that no default file knows.
+        config_file_list: the user's YAML files.
+        config_dict: typed values that override all files.
+        allow_unknown: accept keys that no default file defines.
 
     Raises:
-        UserError: unknown model, unreadable file, unknown key (with the nearest known one), or a
-            value that the key cannot have.
+        UserError: unknown model, unreadable file, unknown key (with the nearest known one), or
+            invalid value.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Config(RecBoleConfig):
         self.spec: ModelSpec = get_spec(model)
         self.key_table = key_table(self.spec.keys)
         self._model_given = model
-        if isinstance(config_file_list, str | Path):  # not its letters
+        if isinstance(config_file_list, str | Path):  # one path, not its letters
             config_file_list = [config_file_list]
         self._config_files = [str(path) for path in config_file_list or ()]
         given = dict(config_dict or {})
@@ -82,14 +82,14 @@ class Config(RecBoleConfig):
             raise UserError(f"loss_type: {self['loss_type']!r} is neither CE nor BPR")
         for key, mistake in self.key_table.broken_rules(self.final_config_dict):
             raise UserError(f"{self.where(key)}: {mistake}")
-        # A class of the user may have the name of one in the table: the name alone is not enough.
+        # A user's class may share its name with one in the table, so the name is not enough.
         self["model_class"] = f"{model_class.__module__}:{model_class.__qualname__}"
-        # RecBole's datasets write keys of their own here (those of masked histories, say): they
-        # are no part of what was asked for.
+        # RecBole's datasets add keys of their own here (for masked histories, for example), which
+        # are not part of the request.
         self._asked_keys = frozenset(self.final_config_dict)
 
     def _refuse_other_names(self, names: Mapping[str, str], given: Mapping[str, Any]) -> None:
-        """A file that names another model or dataset is not meant for this run."""
+        """Raise if a file names another model or dataset."""
         sources = [(f"{path}: ", read_yaml(path)) for path in self._config_files]
         for where, values in (*sources, ("--", given)):
             for key, name in names.items():
@@ -126,16 +126,16 @@ class Config(RecBoleConfig):
         return values
 
     def _load_internal_config_dict(self, model, model_class, dataset) -> None:
-        # A class without a file of its own has the defaults of the nearest base that has one.
+        # A class without its own file uses the defaults of its nearest base that has one.
         names = class_names(model_class)
         model = next((name for name in names if _has_defaults(name)), model)
         super()._load_internal_config_dict(model, model_class, dataset)
         for path in (f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
             if (properties_dir() / path).is_file():
                 values = read_yaml(properties_dir() / path)
-                values.pop("prepare", None)  # facts for `prepare`, not for a run
+                values.pop("prepare", None)  # settings of `prepare`, not of a run
                 self.internal_config_dict.update(values)
-        # What `prepare` found out about this very dataset lies beside its atomic files.
+        # `prepare` writes properties of this dataset next to its atomic files.
         root = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
         beside = Path(str(root)) / dataset / f"{dataset}.yaml"
         if beside.is_file():
@@ -152,14 +152,14 @@ class Config(RecBoleConfig):
     def _get_final_config_dict(self) -> dict:
         self._check_values()  # before RecBole reads them
         final = super()._get_final_config_dict()
-        # A part of `eval_args` changes that part; RecBole fills the rest with its own defaults.
+        # A partial `eval_args` changes only those parts; RecBole would reset the rest to its own.
         given = self.external_config_dict.get("eval_args", {})
         if isinstance(given, Mapping):
             final["eval_args"] = {**self.internal_config_dict["eval_args"], **given}
         if final["preset"] == OUR_DEFAULTS:
             final["preset"] = None
         final.update(plain_data_keys(final))
-        if final["task"] == "sequential":  # ISRF's word for it
+        if final["task"] == "sequential":  # ISRF's name for it
             final["task"] = "next-item"
         if "load_col" not in self.external_config_dict:
             final["load_col"] = _columns_to_load(final)
@@ -181,7 +181,7 @@ class Config(RecBoleConfig):
         super()._set_default_parameters()
         local = Path(data_path) / self.dataset
         if (local / f"{self.dataset}.inter").is_file():
-            # RecBole takes ml-100k from its own wheel; a prepared one goes first.
+            # RecBole takes ml-100k from its own wheel; a prepared copy takes precedence.
             self.final_config_dict["data_path"] = str(local)
 
     def _init_device(self) -> None:
@@ -212,7 +212,7 @@ class Config(RecBoleConfig):
                 raise UserError(f"{self.where(key)}: {words} (--allow-unknown accepts it)")
 
     def where(self, key: str) -> str:
-        """A key as the user gave it: with its file, as an option, or bare where it is a default."""
+        """Return a key with its source: its file, an option, or the bare key of a default."""
         if key in self.variable_config_dict:
             return f"--{key}"
         return f"{self._origin[key]}: {key}" if key in self._origin else key
@@ -229,28 +229,28 @@ class Config(RecBoleConfig):
         return key in given and given[key] != self.internal_config_dict.get(key)
 
     def idle(self, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
-        """The keys that the user set and that cannot have an effect.
+        """Return the keys that the user set and that have no effect.
 
-        A key at its default does not count: a file of all values may be given again.
+        Keys at their default do not count, so that a file of all values can be given again.
 
         Args:
-            names: to look at; all that the user gave when None.
+            names: keys to check; all that the user gave if None.
 
         Returns:
-            Key -> the keys, with their values, that switch it off.
+            Key -> the keys, with their values, that disable it.
         """
         asked = self.external_config_dict if names is None else names
         changed = [key for key in asked if self.is_changed(key)]
         return dict(self.key_table.idle(changed, self.final_config_dict))
 
     def refuse_idle(self) -> None:
-        """Refuse a value of the user that cannot have an effect.
+        """Raise if the user set a key that has no effect.
 
-        Where a later source switches it off (an option, against a file of all settings), that is
-        on purpose: a warning says so.
+        If a later source disables it (an option that overrides a file), that is deliberate and only
+        logs a warning.
 
         Raises:
-            UserError: the first such key, and what switches it off.
+            UserError: the first such key, and what disables it.
         """
         for key, because in self.idle().items():
             message = f"{self.where(key)}: {no_effect(because)}"
@@ -259,16 +259,15 @@ class Config(RecBoleConfig):
             logging.getLogger("recbole_intent").warning("%s", message)
 
     def _rank_of(self, key: str) -> int:
-        """The place of the source of a value: -1 a default, the number of a file, or after all."""
+        """Return the rank of a value's source: -1 for a default, then files, then options."""
         if key in self.variable_config_dict:
             return len(self._config_files)
         return self._config_files.index(self._origin[key]) if key in self._origin else -1
 
     def plain(self) -> dict[str, Any]:
-        """All values as plain containers, sorted by key: a file of them gives this run again.
+        """Return all values as plain containers, sorted by key, to repeat the run from.
 
-        What follows from other values is left out, and so are the device and keys that came after
-        this configuration was made.
+        Derived values, the device, and keys added after construction are left out.
         """
         values = {
             key: _plain(value)
@@ -283,10 +282,10 @@ class Config(RecBoleConfig):
 
     @classmethod
     def of_run(cls, folder: str | Path, overrides: Mapping[str, Any] | None = None) -> "Config":
-        """The configuration that a run left in its folder, with some values changed.
+        """Load the configuration of a run from its folder, with some values changed.
 
         Raises:
-            UserError: no `config.yaml` there, or a value that cannot be.
+            UserError: no `config.yaml` there, or an invalid value.
         """
         path = Path(folder) / "config.yaml"
         again = "train the run again: its command with --fresh"
@@ -297,15 +296,15 @@ class Config(RecBoleConfig):
 
 
 def _columns_to_load(final: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The default of `load_col`: user, item, time, and what dataset and model files ask for.
+    """Return the default of `load_col`: user, item, time, and columns from property files.
 
-    RecBole's own names `user_id` and `item_id` alone, whatever the columns are called.
+    RecBole's default names `user_id` and `item_id` only, whatever the columns are called.
     """
     columns = dict(final["load_col"])
     needed = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
     usual = ("user_id", "item_id", "timestamp")
     columns["inter"] = [*needed, *(c for c in columns["inter"] if c not in (*needed, *usual))]
-    for kind in final.get("unload_col") or ():  # all columns but those
+    for kind in final.get("unload_col") or ():  # all columns except those
         columns[kind] = "*"
     # Item features that the model reads.
     if final.get("selected_features") and columns.get("item") != "*":
@@ -330,10 +329,10 @@ def _has_defaults(name: str) -> bool:
 
 
 def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
-    """The `key: value` lines of a file.
+    """Read the `key: value` lines of a YAML file.
 
     Raises:
-        UserError: absent, not UTF-8, or not such YAML (with the line).
+        UserError: missing, not UTF-8, or not such YAML (with the line).
     """
     values = parse_yaml(read_text(path, "configuration file"), f"{path}")
     if values is None:
@@ -344,10 +343,10 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """The value of a command-line `--key=text`, read as YAML: numbers, lists, `~`, strings.
+    """Parse the value of a command-line `--key=text` as YAML: numbers, lists, `~`, strings.
 
     Raises:
-        UserError: text that is not YAML, such as an unclosed bracket.
+        UserError: invalid YAML, such as an unclosed bracket.
     """
     try:
         return parse_yaml(text, "")

@@ -1,7 +1,7 @@
-"""Keys of RecBole that say which data are read, filtered and split: checked, and made plain.
+"""Checks and normalization of RecBole's keys for reading, filtering and splitting data.
 
-RecBole takes several values for the opposite of what they say, and passes over others in silence.
-What each key may be stands in `keys.py`; here is what has to be said of several at once.
+RecBole reads several values as the opposite of what they say, and silently ignores others.
+`keys.py` defines the values of each key; this module checks combinations of keys.
 """
 
 import math
@@ -26,16 +26,16 @@ _FILTERS = (
 
 
 def plain_data_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that say which data are used, in the form in which RecBole reads them rightly.
+    """Return data keys in the form that RecBole interprets correctly.
 
     Args:
-        values: a whole configuration, each value of the kind that `keys.py` says.
+        values: a complete configuration, whose values match their kinds in `keys.py`.
 
     Returns:
-        Those of the keys whose values change.
+        The keys whose values change.
 
     Raises:
-        UserError: a split that cannot be, or a filter of files that are split already.
+        UserError: an invalid split, or a filter on files that are already split.
     """
     check_split(values["eval_args"])
     if values.get("benchmark_filename"):
@@ -46,11 +46,11 @@ def plain_data_keys(values: Mapping[str, Any]) -> dict[str, Any]:
                     "leave one of the two away"
                 )
     changed: dict[str, Any] = {}
-    if values.get("rm_dup_inter") is False:  # RecBole would remove all of several equal ones
+    if values.get("rm_dup_inter") is False:  # RecBole would remove all copies of a duplicate
         changed["rm_dup_inter"] = None
     if values.get("numerical_features", ()) is None:
         changed["numerical_features"] = []
-    if values.get("val_interval"):  # tokens are text: RecBole's own reading drops all for [1, 2]
+    if values.get("val_interval"):  # tokens are text: for [1, 2] RecBole would drop all
         changed["val_interval"] = {
             field: [str(token) for token in allowed] if isinstance(allowed, list) else allowed
             for field, allowed in values["val_interval"].items()
@@ -62,7 +62,7 @@ def check_split(args: Any) -> None:
     """Check `eval_args`: one known split with three parts, a known order and grouping.
 
     Raises:
-        UserError: naming the part and what is accepted.
+        UserError: names the invalid part and the accepted values.
     """
     if not isinstance(args, Mapping):
         raise UserError(f"eval_args: {args!r} is not a mapping of split, order, group_by, mode")

@@ -1,5 +1,4 @@
-"""`make demo`, `demo-veli`, `demo-isrf`: models with intents beside others, on data of RecBole's
-wheel."""
+"""The `demo` command: trains models with intents and baselines on data in RecBole's wheel."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,17 +18,17 @@ from recbole_intent.evaluation.report import among_candidates, metric_table, tex
 from recbole_intent.experiment import run
 from recbole_intent.printable import say
 
-# IGR-SR. Settings of the demo alone: ml-100k has few users with long histories, so nearly every
-# target would need a window of its own; strided windows share them, an approximation that the
-# table names.
+# IGR-SR. Settings of the demo only: ml-100k has few users with long histories, so nearly every
+# target would need its own window; strided windows share them, an approximation that the table
+# names.
 _HISTORIES = {"passes": 2, "windows": "strided", "train_batch_size": 1024, "show_progress": True}
 _ON_HISTORIES = (
     Entry("SASRec", "SASRec", {"epochs": 20}),
     Entry("IGRSR", "IGRSR", {"epochs": 12, "intent_scope": "causal"}),
 )
 
-# VELI4SBR. Sessions are short: one pass trains all targets of a session, without an approximation.
-# Losses as in results/session: with the paper's, intents are hardly learned in so few epochs.
+# VELI4SBR. Sessions are short: one pass trains all targets of a session without approximation.
+# Losses as in results/session: with the paper's, a few epochs barely train the intents.
 _DATASET = "ml-100k-sessions"
 _SESSIONS = {
     "epochs": 12,
@@ -46,7 +45,7 @@ _ASKED = {
     "limit": 12,
     "sample": 0.01,
     "rest": "metadata",
-    # What a model of 135M parameters can do: choose among genres, and read short prompts.
+    # Tasks that a model of 135M parameters can do: choose among genres, and read short prompts.
     "first_pool": "metadata",
     "new_intents": False,
     "refine_features": False,
@@ -54,11 +53,11 @@ _ASKED = {
     "intents_per_session": 3,
 }
 
-# ISRF. Texts of films and users from their titles and genres alone; of the long histories, some
-# targets of each user in an epoch.
+# ISRF. Texts of films and users come from titles and genres only; because histories are long, each
+# epoch trains some targets per user.
 _TEXTS = {"semantics": "metadata"}
-_TEXTS_PATH = "dataset/isrf-demo"  # the other demos read ml-100k as the wheel has it
-# A folder of their own: SASRec of the first demo has the same configuration, on other files.
+_TEXTS_PATH = "dataset/isrf-demo"  # the other demos read ml-100k from the wheel
+# A separate folder: SASRec of the first demo has the same configuration, on other files.
 _TASKS = {
     "show_progress": True,
     "data_path": _TEXTS_PATH,
@@ -76,19 +75,19 @@ _ON_TASKS = (
 
 
 def demo(model: str = "IGRSR", fresh: bool = False) -> int:
-    """Train a model and its backbone, print their metrics side by side and where the results lie.
+    """Train a model and its baselines, and print their metrics and result folders.
 
-    Cut off, it continues; a second time, it only reports what is there.
+    An interrupted demo continues; a finished one is only reported.
 
     Args:
         model: `IGRSR`, `VELI4SBR` or `ISRF`.
-        fresh: train anew what was trained before.
+        fresh: train again instead of reusing finished runs.
 
     Returns:
         0, the exit code.
 
     Raises:
-        UserError: another model, or as `experiment.run`.
+        UserError: unknown model, or as `experiment.run`.
     """
     demos = {"IGRSR": _igrsr, "VELI4SBR": _veli4sbr, "ISRF": _isrf}
     if model not in demos:
@@ -130,7 +129,7 @@ def _veli4sbr(fresh: bool) -> None:
         Entry("shuffled", "VELI4SBR", {"intents": intents, "shuffle_intents": True}),
     )
     _train_and_tell(_DATASET, entries, _SESSIONS, fresh)
-    # Their runs are finished: read again, tested against each other, timed.
+    # The runs are finished: read them again, test them against each other, and time them.
     command = ["demo", "--model=VELI4SBR"]
     done = compare(Request(_DATASET, entries, [2020], overrides=_SESSIONS, command=command))
     say(done.tables["significance-reference"].text(), lines=True)
@@ -163,7 +162,7 @@ def _isrf(fresh: bool) -> None:
 def _train_and_tell(
     dataset: str, entries: Sequence[Entry], shared: Mapping[str, Any], fresh: bool
 ) -> list[Path]:
-    """Train one after another, print their metrics and folders, and return the folders."""
+    """Train the entries one after another, print metrics and folders, and return the folders."""
     runs = [
         run(entry.model, dataset, overrides={**shared, **entry.values}, fresh=fresh)
         for entry in entries

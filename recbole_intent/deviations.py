@@ -1,4 +1,4 @@
-"""Where a run differs from its model's paper: one table per model, and what all models share."""
+"""Deviations of a run from its model's paper: one table of the paper's values per model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from recbole_intent.presets import class_names
 
 @dataclass(frozen=True)
 class Said:
-    """What a paper says of one key.
+    """A paper's value or range of one key.
 
     Attributes:
-        key: of the configuration.
-        paper: its value there, or what the values lie in, in words.
-        holds: whether a value in force is the paper's.
-        source: section or equation; "released" where the paper says nothing and its code does.
-        in_force: gives the value in force of a configuration; None: what stands there.
+        key: the configuration key.
+        paper: the paper's value or range, in words.
+        holds: whether an effective value agrees with the paper.
+        source: section or equation; "released" if only the authors' code gives the value.
+        in_force: computes the effective value from a configuration; None: the configured value.
         matters: whether the key has an effect under a configuration.
     """
 
@@ -40,7 +40,7 @@ class Said:
     matters: Callable[[Any], bool] = lambda config: True
 
     def deviation(self, config: Any) -> str | None:
-        """One line where the value in force is another than the paper's; else None."""
+        """Return one line if the effective value differs from the paper's, else None."""
         if not self.matters(config):
             return None
         value = config[self.key] if self.in_force is None else self.in_force(config)
@@ -52,7 +52,7 @@ class Said:
 
 
 def _is(key: str, value: Any, source: str, **options: Any) -> Said:
-    # Of numbers 5 and 5.0 are one; True and 1 are not.
+    # 5 and 5.0 are equal; True and 1 are not.
     def holds(found: Any) -> bool:
         return found == value and isinstance(found, bool) == isinstance(value, bool)
 
@@ -232,7 +232,7 @@ _ISRF = (
     _is("sigma", 5, "released"),
     _is("stop_on", "loss", "released"),
 )
-# What no value of a key brings back, by model.
+# Deviations that no key can remove, by model.
 _ALWAYS = {
     "ISRF": ("the third task of the paper's training, reviews, is not learned (5.1.3)",),
 }
@@ -240,12 +240,12 @@ PAPERS: dict[str, tuple[Said, ...]] = {"IGRSR": _IGRSR, "VELI4SBR": _VELI4SBR, "
 
 
 def deviations(config: Any, model_class: type, passes: int | None = None) -> list[str]:
-    """Where a run's values differ from its paper's, a line each; none for a model without a table.
+    """Return one line per deviation from the paper; none for a model without a table.
 
     Args:
-        config: the values in force.
-        model_class: the model's class, or one that derives from it.
-        passes: groups of targets that share a pass in training; None: each has its own.
+        config: the run's configuration.
+        model_class: the model's class or a subclass.
+        passes: groups of targets that share a training pass; None: each target has its own.
     """
     name = next((name for name in class_names(model_class) if name in PAPERS), None)
     if name is None:

@@ -1,9 +1,9 @@
-"""The one exception that a person is meant to read."""
+"""The exception whose message is shown to the user."""
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: bad file, key, value or command.
+    """A user error: bad file, key, value or command.
 
     Its message is one line that names the file, line or key at fault and says what to do. The
-    command line prints it alone, without a traceback, and exits with code 2.
+    command line prints it without a traceback and exits with code 2.
     """

@@ -1,4 +1,4 @@
-"""A finished run once more: under other conditions (noise, mask, task), or against the clock."""
+"""Evaluation of a finished run under other conditions (noise, mask, task), and its timing."""
 
 import logging
 import time
@@ -26,8 +26,8 @@ from recbole_intent.ownership import RUN, refuse_foreign
 from recbole_intent.trainer.base import BEST
 
 _LOGGER = logging.getLogger("recbole_intent")
-CONDITIONS = with_role(keys.CONDITION)  # what may change without training again
-MACHINE = CONDITIONS & with_role(keys.MACHINE)  # those that change its speed and not its ranks
+CONDITIONS = with_role(keys.CONDITION)  # may change without training again
+MACHINE = CONDITIONS & with_role(keys.MACHINE)  # change its speed but not its ranks
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Evaluation:
     """Test metrics of a run under given conditions.
 
     Attributes:
-        path: the JSON file that keeps them, in the run's `evaluations/`.
+        path: the JSON file with these results, in the run's `evaluations/`.
         test: metric name -> value.
         ranks: of every test target.
-        candidates: of the direct task, as in `result.json`; None where all items were ranked.
+        candidates: of the direct task, as in `result.json`; None if all items were ranked.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 def _valid_metric(folder: Path, conditions: Mapping[str, Any]) -> str:
-    """One of the metrics asked for: the run's own `valid_metric` may not be among them."""
+    """Return a requested metric, as the run's `valid_metric` may not be requested."""
     keys = {"metrics": (list, str), "topk": (list, int)}
     path = folder / "config.yaml"
     values = {**read_mapping(path, keys, TRAIN_AGAIN), **conditions}
@@ -63,12 +63,12 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
     """Rank the test targets of a finished run under other conditions, with its best weights.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         conditions: values of `CONDITIONS`, such as `{"noise": {"ratio": 0.2}}`.
 
     Raises:
-        UserError: not a finished run, a key that would need another training, or atomic files
-            that have changed since; other candidates than the run's, drawn by the same seed.
+        UserError: not a finished run, a key that requires training again, atomic files that have
+            changed, or candidates that differ from the run's although the seed is the same.
     """
     folder = Path(folder)
     config = _checked_config(folder, conditions)
@@ -98,7 +98,7 @@ def _refuse_other_candidates(folder: Path, candidates: Mapping[str, Any] | None)
 
 
 def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluation | None:
-    """What `evaluate_run` left under the same conditions, if it has been called.
+    """Return the stored result of `evaluate_run` under the same conditions, or None.
 
     Raises:
         UserError: as `evaluate_run`.
@@ -120,14 +120,14 @@ def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evalua
 
 
 def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
-    """The configuration of a finished run under other conditions."""
+    """Return the configuration of a finished run under other conditions."""
     for key in conditions:
         if key not in CONDITIONS:
             raise UserError(
                 f"--{key}: would need another training; evaluate takes "
                 f"{', '.join(sorted(CONDITIONS))}"
             )
-    read_result(folder)  # is it finished?
+    read_result(folder)  # raises if it is not finished
     refuse_foreign(folder, RUN)
     valid_metric = _valid_metric(folder, conditions)
     config = Config.of_run(folder, {**conditions, "valid_metric": valid_metric})
@@ -146,22 +146,22 @@ def _evaluation_path(folder: Path, config: Config, conditions: Mapping[str, Any]
 
 
 def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """How long a finished run takes to rank its test targets, and among how many items.
+    """Measure how long a finished run takes to rank its test targets.
 
-    Kept in the run's `inference.json`, or beside its evaluations where it is asked another way.
+    The result is stored in the run's `inference.json`, or in `evaluations/` for other conditions.
     The faster of two passes counts; nothing else should run meanwhile.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         machine: values of `MACHINE` keys that differ from the run's, and of other `CONDITIONS`,
             such as `{"task": "direct"}`.
 
     Returns:
-        `seconds_per_1000_users`; `users`; `candidates`: items of the ranking, history mask aside;
-        `machine`: the settings that it holds for.
+        `seconds_per_1000_users`; `users`; `candidates`: number of ranked items, ignoring the
+        history mask; `machine`: the settings of the measurement.
 
     Raises:
-        UserError: not a finished run, or atomic files that have changed since.
+        UserError: not a finished run, or atomic files that have changed.
     """
     folder = Path(folder)
     config = _checked_config(folder, machine)
@@ -183,7 +183,7 @@ def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
 
 
 def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What `time_inference` left under the same settings of the machine, if it has been called.
+    """Return the stored result of `time_inference` under the same machine settings, or None.
 
     Raises:
         UserError: as `time_inference`.

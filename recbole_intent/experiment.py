@@ -1,4 +1,4 @@
-"""The main job: one model on one dataset with one seed, from configuration to result."""
+"""A single run: one model on one dataset with one seed, from configuration to result."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ from recbole_intent.printable import PrintableFormatter
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer
 
-# What other commands read of `result.json`.
+# Keys of `result.json` that other commands read.
 _RESULT = {
     **dict.fromkeys(("model", "dataset"), str),
     **dict.fromkeys(("seed", "best_epoch", "epochs"), int),
@@ -48,12 +48,12 @@ TRAIN_AGAIN = "train the run again: its command with --fresh"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind.
+    """The outcome of a run.
 
     Attributes:
         folder: its folder.
         result: the contents of `result.json`.
-        reported: it was finished before and only read again.
+        reported: the run was already finished and only read.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class Run:
 
 
 def comparable(config: Config) -> dict[str, Any]:
-    """The configuration without the keys that do not change what is computed."""
+    """Return the configuration without keys that do not affect the computation."""
     return in_fingerprint(config.plain(), config.key_table.rows)
 
 
@@ -84,21 +84,20 @@ def run(
     allow_unknown: bool = False,
     allow_idle: bool = False,
 ) -> Run:
-    """Train a model, choose its epoch on validation, test it once, and keep all of it.
+    """Train a model, choose its epoch on validation, test it once, and store the results.
 
-    The same call again continues a run that was cut off and reports one that is finished. The
-    processes that torchrun starts train it together; all return the same.
+    Calling it again continues an interrupted run and reports a finished one. Under torchrun all
+    processes train together and return the same result.
 
     Args:
         model: registered name, or `package.module:Class`.
         dataset: name of a prepared dataset.
-        config_files: YAML files of the user; later ones win.
-        overrides: typed values that win over all files.
+        config_files: the user's YAML files; later ones win.
+        overrides: typed values that override all files.
         output: the run's folder; `run_folder` when None.
-        fresh: throw away what an earlier run left in the folder.
-        allow_unknown: accept keys that no default file knows.
-        allow_idle: accept keys that have no effect with the values of others, as one of several
-            runs with common settings needs.
+        fresh: delete the files of an earlier run in the folder.
+        allow_unknown: accept keys that no default file defines.
+        allow_idle: accept keys without effect, for one of several runs that share settings.
 
     Raises:
         UserError: bad configuration, data or folder.
@@ -113,25 +112,25 @@ def run(
     refuse_foreign(folder, RUN)
     if not fresh:
         _refuse_other(folder, config, data_digest)
-    # A finished run is only read, so it may lie where nothing can be written.
+    # A finished run is only read, so its folder may be read-only.
     found = distributed.on_main(lambda: None if fresh else _result_in(folder))
     if found is not None:
         return Run(folder, found, True)
-    # Before the folder is touched: a mistake in the configuration or the data leaves nothing.
+    # Before touching the folder, so that an error in configuration or data leaves nothing.
     trainer, data = build(config, folder)
     with distributed.main_alone(claimed(folder, RUN, keep=[LAST])):
         found = distributed.on_main(lambda: _take(folder, config, data_digest, fresh))
-        if found is not None:  # another process has finished it since
+        if found is not None:  # another process has finished it
             return Run(folder, found, True)
         with distributed.main_alone(_log_to(folder / "log")):
             return Run(folder, _train_and_test(config, folder, trainer, data), False)
 
 
 def _take(folder: Path, config: Config, data_digest: str, fresh: bool) -> dict[str, Any] | None:
-    """Take up a claimed folder, or begin anew in it; its result where it is finished."""
+    """Resume or restart in a claimed folder; return the result if the run is finished."""
     if fresh:
         clear(folder, RUN)
-    _refuse_other(folder, config, data_digest)  # another process may have been here since
+    _refuse_other(folder, config, data_digest)  # another process may have written it
     found = _result_in(folder)
     if found is None:
         _note(folder, config, data_digest)
@@ -139,10 +138,10 @@ def _take(folder: Path, config: Config, data_digest: str, fresh: bool) -> dict[s
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:
-    """The contents of a finished run's `result.json`.
+    """Return the contents of a finished run's `result.json`.
 
     Raises:
-        UserError: not there, or damaged.
+        UserError: missing or damaged.
     """
     path = Path(folder) / "result.json"
     if not os.path.lexists(path):
@@ -163,12 +162,12 @@ def _result_in(folder: Path) -> dict[str, Any] | None:
 def train(
     config: Config, folder: Path, on_epoch: Callable[[dict[str, Any]], None] | None = None
 ) -> None:
-    """Train without a test, in a folder that `run` may test later: a trial of a search.
+    """Train a trial of a search without testing it; `run` can test the folder later.
 
     Args:
-        config: of the run.
-        folder: the run's; a run that was cut off in it goes on, a process that is at work in it
-            is waited for.
+        config: the run's configuration.
+        folder: the run's folder; an interrupted run continues, and the call waits for a process
+            that works in the folder.
         on_epoch: as `Trainer.fit`.
 
     Raises:
@@ -185,7 +184,7 @@ def train(
 
 
 def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
-    """Seed, read the data, make the model; returns its trainer and the data."""
+    """Seed, read the data, build the model, and return its trainer and the data."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     if config["fast_sequences"] and torch.device(config["device"]).type == "cpu":
@@ -205,7 +204,7 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     with library_mistakes(f"model {config['model']}"):
         model = model_class(config, data.train._dataset).to(config["device"])
         trainer = config.spec.trainer_class()(config, model, folder)
-        if folder is not None:  # it is going to be trained
+        if folder is not None:  # it will be trained
             trainer.check_data(data.train)
     if config["session_split"]:
         warn_of_user_vectors(model, data.dataset)
@@ -226,9 +225,9 @@ def _check_topk(config: Config, data: SplitData) -> None:
 
 
 def _check_features(config: Config, dataset: Dataset) -> None:
-    """Raise UserError if a model is to read a number that nobody called one.
+    """Raise UserError if a selected float column is not in `numerical_features`.
 
-    RecBole's feature models pass over such a column, and fail where no other is left.
+    RecBole's feature models skip such a column, and fail if no other is left.
     """
     numerical = config["numerical_features"] or []
     for name in config["selected_features"] or []:
@@ -255,7 +254,7 @@ def _train_and_test(
     with library_mistakes(f"model {config['model']}"):
         trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
     trainer.load_best()
-    # Only here, once, after everything is chosen; seeded for models that score by chance.
+    # The only test, after every choice; seeded for models with random scores.
     init_seed(config["seed"], config["reproducibility"])
     ranks = trainer.rank(data.test)
     result = {
@@ -297,14 +296,14 @@ def _train_and_test(
 
 
 def inputs_fingerprint(config: Config) -> str:
-    """SHA-256 of all files that a run reads: the dataset's, and weights that are given by path."""
+    """Return the SHA-256 of all files that a run reads: the dataset, and weights given by path."""
     digest = data_fingerprint(config)
     files = config.spec.trainer_class().input_files(config)
     return fingerprint([digest, *(file_sha256(path) for path in files)]) if files else digest
 
 
 def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:
-    """Raise if the folder belongs to another configuration or was begun on other data."""
+    """Raise if the folder belongs to another configuration or was started on other data."""
     mine, theirs = comparable(config), _read_claim(folder)
     if theirs is None:
         return
@@ -316,17 +315,17 @@ def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:
             f"{folder}: belongs to another configuration: {shown}; "
             "choose another --output, or use --fresh to overwrite the run"
         )
-    # A checkpoint must not go on with other interactions than those it began with.
+    # A checkpoint must not continue on other interactions than those it started with.
     refuse_other_data(folder, data_digest, _FRESH)
 
 
 def refuse_other_data(folder: Path, data_digest: str, remedy: str = TRAIN_AGAIN) -> None:
-    """Raise UserError if the run in a folder was begun on data of another fingerprint.
+    """Raise UserError if the run in a folder was started on other data.
 
     Args:
-        folder: of the run.
-        data_digest: of the data now, by `inputs_fingerprint`.
-        remedy: what to do about it besides putting the old files back.
+        folder: the run's folder.
+        data_digest: fingerprint of the current data, by `inputs_fingerprint`.
+        remedy: advice besides restoring the old files.
     """
     begun = read_json(folder / "data.json", {"fingerprint": str}, remedy)
     if begun["fingerprint"] != data_digest:
@@ -339,14 +338,14 @@ def refuse_other_data(folder: Path, data_digest: str, remedy: str = TRAIN_AGAIN)
 def _read_claim(folder: Path) -> dict[str, Any] | None:
     path = folder / "config.yaml"
     if not os.path.lexists(path):
-        if os.path.lexists(folder / LAST):  # whose configuration nobody knows
+        if os.path.lexists(folder / LAST):  # its configuration is unknown
             raise damaged(path, "no such file", _FRESH)
         return None
     return read_mapping(path, {"model": str, "dataset": str}, _FRESH)
 
 
 def _note(folder: Path, config: Config, data_digest: str) -> None:
-    """Write down what a claimed folder is trained by, unless that is there."""
+    """Write the configuration and data fingerprint into a claimed folder, if missing."""
     if not (folder / "config.yaml").is_file():
         write_json(folder / "data.json", {"fingerprint": data_digest})
         text = yaml.safe_dump(config.plain(), sort_keys=True, allow_unicode=True)
@@ -363,7 +362,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this package runs from, with `+` if it has changes."""
+    """Return the commit of this package's checkout, with `+` if it has changes."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
@@ -375,19 +374,19 @@ def _commit() -> str | None:
             ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True
         )
     except (FileNotFoundError, subprocess.CalledProcessError):
-        return None  # no git, or no commit yet: the result says so by null
+        return None  # no git, or no commit yet: null in the result
     return head.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
 class _RunLog(logging.FileHandler):
-    """A log whose failures (a full disk) are no part of the run: its other files tell of them."""
+    """A log file that ignores write failures: a full disk also shows in the run's other files."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say nothing."""
+        """Ignore the failure."""
 
 
 class _log_to:
-    """Send the package's log, from INFO on, to a file of the run, besides the console."""
+    """Also write the package's log, from INFO on, to a file of the run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -405,7 +404,7 @@ class _log_to:
         logger.setLevel(logging.INFO)
 
     def __exit__(self, *exception) -> None:
-        if exception[1] is not None:  # to the file alone: the console gets it from the caller
+        if exception[1] is not None:  # to the file only: the caller reports it
             record = logging.LogRecord(
                 "recbole_intent", logging.ERROR, __file__, 0, "stopped: %r", (exception[1],), None
             )

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and folders that one process owns."""
+"""Atomic file writes and exclusive folder locks."""
 
 import fcntl
 import hashlib
@@ -17,17 +17,17 @@ from recbole_intent.errors import UserError
 _LOGGER = logging.getLogger("recbole_intent")
 
 
-# What a temporary file is called: its target's name, and the process that writes it.
+# Name of a temporary file: its target's name, and the id of the process that writes it.
 _TEMPORARY = re.compile(r"\.(?P<target>.+)\.\d+\.tmp", re.DOTALL)
-_LOCK = re.compile(rb"(pid \d+\s*)?")  # all that a lock file of ours can hold
+_LOCK = re.compile(rb"(pid \d+\s*)?")  # all that our lock files can contain
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`; on leaving, it is synced and renamed to `path`.
+    """Yield a temporary path next to `path`; on exit it is synced and renamed to `path`.
 
-    If the block raises, or the disk is full, the temporary file is removed and `path` is as it
-    was before. Temporary files that killed processes left for the same `path` are removed first.
+    If the block raises, or the disk is full, the temporary file is removed and `path` is unchanged.
+    Temporary files that killed processes left for the same `path` are removed first.
 
     Raises:
         UserError: the file cannot be written (no space, no permission).
@@ -47,7 +47,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         hint = "; move it away" if path.is_dir() else ""
         raise UserError(f"{path}: cannot be written: {error.strerror or error}{hint}") from error
     finally:
-        # Whatever fails here must not take the place of the first error.
+        # A failure here must not hide the first error.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if descriptor is not None:
@@ -56,12 +56,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def _locked(temporary: Path) -> int:
-    """Make a temporary file and lock it: the system drops the lock when this process ends."""
+    """Create and lock a temporary file; the system drops the lock when this process ends."""
     while True:
         descriptor = os.open(temporary, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o666)
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Another process may have taken it for a dead one before it was locked.
+        # Another process may have removed it as dead before it was locked.
         if _is_still(descriptor, temporary):
             return descriptor
         os.close(descriptor)
@@ -70,12 +70,12 @@ def _locked(temporary: Path) -> int:
 def remove_dead_temporaries(folder: str | Path, is_wanted: Callable[[str], object]) -> None:
     """Remove temporary files of `atomic_write` whose process is gone.
 
-    A process that lives holds a lock on its own, on whatever machine or in whatever container it
-    runs, so its files stay. What cannot be removed stays as well, without an error.
+    A live process holds locks on its files, on any machine and in any container, so they stay.
+    Files that cannot be removed stay too, without an error.
 
     Args:
-        folder: it need not be there.
-        is_wanted: called with the name of the file that a temporary one was to become.
+        folder: may be missing.
+        is_wanted: called with the target name of a temporary file.
     """
     with suppress(OSError):
         names = [entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
@@ -87,7 +87,7 @@ def remove_dead_temporaries(folder: str | Path, is_wanted: Callable[[str], objec
 
 
 def temporary_target(name: str) -> str | None:
-    """Name of the file that a temporary one was to become; None for another file."""
+    """Return the target name of a temporary file; None for another file."""
     found = _TEMPORARY.fullmatch(name)
     return found["target"] if found else None
 
@@ -102,8 +102,8 @@ def _remove_if_dead(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The rename itself survives a power cut only once the folder is synced. The file is in its
-    # place already: where a folder cannot be synced (no right to list it), that is no failure.
+    # The rename survives a power cut only once the folder is synced. The file is in place already,
+    # so a folder that cannot be synced (no permission to list it) is not an error.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -113,13 +113,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all."""
+    """Write a UTF-8 text file atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all; NaN is refused."""
+    """Write a JSON file atomically; NaN is refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -137,13 +137,13 @@ def fingerprint(value: Any) -> str:
 
 @contextmanager
 def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
-    """Own a folder until the block ends or the process dies, however it dies.
+    """Lock a folder until the block ends or the process dies, for whatever reason.
 
-    Its file `lock` is there meanwhile, and stays where the process was killed; that does no harm.
+    The file `lock` exists meanwhile; a killed process leaves it behind, which does no harm.
 
     Args:
-        folder: made if it is not there.
-        wait: wait for the present owner, and say so, instead of failing.
+        folder: created if missing.
+        wait: log and wait for the current owner, instead of failing.
 
     Raises:
         UserError: another process owns it and `wait` is False.
@@ -156,13 +156,13 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
             file = _open_lock(path)
         except OSError as error:
             for parent in made:
-                with suppress(OSError):  # it was never made, or holds what is somebody else's
+                with suppress(OSError):  # never created, or not empty
                     parent.rmdir()
             raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
         with file:
             _lock(file, path, wait)
             if not _is_still(file.fileno(), path):
-                continue  # its owner removed it while we waited: what we hold locks nothing
+                continue  # its owner removed it while we waited: our lock is void
             try:
                 file.truncate(0)
                 file.write(f"pid {os.getpid()}")
@@ -173,7 +173,7 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
             try:
                 yield
             finally:
-                # While it is ours: whoever waits for it finds out, and makes a new one. Where it
+                # Removed while locked: a waiting process notices and creates a new one. If it
                 # cannot be removed it does no harm, and must not hide why the block ended.
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
@@ -181,7 +181,7 @@ def folder_lock(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> TextIO:
-    """Open a lock file; whatever else has its name is left alone."""
+    """Open a lock file; refuse any other file of that name."""
     flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(path, flags, 0o666)
     is_ours = stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from recbole_intent.errors import UserError
 
-# Up to so many items all of them are compared, which is exact; above, the nearest cells are.
+# Up to this many items the search is exact; above, only the nearest cells are searched.
 EXACT_UP_TO = 100_000
-# A cell that k-means learns from has about so many training points, as faiss advises at least 39.
+# Approximate number of k-means training points per cell; faiss advises at least 39.
 _POINTS_PER_CELL = 64
 # Share of the cells that a search visits; recall and time both grow with it.
 _SHARE_VISITED = 1 / 32
@@ -20,7 +20,7 @@ class ItemIndex:
     """Finds the items whose vectors have the largest inner product with a user's vector.
 
     Args:
-        table: (V, d) item vectors; row 0 is padding and never found.
+        table: (V, d) item vectors; row 0 is padding and never returned.
         exact_up_to: compare all items up to this many of them.
 
     Raises:
@@ -51,17 +51,16 @@ class ItemIndex:
     def search(
         self, vectors: Tensor, k: int, excluded: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The best items that the index finds, as `evaluation.top_k.top_k` gives them.
+        """Return the best items that the index finds, in the form of `evaluation.top_k.top_k`.
 
         Args:
-            vectors: (B, d) of users.
+            vectors: (B, d) user vectors.
             k: at least 1.
             excluded: (rows, items) that must not be listed.
 
         Returns:
-            (B, K) scores and (B, K) int64 items, K = min(k, V - 1); where fewer are found, a row
-            ends with scores of minus infinity. Among items with equal scores at the end of the
-            list, the index takes any.
+            (B, K) scores and (B, K) int64 items, K = min(k, V - 1); a row with fewer results ends
+            with scores of minus infinity. Ties at the end of the list are broken arbitrarily.
         """
         n_items, n_rows = self._index.ntotal + 1, len(vectors)
         k, most = min(k, n_items - 1), 0
@@ -72,7 +71,7 @@ class ItemIndex:
         scores, items = torch.from_numpy(found[0]), torch.from_numpy(found[1]) + 1
         scores[items == 0] = float("-inf")  # the visited cells held fewer
         if excluded is not None:
-            # A pair as one number, so that one look-up serves all rows.
+            # Each pair as one number, so that one look-up serves all rows.
             pairs = excluded[0].cpu() * n_items + excluded[1].cpu()
             own = torch.arange(n_rows)[:, None] * n_items + items
             scores[torch.isin(own, pairs)] = float("-inf")

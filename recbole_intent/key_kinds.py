@@ -1,7 +1,7 @@
-"""What a value may be: types with ranges, each with the words that say so.
+"""Kinds of configuration values: types with ranges, and their descriptions for messages.
 
-A kind answers one question, `mistake`: what is wrong with a value, in words that follow its key.
-`inside` and `outside` are values at the ends of its range, for tests of a whole table.
+`mistake` describes what is wrong with a value, in words that follow its key. `inside` and `outside`
+return values at the ends of a range, for tests of a whole table.
 """
 
 import difflib
@@ -11,44 +11,44 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_LARGEST = 2**63 - 1  # of a whole number that numpy and torch still hold
+_LARGEST = 2**63 - 1  # largest integer of numpy and torch
 
 
 class Kind:
     """A type with a range.
 
     Attributes:
-        wanted: what is accepted, to follow "is not": `a whole number from 1`.
+        wanted: the accepted values, in words that follow "is not": `a whole number from 1`.
     """
 
     wanted: str
 
     def accepts(self, value: Any) -> bool:
-        """Is nothing wrong with a value?"""
+        """Return whether a value is valid."""
         return self.mistake(value) is None
 
     def mistake(self, value: Any) -> str | None:
-        """What is wrong with a value, such as `0 is not a whole number from 1`; None if nothing."""
+        """Describe an invalid value, such as `0 is not a whole number from 1`, or return None."""
         return None if self._is_good(value) else f"{shown(value)} is not {self.wanted}"
 
     def _is_good(self, value: Any) -> bool:
         raise NotImplementedError
 
     def inside(self) -> Sequence[Any]:
-        """Values at the ends of the range, which are accepted."""
+        """Return accepted values at the ends of the range."""
         raise NotImplementedError
 
     def outside(self) -> Sequence[Any]:
-        """Values just past the ends, and of other types, which are refused."""
+        """Return refused values: just past the ends, and of other types."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Whole(Kind):
-    """A whole number; True and 1.0 are none.
+    """A whole number; refuses True and 1.0.
 
     Args:
-        least, most: the ends, both accepted.
+        least, most: inclusive ends.
     """
 
     least: int = 0
@@ -73,11 +73,11 @@ class Whole(Kind):
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """A finite number, whole or not; True is none.
+    """A finite number, whole or not; refuses True.
 
     Args:
-        least, most: ends that are accepted.
-        above, below: ends that are not.
+        least, most: inclusive ends.
+        above, below: exclusive ends.
     """
 
     least: float | None = None
@@ -125,7 +125,7 @@ class Number(Kind):
 
 @dataclass(frozen=True)
 class Flag(Kind):
-    """True or False; 0, 1 and words are neither."""
+    """True or False; refuses 0, 1 and words."""
 
     wanted = "True or False"
 
@@ -140,11 +140,11 @@ class Flag(Kind):
 
 
 class Choice(Kind):
-    """One of some values.
+    """One of several values.
 
     Args:
         values: words, numbers, True, False or None.
-        ignores_case: words may be written with other capitals.
+        ignores_case: compare words without case.
     """
 
     def __init__(self, *values: Any, ignores_case: bool = False) -> None:
@@ -156,7 +156,7 @@ class Choice(Kind):
         return f"one of {names}" if len(self.values) > 1 else names
 
     def mistake(self, value: Any) -> str | None:
-        # True is 1 for Python, and not for a person.
+        # True == 1 in Python, but they are different choices here.
         if any(value == one and type(value) is type(one) for one in self.values):
             return None
         words = [one for one in self.values if isinstance(one, str)]
@@ -179,7 +179,7 @@ class Choice(Kind):
 
 @dataclass(frozen=True)
 class Word(Kind):
-    """Text that is not empty: a name, a path."""
+    """Non-empty text, such as a name or path."""
 
     wanted: str = "a word (a number needs quotes)"
 
@@ -195,12 +195,12 @@ class Word(Kind):
 
 @dataclass(frozen=True)
 class Pattern(Kind):
-    """Text of a form.
+    """Text that matches a pattern.
 
     Args:
         form: regular expression of the whole text.
-        wanted: the form in words.
-        good, bad: examples.
+        wanted: the pattern in words.
+        good, bad: accepted and refused examples.
     """
 
     form: str
@@ -219,7 +219,7 @@ class Pattern(Kind):
 
 
 class Either(Kind):
-    """Any of some kinds."""
+    """A value of one of several kinds."""
 
     def __init__(self, *kinds: Kind) -> None:
         self.kinds = kinds
@@ -232,7 +232,7 @@ class Either(Kind):
         mistakes = [kind.mistake(value) for kind in self.kinds]
         if None in mistakes:
             return None
-        # The kind that the value is nearest to speaks of it, where it names a part of it.
+        # The closest kind describes the mistake, if it can name a part or a near word.
         for kind, mistake in zip(self.kinds, mistakes, strict=True):
             if isinstance(kind, Parts) and isinstance(value, Mapping):
                 return mistake
@@ -249,7 +249,7 @@ class Either(Kind):
 
 
 class Optional(Either):
-    """A kind, or None: the key left empty."""
+    """A kind, or None for an empty key."""
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind, Choice(None))
@@ -268,10 +268,10 @@ class Listing(Kind):
     """A list of values of one kind.
 
     Args:
-        kind: of each.
-        least, most: how many.
-        unique: none twice (words: whatever their capitals).
-        alone: a value without brackets stands for a list of it.
+        kind: of each element.
+        least, most: bounds of the length.
+        unique: refuse duplicates (words are compared without case).
+        alone: a value without brackets stands for a list of one.
     """
 
     kind: Kind
@@ -328,9 +328,9 @@ class Parts(Kind):
 
     Args:
         parts: name -> kind of its value.
-        required: parts that must be there.
-        one: exactly one of the parts.
-        example: of a whole mapping, for the message.
+        required: parts that must be present.
+        one: require exactly one of the parts.
+        example: a complete mapping, for the message.
     """
 
     parts: Mapping[str, Kind]
@@ -386,7 +386,7 @@ class Table(Kind):
 
     Args:
         kind: of each value.
-        wanted: in words.
+        wanted: description for the message.
     """
 
     kind: Kind
@@ -410,7 +410,7 @@ class Table(Kind):
 
 @dataclass(frozen=True)
 class Interval(Kind):
-    """Intervals as RecBole writes them, `[5,inf)`, several with `;` between them."""
+    """Intervals in RecBole's notation, `[5,inf)`, separated by `;`."""
 
     wanted: str = 'an interval such as "[5,inf)" or "(0,1];[3,4)"'
     several: bool = True
@@ -434,10 +434,10 @@ class Where(Kind):
     """A kind with a further condition.
 
     Args:
-        kind: what a value must be first.
+        kind: kind of the value.
         holds: the condition.
-        wanted: both in words.
-        bad: values that the condition alone refuses.
+        wanted: kind and condition in words.
+        bad: values that only the condition refuses.
     """
 
     kind: Kind
@@ -460,7 +460,7 @@ class Where(Kind):
 
 @dataclass(frozen=True)
 class Anything(Kind):
-    """Whatever can be written in YAML, without numbers that are not finite."""
+    """Any YAML value without non-finite numbers."""
 
     wanted: str = "finite"
 
@@ -476,7 +476,7 @@ class Anything(Kind):
 
 
 def like(default: Any) -> Kind:
-    """The kind of values that a key may have by its default, where nothing more is known."""
+    """Return the kind of a key without a row, by its default."""
     if isinstance(default, bool):
         return Flag()
     if isinstance(default, int):
@@ -495,7 +495,7 @@ def like(default: Any) -> Kind:
 
 
 def shown(value: Any) -> str:
-    """A value for a message: in one short line."""
+    """Format a value as one short line for a message."""
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a number of more than 40 digits"
     if isinstance(value, Mapping | list | tuple) and any(
@@ -507,7 +507,7 @@ def shown(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Is it a finite int or float that a float holds, and no bool?"""
+    """Return whether a value is a finite int or float in the range of floats, and not a bool."""
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)

@@ -1,8 +1,8 @@
-"""One row per configuration key: its type and range, what it is for, and its roles.
+"""The table of configuration keys: type, range, purpose and roles of each key.
 
-The rows of this table hold for every model. A model brings its own, which go first
-(`ModelSpec.keys` names their module; RecBole's models share `model/recbole_keys.py`). For a key
-without a row, the default says the type. Nothing here imports torch.
+These rows apply to every model. A model's own rows take precedence (`ModelSpec.keys` names their
+module; RecBole's models share `model/recbole_keys.py`). A key without a row has the type of its
+default. Nothing here imports torch.
 """
 
 import difflib
@@ -34,31 +34,31 @@ from recbole_intent.key_kinds import (
 
 _UNSET = object()
 
-MACHINE = "machine"  # how a run looks or where it lies: no part of its fingerprint
+MACHINE = "machine"  # display or place of a run: not in its fingerprint
 PROTOCOL = "protocol"  # the same for all models of a comparison
 CONDITION = "condition"  # may differ when a finished run is evaluated again
-DERIVED = "derived"  # follows from other keys, or belongs to a process: not written down
+DERIVED = "derived"  # follows from other keys, or belongs to a process: not saved
 
 Values = Mapping[str, Any]
-# Alternatives: a key has an effect where all pairs of one of them hold.
+# Alternatives: a key has an effect if all conditions of one of them hold.
 Needs = tuple[Mapping[str, Kind], ...]
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key.
+    """One configuration key.
 
     Attributes:
         name: as in YAML, and after `--`.
-        kind: which values it may have.
-        help: one line.
-        roles: of MACHINE, PROTOCOL, CONDITION, DERIVED.
-        needs: alternatives of what other keys must be for this one to have an effect, such as
-            `({"use_icr": Choice(True)},)`; empty: it always has one.
-        neutral: a value at which the key is no part of the fingerprint: that of a key which came
-            after runs were made, and says what they did.
-        instead: what to use in place of a key of RecBole that has no effect here.
-        optional: known though no file gives it a default.
+        kind: its accepted values.
+        help: one-line description.
+        roles: any of MACHINE, PROTOCOL, CONDITION, DERIVED.
+        needs: alternative conditions on other keys for this one to have an effect, such as
+            `({"use_icr": Choice(True)},)`; empty: it always has an effect.
+        neutral: the value at which the key is left out of the fingerprint: the previous behaviour,
+            for a key added after runs were made.
+        instead: what to use instead of a RecBole key that has no effect here.
+        optional: known although no file sets a default.
     """
 
     name: str
@@ -72,17 +72,17 @@ class Key:
 
     @property
     def is_searchable(self) -> bool:
-        """May `tune` search it? Trials with other protocols could not be compared."""
+        """Return whether `tune` may search it; trials of different protocols are not comparable."""
         return not {MACHINE, PROTOCOL} & {*self.roles} and self.name != "model"
 
     def mistake(self, value: Any, default: Any = _UNSET) -> str | None:
-        """What is wrong with a value, in words that follow the key; None where nothing is."""
+        """Describe an invalid value in words that follow the key; None if it is valid."""
         if self.instead and (default is _UNSET or value != default):
             return f"has no effect here; {self.instead}"
         return self.kind.mistake(value)
 
     def idle_because(self, values: Values) -> dict[str, Any]:
-        """The keys, with their values, for which this one has no effect; empty: it has one."""
+        """Return the keys and values that disable this key; empty if it has an effect."""
         failing: dict[str, Any] = {}
         for alternative in self.needs:
             wrong = {
@@ -98,12 +98,13 @@ class Key:
 
 @dataclass(frozen=True)
 class Rule:
-    """What several keys must be together.
+    """A constraint on several keys.
 
     Attributes:
-        keys: that it is about; where one is absent it is not asked.
-        mistake: what is wrong with the values of all keys, in words that follow the first of
-            `keys`; None where nothing is.
+
+        keys: the keys concerned; the rule is skipped if one is absent.
+        mistake: describes invalid values, in words that follow the first of `keys`; None if they
+            are valid.
     """
 
     keys: tuple[str, ...]
@@ -313,7 +314,7 @@ _SHARED = (
         "of batches",
     ),
     Key("MAX_ITEM_LIST_LENGTH", Whole(1), "items of a history, the latest"),
-    # Data, not of the protocol
+    # Data, outside the protocol
     *_rows(
         (
             (
@@ -370,7 +371,7 @@ _SHARED = (
         ),
         optional=True,
     ),
-    # Where and how a run is made
+    # Machine and output of a run
     Key(
         "device",
         Word("a word such as auto, cpu, cuda, cuda:1"),
@@ -432,15 +433,15 @@ SHARED: Mapping[str, Key] = MappingProxyType({key.name: key for key in _SHARED})
 
 
 def with_role(role: str) -> frozenset[str]:
-    """The names of the shared keys with a role."""
+    """Return the names of the shared keys with a role."""
     return frozenset(name for name, key in SHARED.items() if role in key.roles)
 
 
 def in_fingerprint(values: Values, table: Mapping[str, Key] = SHARED) -> dict[str, Any]:
-    """The values that say what a run computes.
+    """Return the values that determine what a run computes.
 
-    Left out: keys of the machine, keys at their neutral value, and those of the protocol without
-    an effect (candidates, where all items are ranked).
+    Machine keys, keys at their neutral value, and protocol keys without effect (candidates, when
+    all items are ranked) are left out.
     """
     return {name: value for name, value in values.items() if _counts(name, value, values, table)}
 
@@ -454,12 +455,12 @@ def _counts(name: str, value: Any, values: Values, table: Mapping[str, Key]) -> 
     return MACHINE not in key.roles and not is_idle and not is_neutral
 
 
-# --- What several keys must be together ----------------------------------------------------------
+# --- Constraints on several keys -----------------------------------------------------------------
 
 
 def _heads(values: Values) -> str | None:
     if values.get("backbone") == "GRU4Rec" or values.get("t5", "scratch") != "scratch":
-        return None  # has no heads, or those of a file
+        return None  # no heads, or those of a pretrained model
     width, heads = values["hidden_size"], values["n_heads"]
     return f"{heads} is not a divisor of hidden_size {width}" if width % heads else None
 
@@ -498,22 +499,22 @@ class KeyTable:
 
     Attributes:
         rows: name -> row; the model's own first.
-        rules: in the order in which they are asked.
+        rules: in the order of checking.
     """
 
     rows: Mapping[str, Key]
     rules: Sequence[Rule] = ()
 
     def row(self, name: str, default: Any = None) -> Key:
-        """The row of a key, or one by its default."""
+        """Return the row of a key, or one made from its default."""
         return self.rows.get(name) or Key(name, like(default), "")
 
     def mistake(self, name: str, value: Any, default: Any = None) -> str | None:
-        """What is wrong with a value; None where nothing is."""
+        """Describe an invalid value; None if it is valid."""
         return self.row(name, default).mistake(value, default)
 
     def broken_rules(self, values: Values) -> Iterator[tuple[str, str]]:
-        """(key, what is wrong) for each rule that the values break."""
+        """Yield (key, description) for each rule that the values break."""
         for rule in self.rules:
             if all(key in values for key in rule.keys):
                 mistake = rule.mistake(values)
@@ -521,19 +522,19 @@ class KeyTable:
                     yield rule.keys[0], mistake
 
     def idle(self, names: Iterable[str], values: Values) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(key, keys because of which it has no effect) for each of `names` that has none."""
+        """Yield (key, the keys that disable it) for each of `names` without effect."""
         for name in names:
             if name in self.rows and (because := self.rows[name].idle_because(values)):
                 yield name, because
 
     def check(self, values: Any) -> None:
-        """Refuse values that rows or rules refuse; keys that are absent are not asked.
+        """Raise for values that a row or rule refuses; absent keys are skipped.
 
         Args:
             values: a mapping, or RecBole's configuration.
 
         Raises:
-            UserError: the first mistake, with its key.
+            UserError: the first invalid key.
         """
         present = {name: values[name] for name in self.rows if name in values}
         for name, value in present.items():
@@ -545,11 +546,12 @@ class KeyTable:
 
 
 def key_table(module: str | None = None) -> KeyTable:
-    """The rows and rules of a model.
+    """Return the rows and rules of a model.
 
     Args:
-        module: that has `KEYS`, and `RULES` where keys contradict each other; None: a class
-            outside the table.
+
+        module: name of the module with `KEYS` and, if keys can contradict each other, `RULES`; None
+            for a class outside the table.
     """
     from recbole_intent.model.recbole_keys import COMMON
 
@@ -559,11 +561,11 @@ def key_table(module: str | None = None) -> KeyTable:
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """The words for a key that nobody knows, with the nearest one."""
+    """Return the message for an unknown key, with the nearest known one."""
     near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return "unknown key" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def no_effect(because: Mapping[str, Any]) -> str:
-    """The words for a key that has no effect because of others."""
+    """Return the message for a key that other keys disable."""
     return "has no effect with " + ", ".join(f"{k}: {shown(v)}" for k, v in because.items())

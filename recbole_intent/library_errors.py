@@ -1,9 +1,9 @@
-"""Mistakes of the user that RecBole meets with an exception of any class: one line instead.
+"""Conversion of RecBole's exceptions on bad input into one-line user errors.
 
-RecBole asserts, indexes and looks up what a configuration or a dataset gives it, so that a wrong
-value ends in a KeyError, an AssertionError or a TypeError far from its key. What it raises while it
-reads a configuration, a dataset or builds a model comes of what it was given. What our own code
-raises, or a class of the user's, is a fault of that code and keeps its traceback.
+RecBole asserts, indexes and looks up values of a configuration or dataset, so a wrong value ends in
+a KeyError, AssertionError or TypeError far from its key. An exception that RecBole raises while
+reading a configuration or dataset, or building a model, is caused by its input. An exception from
+our own code or a user's class is a bug in that code and keeps its traceback.
 """
 
 import linecache
@@ -35,10 +35,10 @@ _RECBOLE = Path(recbole.__file__).resolve().parent
 
 @contextmanager
 def library_mistakes(where: str) -> Iterator[None]:
-    """Turn what RecBole raises in the block into a UserError.
+    """Turn exceptions that RecBole raises in the block into a UserError.
 
     Args:
-        where: what the error begins with: `dataset ml-100k`.
+        where: prefix of the error, such as `dataset ml-100k`.
 
     Raises:
         UserError: names the class of the exception, its message, and RecBole's line.
@@ -52,15 +52,15 @@ def library_mistakes(where: str) -> Iterator[None]:
         if line is None:
             raise
         reason = reason_of(error)
-        if not isinstance(error, ValueError | NotImplementedError):  # those are written for people
+        if not isinstance(error, ValueError | NotImplementedError):  # their messages explain it
             reason = f"{type(error).__name__}: {reason}"
         raise UserError(f"{where}: {reason} (RecBole's {line})") from error
 
 
 def _line_of_recbole(traceback: TracebackType | None) -> str | None:
-    """RecBole's line that raised or called what raised; None where that is other code's fault.
+    """Return RecBole's line that raised or called what raised; None if other code did.
 
-    Frames of libraries that RecBole calls (torch, pandas) are passed over.
+    Frames of libraries that RecBole calls (torch, pandas) are skipped.
     """
     found = None
     while traceback is not None:

@@ -1,4 +1,4 @@
-"""Memory of the process: what it took at most, and keeping for the next batch what one frees."""
+"""Process memory: its peak, and reuse of freed blocks between batches."""
 
 import ctypes
 import ctypes.util
@@ -12,29 +12,29 @@ _MIB = 2**20
 
 
 def peak_mib() -> float:
-    """Largest resident memory of this process since it began, whatever it did."""
+    """Return the peak resident memory of this process in MiB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Tell glibc to hand freed blocks below 16 MiB out again, not to give them back to the system.
+    """Make glibc reuse freed blocks below 16 MiB instead of returning them to the system.
 
-    By default glibc gives the end of its heap back whenever it is free, so that the intermediate
-    results of each training step cost a page fault for every 4 KiB, and the backward pass, which
-    runs in a thread of its own, takes its memory from a second heap. Afterwards the process has one
-    heap for all its threads, which stays as large as it once was.
+    By default glibc returns the end of its heap whenever it is free, so the intermediate results of
+    each training step cost a page fault per 4 KiB, and the backward pass, which runs in its own
+    thread, allocates from a second heap. After this call all threads share one heap, which never
+    shrinks.
 
     Returns:
-        Whether the C library took it. Without glibc, nothing happens.
+        Whether the C library accepted the settings. Without glibc, nothing happens.
     """
     name = ctypes.util.find_library("c")
     mallopt = getattr(ctypes.CDLL(name), "mallopt", None) if name else None
     if mallopt is None:
         return False
-    # Larger blocks still go back: kept, they leave gaps that the next, still larger one does not
-    # fit. With 16 MiB the peak is the default's, with 32 MiB it was up to 57 % above it.
+    # Larger blocks are still returned: kept, they leave gaps too small for the next, larger block.
+    # With 16 MiB the peak equals the default's; with 32 MiB it was up to 57 % higher.
     settings = (
         (_M_MMAP_THRESHOLD, 16 * _MIB),
         (_M_TRIM_THRESHOLD, -1),

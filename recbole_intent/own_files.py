@@ -1,7 +1,7 @@
-"""The one reader of files that this package wrote itself: JSON, YAML, .npz.
+"""Readers of the files that this package writes: JSON, YAML and .npz.
 
-Disks fill, copies break off, people edit: a file of ours may hold anything. Whatever it is, the
-reader ends in one line that names the file and what helps.
+A full disk, an interrupted copy or an editor may damage such a file. Every failure raises a
+one-line error that names the file and the remedy.
 """
 
 import json
@@ -20,15 +20,15 @@ _NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number
 
 
 def read_json(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str, Any]:  # noqa: B006
-    """The object of a JSON file.
+    """Read the object in a JSON file.
 
     Args:
-        path: of the file.
-        keys: name -> type (or types) of the values that must be there; others may be.
-        remedy: what helps if the file is damaged, such as `remove it, and …`.
+        path: the file.
+        keys: name -> type (or types) of required values; others are allowed.
+        remedy: advice if the file is damaged, such as `remove it, and …`.
 
     Raises:
-        UserError: absent, unreadable, not such JSON, or a key is missing or of another type.
+        UserError: missing or unreadable file, invalid JSON, or a key is missing or of another type.
     """
     text = read_text(path, remedy)
     try:
@@ -40,7 +40,7 @@ def read_json(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str
 
 
 def read_mapping(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str, Any]:  # noqa: B006
-    """As `read_json`, of a YAML file with `key: value` lines."""
+    """As `read_json`, for a YAML file with `key: value` lines."""
     from recbole_intent.config import read_yaml
 
     if Path(path).is_dir():
@@ -54,10 +54,10 @@ def read_mapping(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[
 
 
 def read_text(path: str | Path, remedy: str = "") -> str:
-    """The text of a UTF-8 file.
+    """Read a UTF-8 text file.
 
     Raises:
-        UserError: absent, unreadable, or not UTF-8.
+        UserError: missing, unreadable, or not UTF-8.
     """
     if Path(path).is_dir():
         raise damaged(path, "is a folder, where a file must be", "move it away")
@@ -74,17 +74,17 @@ def read_npz(
     what: str = "not a file of this package",
     optional: tuple[str, ...] = (),
 ) -> dict[str, np.ndarray]:
-    """Arrays of a file of `numpy.savez`, by name.
+    """Read arrays of a `numpy.savez` file by name.
 
     Args:
-        path: of the file.
-        names: of the arrays that must be there.
-        optional: of arrays that are read where they are there.
-        remedy: what helps if the file is damaged.
-        what: is said of a file that is damaged.
+        path: the file.
+        names: the required arrays.
+        optional: arrays that are read if present.
+        remedy: advice if the file is damaged.
+        what: description of a damaged file, for the error.
 
     Raises:
-        UserError: absent, unreadable, not such a file, or an array is missing.
+        UserError: missing, unreadable or invalid file, or a missing array.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -93,15 +93,15 @@ def read_npz(
         raise damaged(path, "no such file", remedy) from error
     except IsADirectoryError as error:
         raise damaged(path, "is a folder, where a file must be", "move it away") from error
-    except Exception as error:  # damaged bytes raise whatever zipfile, zlib and numpy raise
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds for damaged bytes
         raise damaged(path, what, remedy) from error
 
 
 def read_json_lines(path: str | Path, remedy: str = "") -> Iterator[tuple[int, Any]]:
-    """Number, from 1, and value of each line of a JSON lines file; an unfinished last one is none.
+    """Yield (number from 1, value) of each line; an unfinished last line is skipped.
 
     Raises:
-        UserError: absent, unreadable, or a line that is not JSON.
+        UserError: missing, unreadable, or a line that is not JSON.
     """
     text = read_text(path, remedy)
     for number, line in enumerate(text.split("\n")[:-1], 1):
@@ -112,7 +112,7 @@ def read_json_lines(path: str | Path, remedy: str = "") -> Iterator[tuple[int, A
 
 
 def checked(path: str | Path, values: Any, keys: _Kinds, remedy: str = "") -> dict[str, Any]:
-    """A plain value that was read, if it is a mapping with these keys of these types.
+    """Return a value that was read if it is a mapping with these keys of these types.
 
     Raises:
         UserError: it is not.
@@ -130,5 +130,5 @@ def checked(path: str | Path, values: Any, keys: _Kinds, remedy: str = "") -> di
 
 
 def damaged(path: str | Path, what: str, remedy: str) -> UserError:
-    """The error to raise about a file of ours."""
+    """Return the error for a damaged file of this package."""
     return UserError(f"{path}: {what}; {remedy}" if remedy else f"{path}: {what}")

@@ -1,8 +1,8 @@
-"""Folders that a command may write to: empty ones, and those that the same command made.
+"""Ownership of output folders: a command writes only to empty folders and to its own.
 
-A folder that is claimed gets a file `.recbole_intent` first, which says what it is for. Folders of
-versions before that file are recognised by what they hold. All other folders are somebody else's:
-nothing in them is changed, with or without `--fresh`.
+A claimed folder first gets a file `.recbole_intent`, which names its purpose. Folders of versions
+before that file are recognised by their contents. All other folders are foreign: nothing in them is
+changed, with or without `--fresh`.
 """
 
 import os
@@ -62,14 +62,14 @@ def _reads_as_reproduction(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a folder is for.
+    """The purpose of a folder.
 
     Attributes:
-        name: in its marker and in messages.
+        name: its name in markers and messages.
         files: regular expression of the files, relative to the folder, that the command writes.
-        always: names that folders of older versions hold in any case, one of each row.
-        reads: whether the contents of an older folder are of this kind; may raise.
-        refusal: what is said of another folder, by `{folder}` and a `{name}` in it.
+        always: names in every folder of an older version, one of each row.
+        reads: whether the contents of an older folder are of this kind; may raise an error.
+        refusal: message about a foreign `{folder}`, which contains `{name}`.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Kind:
     refusal: str
 
     def is_own(self, relative: str) -> bool:
-        """Whether a path, relative to the folder, is of a file that the command writes."""
+        """Whether a path, relative to the folder, is a file that the command writes."""
         folder, _, name = relative.rpartition("/")
         path = "/".join(filter(None, [folder, temporary_target(name) or name]))
         return re.fullmatch(self.files, path) is not None
@@ -111,13 +111,13 @@ REPRODUCTION = Kind(
 
 
 def refuse_foreign(folder: str | Path, kind: Kind) -> None:
-    """Raise unless a folder is absent, empty, or one that a command of this kind made.
+    """Raise unless a folder is missing, empty, or created by a command of this kind.
 
     Nothing is changed.
 
     Raises:
         UserError: a file, a link to a folder that is not ours, the root of the file system, a
-            folder that holds something else, or one that cannot be looked at.
+            folder with other contents, or one that cannot be read.
     """
     folder = Path(folder)
     try:
@@ -147,14 +147,14 @@ def refuse_foreign(folder: str | Path, kind: Kind) -> None:
 def claimed(
     folder: str | Path, kind: Kind, *, keep: Sequence[str], wait: bool = False
 ) -> Iterator[None]:
-    """Own a folder, alone, until the block ends: locked, marked, without dead temporary files.
+    """Lock and mark a folder until the block ends, and remove dead temporary files.
 
-    Where the block raises before anything worth keeping is there, the folder is as it was before.
+    If the block raises before anything worth keeping exists, the folder is restored.
 
     Args:
-        folder: made if it is not there.
-        kind: what for.
-        keep: glob patterns of what is worth keeping.
+        folder: created if missing.
+        kind: purpose of the folder.
+        keep: glob patterns of files worth keeping.
         wait: as `files.folder_lock`.
 
     Raises:
@@ -180,13 +180,13 @@ def claimed(
 
 
 def claim(folder: str | Path, kind: Kind) -> None:
-    """Make a folder this kind's own: its marker is written before anything else.
+    """Claim a folder for a kind: write its marker before anything else.
 
-    Dead temporary files of the kind are removed. Where two processes may claim a folder at the
-    same time, use `claimed`.
+    Dead temporary files of the kind are removed. If two processes may claim a folder at the same
+    time, use `claimed`.
 
     Raises:
-        UserError: as `refuse_foreign`, or it cannot be written.
+        UserError: as `refuse_foreign`, or the marker cannot be written.
     """
     folder = Path(folder)
     refuse_foreign(folder, kind)
@@ -199,9 +199,9 @@ def claim(folder: str | Path, kind: Kind) -> None:
 
 
 def clear(folder: str | Path, kind: Kind) -> None:
-    """Remove the files that the command wrote, and no others; the folder stays claimed.
+    """Remove only the files that the command wrote; the folder stays claimed.
 
-    Links are not followed, and folders are removed where nothing else is in them.
+    Links are not followed; subfolders are removed once they are empty.
 
     Raises:
         UserError: as `refuse_foreign`, or a file cannot be removed.
@@ -218,7 +218,7 @@ def clear(folder: str | Path, kind: Kind) -> None:
 
 
 def _leave(folder: Path, kind: Kind) -> None:
-    # On the way out of an error, which must stay the one that is shown.
+    # Called while handling an error, which must stay the one that is shown.
     with suppress(OSError, UserError):
         clear(folder, kind)
         (folder / MARKER).unlink(missing_ok=True)
@@ -232,7 +232,7 @@ def _remove(path: Path, how: Callable[[], None]) -> None:
 
 
 def _is_nothing(path: Path) -> bool:
-    """Whether a file is what a process leaves that was killed before it claimed the folder."""
+    """Whether a file was left by a process killed before it claimed the folder."""
     is_marker_to_be = re.fullmatch(rf"{re.escape('.' + MARKER)}\.\d+\.tmp", path.name)
     return bool(is_marker_to_be) or (path.name == "lock" and is_lock(path))
 
@@ -245,12 +245,12 @@ def _is_ours(folder: Path, kind: Kind) -> bool:
         return True
     if not all(any(any(folder.glob(name)) for name in names) for names in kind.always):
         return False
-    try:  # its contents say so, whatever else lies there
+    try:  # recognised by its contents, whatever else is there
         if kind.reads(folder):
             return True
     except (OSError, UnicodeDecodeError, UserError):
         pass
-    # Damaged, but complete, and with nothing of anybody else's.
+    # Damaged but complete, and without foreign files.
     return all(kind.is_own(name) or _is_nothing(path) for path, name in _files(folder))
 
 
@@ -262,7 +262,7 @@ def _marked_kind(folder: Path) -> str | None:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """All files below a folder, and their paths relative to it; links are files."""
+    """Yield all files below a folder with their relative paths; links count as files."""
     for parent, names, files in os.walk(folder, followlinks=False):
         links = [name for name in names if (Path(parent) / name).is_symlink()]
         for name in [*files, *links]:

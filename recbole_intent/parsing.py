@@ -1,8 +1,7 @@
-"""Text of others into plain values: whatever a parser dislikes is one line that names the place.
+"""Parsing of JSON and YAML from outside; every failure is one line that names the place.
 
-Parsers fail in more ways than by their own error class: numbers of more digits than Python
-converts, nesting deeper than its stack, values that contain themselves, texts that are half a
-character.
+Parsers fail with more than their own error class: on numbers with more digits than Python converts,
+nesting deeper than the stack, values that contain themselves, and lone surrogates.
 """
 
 import json
@@ -19,7 +18,7 @@ import yaml
 
 from recbole_intent.errors import UserError
 
-# What may come out of a parser whose text is not as it should be.
+# Exceptions that a parser may raise on malformed text.
 FAILURES = (
     ValueError,
     LookupError,
@@ -30,26 +29,26 @@ FAILURES = (
     RecursionError,
     MemoryError,
 )
-# More values than any file of settings holds; aliases of aliases of aliases soon do.
+# More values than any settings file has; nested YAML aliases quickly exceed it.
 MAX_VALUES = 1_000_000
 PATIENCE = 10  # seconds
 
 
 @contextmanager
 def opened_file(path: str | Path, what: str = "file", *, pipes: bool = False) -> Iterator[BinaryIO]:
-    """A file opened for reading bytes.
+    """Open a file for reading bytes.
 
     Args:
-        path: of a regular file: a pipe without a writer never opens, `/dev/zero` never ends.
-        what: what it is called where it is absent: `no such configuration file`.
-        pipes: a pipe will do too, if anybody has opened it for writing within `PATIENCE`.
+        path: a regular file: a pipe without a writer never opens, `/dev/zero` never ends.
+        what: name of the file in the error: `no such configuration file`.
+        pipes: also accept a pipe that is opened for writing within `PATIENCE`.
 
     Raises:
-        UserError: it is not there, no regular file, or cannot be read. OSErrors of the `with`
-            block are turned likewise.
+        UserError: missing, not a regular file, or unreadable. OSErrors of the `with` block are
+            converted too.
     """
     try:
-        # Without waiting: to open a pipe is to wait for a writer.
+        # Non-blocking, since opening a pipe waits for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -74,14 +73,14 @@ def _wait_for_writer(path: str | Path, descriptor: int) -> None:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     if not poll.poll(PATIENCE * 1000):
-        with suppress(BlockingIOError):  # somebody has it open, and has written nothing yet
+        with suppress(BlockingIOError):  # a writer has it open and has written nothing yet
             os.read(descriptor, 1)
             raise UserError(f"{path}: is a pipe that nobody writes to")
     os.set_blocking(descriptor, True)
 
 
 def read_text(path: str | Path, what: str = "file") -> str:
-    """The text of a UTF-8 file, without a byte-order mark.
+    """Read a UTF-8 text file, without its byte-order mark.
 
     Raises:
         UserError: as `opened_file`, or not UTF-8.
@@ -95,15 +94,15 @@ def read_text(path: str | Path, what: str = "file") -> str:
 
 
 def parse_json(text: str | bytes, where: str, hint: str = "") -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Args:
         text: the JSON; bytes are UTF-8.
-        where: file, and line where there is one.
-        hint: what to do, at the end of the error.
+        where: file, and line if known.
+        hint: remedy, at the end of the error.
 
     Raises:
-        UserError: it is not JSON, or holds what no plain value can.
+        UserError: not JSON, or a value that cannot be converted.
     """
     try:
         return json.loads(text)
@@ -115,17 +114,17 @@ def parse_json(text: str | bytes, where: str, hint: str = "") -> Any:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text: numbers, texts, lists and mappings, and nothing else.
+    """Parse a YAML text into plain values: numbers, texts, lists and mappings.
 
-    `1e-3` is a number. Dates stay texts. Keys are texts too, also `1` and `on`.
+    `1e-3` is a number. Dates stay texts. All keys are texts, including `1` and `on`.
 
     Args:
         text: the YAML.
         where: the file; the line is added.
 
     Raises:
-        UserError: not YAML; a key given twice; a value that contains itself, is too large for
-            64 bits, or is half a character.
+        UserError: not YAML; a key given twice; a value that contains itself, is too large for 64
+            bits, or is a lone surrogate.
     """
     try:
         value = yaml.load(text, Loader=_Loader)
@@ -143,7 +142,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a parser failed, in a few words."""
+    """Describe in a few words why a parser failed."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, MemoryError):
@@ -154,7 +153,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _check_plain(value: Any) -> None:
-    """Raise ValueError for what has no end or cannot be written down again."""
+    """Raise ValueError for values that are cyclic, too many, or cannot be saved."""
     n_values, inside = 0, set()
 
     def check(value: Any) -> None:
@@ -184,13 +183,12 @@ def _check_plain(value: Any) -> None:
 
 
 def is_text(value: str) -> bool:
-    """Whether a string can be written to a UTF-8 file and be a part of a path: no half a
-    surrogate pair, no NUL."""
+    """Whether a string is valid in UTF-8 files and paths: no lone surrogates, no NUL."""
     return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML as `parse_yaml` says."""
+    """A safe YAML loader with the rules of `parse_yaml`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         if not isinstance(node, yaml.MappingNode):
@@ -214,7 +212,7 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+0123456789."),
 )
-# A date is text here: no key takes one.
+# Dates stay texts: no key takes a date.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
     for first, pairs in _Loader.yaml_implicit_resolvers.items()

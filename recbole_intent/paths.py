@@ -1,4 +1,4 @@
-"""Where the files that come with the package are."""
+"""Location of the files that ship with the package."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _PACKAGE = Path(__file__).resolve().parent
 def properties_dir(package: Path = _PACKAGE) -> Path:
     """Return the folder of the YAML properties (`overall.yaml`, `model/`, `dataset/`, `search/`).
 
-    A wheel carries it inside the package; a checkout, editable install or not, has it beside.
+    A wheel has it inside the package; a checkout, editable install or not, next to it.
 
     Args:
         package: the folder of the package itself.
 
     Raises:
-        UserError: neither place has it.
+        UserError: it is in neither place.
     """
     places = (package / "properties", package.parent / "properties")
     for place in places:
-        # asking for model/ too: a folder of this plain name may be anyone's
+        # also require model/: other projects may have a folder of this name
         if (place / "model").is_dir():
             return place
     raise UserError(

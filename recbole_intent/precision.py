@@ -1,4 +1,4 @@
-"""Products of matrices with fewer digits: what was asked for, and what this machine gains by."""
+"""Reduced-precision matrix products: settings, and checks that the CPU supports them."""
 
 import functools
 import logging
@@ -12,7 +12,7 @@ _LOGGER = logging.getLogger("recbole_intent")
 
 @functools.cache
 def cpu_multiplies_bf16() -> bool:
-    """Has this CPU instructions for bf16 products? Without them they cost more than in fp32."""
+    """Return whether this CPU has bf16 instructions, without which bf16 is slower than fp32."""
     asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # x86, by torch's own names
     if any(getattr(torch.cpu, name, bool)() for name in asked):
         return True
@@ -25,15 +25,15 @@ def cpu_multiplies_bf16() -> bool:
 
 
 def set_matmul_precision(asked: str, device: torch.device) -> str:
-    """Choose how fp32 matrices are multiplied, for the whole process.
+    """Set the precision of fp32 matrix products for the whole process.
 
     Args:
         asked: highest, high or medium; `medium` lets a CPU with bf16 instructions, and a GPU with
-            TF32 or better, multiply with fewer digits.
-        device: where the run computes.
+            TF32 or better, use reduced precision.
+        device: the run's device.
 
     Returns:
-        What is used: `highest` in place of `medium` on a CPU that would only be slower.
+        The precision used: `highest` instead of `medium` on a CPU that would only be slower.
     """
     used = asked
     if asked == "medium" and device.type == "cpu" and not cpu_multiplies_bf16():
@@ -47,6 +47,6 @@ def set_matmul_precision(asked: str, device: torch.device) -> str:
 
 
 def warn_of_slow_bf16(key: str, device: torch.device) -> None:
-    """Say that bf16 costs time on a CPU without instructions for it; it is used all the same."""
+    """Warn that bf16 is slow on a CPU without bf16 instructions; it is used anyway."""
     if device.type == "cpu" and not cpu_multiplies_bf16():
         _LOGGER.warning("%s: this CPU has no bf16 instructions; fp32 is faster here", key)

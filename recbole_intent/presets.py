@@ -1,7 +1,7 @@
 """Named sets of values for a model: `properties/preset/<name>/<Model>.yaml`.
 
-A preset lies over the defaults of model and dataset and under everything that the user gives.
-`paper` is what a paper says word for word, `released` what the authors' code does.
+A preset overrides the defaults of model and dataset; the user's values override the preset. `paper`
+follows a paper word for word, `released` the authors' code.
 """
 
 from collections.abc import Sequence
@@ -11,33 +11,33 @@ from typing import Any
 from recbole_intent.errors import UserError
 from recbole_intent.paths import properties_dir
 
-OUR_DEFAULTS = "ours"  # the defaults; so is an empty name
+OUR_DEFAULTS = "ours"  # the defaults, as is an empty name
 
 
 def class_names(model_class: type) -> list[str]:
-    """The names by which a model's properties are looked for: its own, then those of its bases."""
+    """Return the names of a model's property files: its own, then those of its bases."""
     return [base.__name__ for base in model_class.__mro__]
 
 
 def preset_names(models: Sequence[str]) -> list[str]:
-    """The presets of a model.
+    """Return the names of a model's presets.
 
     Args:
-        models: as of `class_names`.
+        models: names from `class_names`.
     """
     files = _folder().glob("*/*.yaml")
     return sorted({path.parent.name for path in files if path.stem in models})
 
 
 def preset_file(name: Any, models: Sequence[str]) -> Path | None:
-    """The file of a preset; None for our own defaults.
+    """Return the file of a preset; None for our own defaults.
 
     Args:
         name: the value of `preset`.
-        models: as of `class_names`.
+        models: names from `class_names`.
 
     Raises:
-        UserError: the model has no such preset; names those that it has.
+        UserError: the model has no such preset; lists those it has.
     """
     if name in (None, OUR_DEFAULTS):
         return None

@@ -1,9 +1,9 @@
-"""Texts of others, made fit for a terminal, a log, a report: titles, labels, names, messages.
+"""Sanitizing of external text (titles, labels, names, messages) for terminals, logs and reports.
 
-A title may hold the escape sequences of a terminal, an error message a line that looks like one
-of ours, a label the HTML of a script. Every such text goes through `printable` where it becomes a
-part of a line, and through `markdown` where that line is Markdown; `say` prints, and nothing else
-does. Files for machines (CSV, JSON lines, Parquet) hold texts as they are.
+A title may contain terminal escape sequences, an error message a line that looks like one of ours,
+a label an HTML script. All such text passes through `printable` before it becomes part of a line,
+and through `markdown` if that line is Markdown; only `say` prints. Files for machines (CSV, JSON
+lines, Parquet) keep texts unchanged.
 """
 
 import logging
@@ -13,9 +13,9 @@ from typing import TextIO
 
 _REPLACEMENT = "\ufffd"
 _BREAKS = r"\t-\r\x1c-\x1f\x85\u2028\u2029"
-# Controls (C0, DEL, C1), halves of surrogate pairs, and signs that are not seen but change what
-# is: those of direction, zero width, interlinear notes. The two joiners (U+200C, U+200D), which
-# scripts and emoji need, and the soft hyphen stay.
+# Control characters (C0, DEL, C1), lone surrogates, and invisible characters that change the
+# display: direction, zero width, interlinear notes. The two joiners (U+200C, U+200D), which scripts
+# and emoji need, and the soft hyphen stay.
 _UNSEEN = (
     r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb\ud800-\udfff"
@@ -24,8 +24,8 @@ _BREAK = re.compile(f"[{_BREAKS}]+")
 _BREAK_WITHIN_LINES = re.compile(f"[{_BREAKS}]+".replace(r"\t-\r", r"\t\x0b-\r"))
 _BAD = re.compile(f"[{_UNSEEN}]")
 
-# What Markdown reads: everywhere; but between letters; before some signs; at the start and at the
-# end of a paragraph or heading. An interval such as [0.1, 0.2] is no link and stays as it is.
+# Markdown syntax: anywhere; except between letters; before some characters; at the start and the
+# end of a paragraph or heading. An interval such as [0.1, 0.2] is not a link and stays as it is.
 _MARKS = re.compile(
     r"(?P<interval>\[[-+−\d.,% ]+\](?![(\[:]))"
     r"|[*`\[\]|~]|(?<![^\W_])_|_(?![^\W_])"
@@ -36,27 +36,27 @@ _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def printable(text: object, *, lines: bool = False) -> str:
-    """The text with nothing in it that a terminal obeys or a reader cannot see.
+    """Return the text without terminal control characters and invisible characters.
 
     Args:
-        text: anything; `str` is taken of it.
-        lines: keep line breaks (`\\n`). Without it the result is one line: each run of line
-            breaks and tabs is one space.
+        text: any object, converted by `str`.
+        lines: keep line breaks (`\\n`). Otherwise the result is one line: each run of line breaks
+            and tabs becomes one space.
 
     Returns:
-        Text without control characters, escape sequences, signs of writing direction and halves
-        of surrogate pairs: each such character is U+FFFD.
+        The text with control characters, escape sequences, direction marks and lone surrogates
+        replaced by U+FFFD.
     """
     text = str(text)
-    if text.isascii() and text.isprintable():  # most are, and this is quick
+    if text.isascii() and text.isprintable():  # fast path for most texts
         return text
     return _BAD.sub(_REPLACEMENT, (_BREAK_WITHIN_LINES if lines else _BREAK).sub(" ", text))
 
 
 def markdown(text: object) -> str:
-    """One line of Markdown that shows the printable text as it is: no link, picture, tag or mark.
+    """Escape a text as one line of Markdown without links, images, tags or markup.
 
-    It fits a cell of a table, a heading and a sentence alike.
+    The result is valid in a table cell, a heading and a sentence.
     """
     return _MARKS.sub(_escaped, printable(text))
 
@@ -74,14 +74,14 @@ def say(
     end: str = "\n",
     flush: bool = False,
 ) -> None:
-    """Print to standard output, or to another stream, what is `printable`.
+    """Print the `printable` text to standard output or another stream.
 
     Characters that the stream's encoding lacks are written as `\\xNN`.
 
     Args:
-        text: anything; `str` is taken of it.
-        lines: the text has lines of its own, such as a table.
-        file, end, flush: as of `print`.
+        text: any object, converted by `str`.
+        lines: the text has several lines, such as a table.
+        file, end, flush: as for `print`.
     """
     stream = sys.stdout if file is None else file
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -90,7 +90,7 @@ def say(
 
 
 def show_log(stream: TextIO | None = None) -> None:
-    """Show the package's log from INFO on, that of others from WARNING on.
+    """Show the package's log from INFO on, and other logs from WARNING on.
 
     Args:
         stream: standard error if None.
@@ -102,7 +102,7 @@ def show_log(stream: TextIO | None = None) -> None:
 
 
 class PrintableFormatter(logging.Formatter):
-    """A log's lines: a message is one line, a traceback below it keeps its own."""
+    """A log formatter: a message is one line, and a traceback below it keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = printable(record.message)

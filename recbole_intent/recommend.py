@@ -1,4 +1,4 @@
-"""Recommendations of a finished run to a file, or to the screen."""
+"""The `recommend` command: recommendations of a finished run, as a file or as text."""
 
 import itertools
 import logging
@@ -30,7 +30,7 @@ from recbole_intent.recommendations import (
 )
 from recbole_intent.recommender import Recommender
 
-# Without a file, so many histories are shown.
+# Number of histories shown if there is no output file.
 SHOWN = 5
 
 
@@ -51,24 +51,23 @@ def recommend_run(
     """Recommend with a finished run, to a file or as text.
 
     Args:
-        run: its folder.
-        users: `all`, a file with a user id in each line, or ids with commas between (or a list).
+        run: the run's folder.
+        users: `all`, a file with one user id per line, or comma-separated ids (or a list).
         histories: a file of new histories (`data.histories.read_histories`); instead of `users`.
-        output: a `.parquet`, `.csv` or `.jsonl` file; the text shows the first histories when
-            None.
-        k: items a history, at least 1.
-        include_history: may the items of the history be recommended again?
-        history: what users are known by: `train`, `valid` or `all` interactions.
+        output: a `.parquet`, `.csv` or `.jsonl` file; if None, the text shows the first histories.
+        k: items per history, at least 1.
+        include_history: also recommend items of the history.
+        history: interactions that form a user's history: `train`, `valid` or `all`.
         index: `faiss` for an approximate search.
-        explain: tell the intents behind each list, in `<output>.explained.jsonl` or in the text.
-        picture: with `explain`, a `.png` file: the intents, and the first history among them.
+        explain: report the intents behind each list, in `<output>.explained.jsonl` or in the text.
+        picture: with `explain`, a `.png` file of the intents and the first history.
         conditions: see `Recommender.load`.
 
     Returns:
-        What there is to say in the end.
+        The text to print.
 
     Raises:
-        UserError: a mistake in any of these; no file is then left or changed.
+        UserError: an invalid argument; no file is created or changed.
     """
     if (users is None) == (histories is None):
         raise UserError("give either --users=FILE, --users=all or --histories=FILE")
@@ -116,7 +115,7 @@ def recommend_run(
 
 
 def _ids(users: Any) -> Iterator[str] | None:
-    """The asked users; None for all of them."""
+    """Return the requested users; None for all of them."""
     if not isinstance(users, str | Path):
         return ids_of(users)
     if str(users) == "all":
@@ -130,14 +129,14 @@ def _ids(users: Any) -> Iterator[str] | None:
 
 
 def explained_path(output: str | Path) -> Path:
-    """Where the intents behind the recommendations of a file go."""
+    """Return the path of the intents behind the recommendations in a file."""
     return Path(output).with_name(f"{Path(output).name}.explained.jsonl")
 
 
 def _drawn(
     recommender: Recommender, chunks: Iterator[Chunk], picture: str | Path
 ) -> Iterator[Chunk]:
-    """The chunks; after the last, when nothing can be wrong with them, the picture of the first."""
+    """Yield the chunks; after the last has succeeded, draw the figure of the first."""
     space = None
     for chunk in chunks:
         space = space or recommender.intent_space(chunk)

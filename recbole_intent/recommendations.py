@@ -1,4 +1,4 @@
-"""The table of recommendations as a file: Parquet, CSV or JSON lines, whole or not there."""
+"""Atomic writes of the table of recommendations as Parquet, CSV or JSON lines."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -11,22 +11,22 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
 
 FORMATS = (".parquet", ".csv", ".jsonl")
-_COLUMNS = ["history", "user_id", "rank", "item_id", "score", "source"]  # a title may be there
+_COLUMNS = ["history", "user_id", "rank", "item_id", "score", "source"]  # and optionally a title
 _LONGEST_LINE = 10_000_000  # characters; a line of ours is shorter
 
 
 def check_output(path: str | Path) -> None:
-    """Look at where recommendations are to go.
+    """Check the path of the output file.
 
     Raises:
-        UserError: the name does not say one of the `FORMATS`, or pyarrow is missing.
+        UserError: the suffix is not one of `FORMATS`, or pyarrow is missing.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise UserError(f"--output={path}: its name must end in {', '.join(FORMATS)}")
     if suffix == ".parquet":
         try:
-            import pyarrow  # noqa: F401 (only asked whether it is there)
+            import pyarrow  # noqa: F401 (checks that it is installed)
         except ImportError as error:
             raise UserError(
                 f"--output={path}: pyarrow is not installed; pip install pyarrow, or write "
@@ -35,11 +35,11 @@ def check_output(path: str | Path) -> None:
 
 
 def refuse_foreign_file(path: str | Path, is_ours: Callable[[Path], bool]) -> None:
-    """Raise UserError unless a file may be written: it is absent, empty, or one of ours.
+    """Raise UserError unless a file is missing, empty, or written by this command.
 
     Args:
-        path: of the file.
-        is_ours: looks into it; what it raises means no.
+        path: the file.
+        is_ours: inspects the file; an exception counts as False.
     """
     path = Path(path)
     if not (path.exists() or path.is_symlink()):
@@ -50,14 +50,14 @@ def refuse_foreign_file(path: str | Path, is_ours: Callable[[Path], bool]) -> No
     )
     try:
         is_fit = path.is_file() and (path.stat().st_size == 0 or is_ours(path))
-    except Exception as error:  # of whatever reads the format
+    except Exception as error:  # from any reader of the format
         raise refusal from error
     if not is_fit:
         raise refusal
 
 
 def holds_recommendations(path: Path) -> bool:
-    """Whether a file, by the columns in it, is one of `write_recommendations`."""
+    """Whether a file has the columns of `write_recommendations`."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         from pyarrow.parquet import read_schema
@@ -71,24 +71,24 @@ def holds_recommendations(path: Path) -> bool:
 
 
 def holds_explanations(path: Path) -> bool:
-    """Whether a file is one of `--explain`."""
+    """Whether a file was written by `--explain`."""
     with path.open(encoding="utf-8") as file:
         line = file.readline(_LONGEST_LINE)
     return list(json.loads(line)) == ["history", "user_id", "intents"]
 
 
 def write_recommendations(path: str | Path, frames: Iterable[pd.DataFrame]) -> int:
-    """Write frames of the same columns one after the other, without keeping them.
+    """Write frames with the same columns one by one, without keeping them in memory.
 
     Args:
-        path: its ending chooses the form; an older file is replaced when all is written.
-        frames: at least one, which may be empty. What they raise leaves an older file as it was.
+        path: its suffix selects the format; an existing file is replaced when all is written.
+        frames: at least one, which may be empty. If one raises, an existing file is unchanged.
 
     Returns:
         The number of rows.
 
     Raises:
-        UserError: another ending, no pyarrow, or the file cannot be written.
+        UserError: unknown suffix, no pyarrow, or the file cannot be written.
     """
     check_output(path)
     suffix = Path(path).suffix.lower()
@@ -109,7 +109,7 @@ def _write_parquet(path: Path, frames: Iterable[pd.DataFrame]) -> int:
     kinds = {"history": pyarrow.int64(), "rank": pyarrow.int64(), "score": pyarrow.float32()}
     frames, rows = iter(frames), 0
     frame = next(frames)
-    # Not guessed from the first frame, which may hold no user id at all.
+    # Not inferred from the first frame, which may have no user ids.
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in frame])
     with ParquetWriter(path, schema) as writer:
         while frame is not None:
@@ -135,7 +135,7 @@ def _write_json_lines(path: Path, frames: Iterable[pd.DataFrame]) -> int:
         for frame in frames:
             plain = frame.astype(object).where(frame.notna(), None)
             columns = {name: plain[name].tolist() for name in plain}
-            # The digits of a float32, not those of the double that JSON would make of it.
+            # The digits of the float32, not those of its conversion to a double.
             columns["score"] = frame["score"].to_numpy().astype(str).astype(float).tolist()
             for values in zip(*columns.values(), strict=True):
                 write_json_line(dict(zip(columns, values, strict=True)), file)

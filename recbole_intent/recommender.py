@@ -1,4 +1,4 @@
-"""The k best items for users of a dataset or for new histories, with the weights of a run."""
+"""Top-k recommendation for users of a dataset or new histories, with the weights of a run."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -36,27 +36,27 @@ from recbole_intent.trainer.base import BEST, Trainer
 
 _LOGGER = logging.getLogger("recbole_intent")
 
-# Histories on which an index is compared with the exact search.
+# Number of histories on which an index is compared with the exact search.
 _SAMPLE = 256
 
 
 class Recommender:
     """Recommends with a trained model.
 
-    Scores are exact and of all items; padding and, unless wanted, the items of the history leave
-    the list; equal scores go by RecBole's internal item number (the order of first appearance in
-    the `.inter` file). A history without a known item gets the popular items, with `source`
-    `popular` and the number of interactions as their score.
+    All items get exact scores. Padding and, by default, the items of the history are excluded; ties
+    are ordered by RecBole's internal item number (first appearance in the `.inter` file). A history
+    without known items gets the popular items, with `source` `popular` and the number of
+    interactions as their score.
 
-    Tables have a row a recommended item: `history` (1, 2, … in the order asked), `user_id` (missing
-    where a history has no name), `rank` (from 1), `item_id`, `title` (where the dataset has
-    titles), `score`, and `source` (`model` or `popular`).
+    Tables have one row per recommended item: `history` (1, 2, … in input order), `user_id` (missing
+    if a history has no name), `rank` (from 1), `item_id`, `title` (if the dataset has titles),
+    `score`, and `source` (`model` or `popular`).
 
     Args:
-        trainer: ranks with the model, which has its weights.
+        trainer: the trainer of the model, with loaded weights.
         data: the dataset of the run, without noise.
-        history: what users are known by: `all` their interactions, those of `train`, or of
-            `valid` (training and validation).
+        history: interactions that form a user's history: `all`, `train`, or `valid` (training and
+            validation).
     """
 
     def __init__(self, trainer: Trainer, data: SplitData, history: str = "all") -> None:
@@ -78,21 +78,21 @@ class Recommender:
 
     @classmethod
     def load(cls, folder: str | Path, *, history: str = "all", **conditions: Any) -> "Recommender":
-        """Take up a finished run with its best weights.
+        """Load a finished run with its best weights.
 
         Args:
-            folder: of the run.
+            folder: the run's folder.
             history: see the class.
-            conditions: `device`, `threads` or `eval_batch_size` other than the run's.
+            conditions: `device`, `threads` or `eval_batch_size`, if they differ from the run's.
 
         Raises:
-            UserError: not a finished run, its files have changed since, or `history` is unknown.
+            UserError: not a finished run, its files have changed, or `history` is unknown.
         """
         refuse(RECOMMEND, {"history": history})
         folder = Path(folder)
-        read_result(folder)  # is it finished?
-        # Noise is a condition of experiments; nobody is recommended items by a noisy history. And
-        # whatever the run was tested on, all items may be recommended.
+        read_result(folder)  # raises if it is not finished
+        # Noise belongs to experiments, not to recommendation, and all items may be recommended
+        # whatever the test task was.
         usual = {"noise": None, "task": "next-item", "compile": False}
         config = Config.of_run(folder, {**usual, **conditions})
         refuse_other_data(folder, inputs_fingerprint(config))
@@ -103,18 +103,18 @@ class Recommender:
     def recommend(
         self, histories: Any, k: int = 10, *, include_history: bool = False
     ) -> pd.DataFrame:
-        """The table for new histories of raw item ids, the oldest first.
+        """Return the table for new histories of raw item ids, oldest first.
 
         Args:
-            histories: such as `[["i1", "i2"], ["i3"]]`, `[[50, 172]]`, or a table with a row an
-                interaction (`data.asked.histories_of` lists all forms); unknown items are passed
-                over and said.
-            k: items a history, at least 1; no more than the catalogue has.
-            include_history: may the items of the history be recommended again?
+            histories: such as `[["i1", "i2"], ["i3"]]`, `[[50, 172]]`, or a table with one row per
+                interaction (`data.asked.histories_of` lists all forms); unknown items are skipped
+                with a warning.
+            k: items per history, at least 1; limited to the size of the catalogue.
+            include_history: also recommend items of the history.
 
         Raises:
-            UserError: these are no histories, or no item of them is known; the model scores by
-                user and cannot take new histories.
+            UserError: invalid histories, no known item, or a model that scores by user and cannot
+                take new histories.
         """
         chunks = self.chunks(histories)
         return self._joined(self.table(chunk, k, include_history) for chunk in chunks)
@@ -122,39 +122,39 @@ class Recommender:
     def recommend_users(
         self, users: Any = None, k: int = 10, *, include_history: bool = False
     ) -> pd.DataFrame:
-        """The table for users of the dataset; all of them when None.
+        """Return the table for users of the dataset.
 
         Args:
             users: raw ids, such as `["u1", "u2"]` or `[196, 22]`, in any container
-                (`data.asked.ids_of`); unknown users are passed over and said.
-            k: items a user, at least 1; no more than the catalogue has.
-            include_history: may the items of the history be recommended again?
+                (`data.asked.ids_of`); all users if None; unknown users are skipped with a warning.
+            k: items per user, at least 1; limited to the size of the catalogue.
+            include_history: also recommend items of the history.
 
         Raises:
-            UserError: these are no ids, or none of them is known.
+            UserError: invalid ids, or none of them is known.
         """
         chunks = self.user_chunks(users)
         return self._joined(self.table(chunk, k, include_history) for chunk in chunks)
 
     def explain(self, histories: Any, n_items: int = 3) -> list[dict[str, Any]]:
-        """The intents behind the recommendations for each history; see `explanations`."""
+        """Return the intents behind the recommendations for each history; see `explanations`."""
         chunks = self.chunks(histories)
         return [line for chunk in chunks for line in self.explanations(chunk, n_items)]
 
     def explain_users(self, users: Any = None, n_items: int = 3) -> list[dict[str, Any]]:
-        """The intents behind the recommendations for each user; see `explanations`."""
+        """Return the intents behind the recommendations for each user; see `explanations`."""
         chunks = self.user_chunks(users)
         return [line for chunk in chunks for line in self.explanations(chunk, n_items)]
 
     def use_index(self, exact_up_to: int = EXACT_UP_TO) -> None:
-        """Find items by an approximate index instead of scoring all of them.
+        """Use an approximate index instead of scoring all items.
 
         Its recall against the exact lists, on a sample of the first histories, is logged.
 
         Raises:
-            UserError: faiss is missing, or the scores are no inner products with item vectors.
+            UserError: faiss is missing, or the scores are not inner products with item vectors.
         """
-        # A model that scores in another way has a `full_sort_predict` of its own.
+        # A model that scores in another way overrides `full_sort_predict`.
         scores_by_vector = (
             isinstance(self.model, NextItemMixin)
             and type(self.model).full_sort_predict is NextItemMixin.full_sort_predict
@@ -170,10 +170,10 @@ class Recommender:
     # --- pieces of bounded size ---------------------------------------------------------------
 
     def chunks(self, histories: Any) -> Iterator[Chunk]:
-        """New histories (`data.asked.histories_of`), some at a time; see `AskedHistories.new`.
+        """Yield new histories (`data.asked.histories_of`) in chunks; see `AskedHistories.new`.
 
         Raises:
-            UserError: no histories, or the model recommends to users of the dataset alone.
+            UserError: no histories, or a model that only recommends to users of the dataset.
         """
         if not self.is_sequential:
             raise UserError(
@@ -184,7 +184,7 @@ class Recommender:
         return self._asked.new(asked, self.model.ITEM_SEQ)
 
     def user_chunks(self, users: Any = None) -> Iterator[Chunk]:
-        """Users of the dataset (`data.asked.ids_of`; all of them when None), some at a time."""
+        """Yield users of the dataset (`data.asked.ids_of`; all if None) in chunks."""
         if self._known is None:
             self._known = KnownHistories.of(self.config, self._data, self._history)
         asked = None if users is None else ids_of(users, self.columns)
@@ -192,10 +192,10 @@ class Recommender:
 
     @torch.no_grad()
     def table(self, chunk: Chunk, k: int = 10, include_history: bool = False) -> pd.DataFrame:
-        """The recommendations for a chunk; columns as the class says.
+        """Return the recommendations for a chunk; see the class for the columns.
 
         Raises:
-            UserError: `k` below 1, or the model reads what new histories do not have.
+            UserError: `k` below 1, or the model needs data that new histories lack.
         """
         _check_count("k", k)
         k, n_rows = min(k, self.n_items - 1), len(chunk.rows)
@@ -213,12 +213,12 @@ class Recommender:
 
     @torch.no_grad()
     def explanations(self, chunk: Chunk, n_items: int = 3) -> list[dict[str, Any]]:
-        """The intents of each history: their weight, words, and nearest items of the history.
+        """Return the intents of each history: weight, text, and nearest items of the history.
 
         Returns:
-            C of `{"history": 1, "user_id": …, "intents": [{"weight": 0.6, "text": …, "items":
-            [{"item_id": …, "title": …, "cosine": 0.4}, …]}, …]}`; no intents where the popular
-            items are recommended.
+            C dicts `{"history": 1, "user_id": …, "intents": [{"weight": 0.6, "text": …, "items":
+            [{"item_id": …, "title": …, "cosine": 0.4}, …]}, …]}`; no intents if the popular items
+            are recommended.
 
         Raises:
             UserError: the model, or its configuration, has no intents.
@@ -243,13 +243,13 @@ class Recommender:
 
     @torch.no_grad()
     def intent_space(self, chunk: Chunk) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
-        """What `evaluation.intent_space` draws of a chunk's first history.
+        """Return what `evaluation.intent_space` draws of a chunk's first history.
 
         Returns:
             Keys (C, d) and names of the intents, the history's query (d,), probabilities (C,).
 
         Raises:
-            UserError: the model has no such space, or knows nothing of the history.
+            UserError: the model has no such space, or does not know the history.
         """
         model, first = self.model, torch.tensor([0])
         if not isinstance(model, HasIntentSpace):
@@ -262,24 +262,24 @@ class Recommender:
         return keys, model.intents, queries[0], probability[0]
 
     def check_explains(self) -> None:
-        """Raise UserError if the model is none that explains itself."""
+        """Raise UserError if the model cannot explain its recommendations."""
         if not isinstance(self.model, ExplainsIntents):
             raise UserError(f"--explain: {self.config['model']} has no intents to tell of")
 
     # --- scoring ------------------------------------------------------------------------------
 
     def _has_model(self, chunk: Chunk) -> Tensor:
-        """(C,) whether the model has anything to go by: a general model knows every user."""
+        """Return (C,) whether the model can score a history; a general model knows every user."""
         return chunk.length > 0 if self.is_sequential else torch.ones(len(chunk.rows)).bool()
 
     def _batches(self, chunk: Chunk) -> Iterator[Tensor]:
-        """Places in the chunk of histories that the model scores, those of like length together."""
+        """Yield positions of histories that the model scores, grouped by similar length."""
         order = chunk.length.argsort(stable=True)
         order = order[self._has_model(chunk)[order]]
         return iter(order.split(self.batch_size)) if len(order) else iter(())
 
     def _interaction(self, chunk: Chunk, part: Tensor) -> Interaction:
-        """What the model reads of these histories: their users and their last items."""
+        """Return the model's input for these histories: their users and last items."""
         columns, rows = {}, chunk.rows[part]
         if chunk.users is not None:
             columns[self.config["USER_ID_FIELD"]] = chunk.users[part]
@@ -303,7 +303,7 @@ class Recommender:
     def _best(
         self, chunk: Chunk, part: Tensor, k: int, include_history: bool
     ) -> tuple[Tensor, Tensor]:
-        """Exact scores (B, k) and items (B, k) for some histories of a chunk."""
+        """Return exact scores (B, k) and items (B, k) for some histories of a chunk."""
         excluded = self._excluded(chunk, part, include_history)
         try:
             scores = self.trainer.scores(self._interaction(chunk, part), self.n_items, excluded, k)
@@ -321,7 +321,7 @@ class Recommender:
     def _found(
         self, chunk: Chunk, part: Tensor, k: int, include_history: bool
     ) -> tuple[Tensor, Tensor]:
-        """As `_best`, by the index; exact where the index finds too few."""
+        """As `_best`, by the index; exact if the index finds too few."""
         interaction = self._interaction(chunk, part).to(self.trainer.device)
         with self.trainer.autocast():
             vectors = self.model.user_vectors(interaction)
@@ -356,7 +356,7 @@ class Recommender:
             )
 
     def _popular(self, k: int) -> tuple[Tensor, Tensor]:
-        """Scores (k,) and items (k,): those with the most training interactions."""
+        """Return scores (k,) and items (k,) with the most training interactions."""
         count = self._data.train._dataset.inter_matrix(form="csr").sum(axis=0)  # (1, V)
         scores, items = top_k(torch.from_numpy(np.asarray(count)).reshape(1, -1).float(), k)
         return scores[0], items[0]

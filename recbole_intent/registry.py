@@ -1,4 +1,4 @@
-"""One explicit table: model name -> class, trainer, and how its sequences may be batched."""
+"""The model registry: model name -> class, trainer, and rules for batching."""
 
 import difflib
 import importlib
@@ -11,22 +11,22 @@ from recbole_intent.errors import UserError
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """How a model is found and fed.
+    """One entry of the registry.
 
     Attributes:
-        name: what `--model` says.
-        path: `package.module:Class`, imported when asked for.
+        name: value of `--model`.
+        path: `package.module:Class`, imported on use.
         trainer: `package.module:Class` of its trainer.
-        trim: its outputs do not depend on the number of padded columns, so rows may be cut to
-            the batch's longest (a parity test per model guards this).
-        splits: its losses are means over the rows of a batch, or over their targets, so that
-            several processes may share out a batch (a test per model guards this too).
-        reference: the untouched RecBole class, for `fast_sequences: False`; same as `path` when
+        trim: its outputs do not depend on the number of padded columns, so rows may be cut to the
+            longest of the batch (a parity test per model checks this).
+        splits: its losses are means over the rows of a batch, or over their targets, so several
+            processes may share a batch (a test per model checks this too).
+        reference: the unmodified RecBole class, for `fast_sequences: False`; same as `path` if
             None.
-        corrected: `path` computes something else than `reference`, which is wrong there; the
-            class says what. The property `reference: recbole` keeps RecBole's way.
-        keys: module of its `KEYS` and `RULES` (`keys.py`), which must not import torch; where
-            None, the defaults say which type a key has.
+        corrected: `path` corrects an error of `reference`, which the class describes. The property
+            `reference: recbole` keeps RecBole's behaviour.
+        keys: module of its `KEYS` and `RULES` (`keys.py`), which must not import torch; if None, a
+            key has the type of its default.
     """
 
     name: str
@@ -39,20 +39,20 @@ class ModelSpec:
     keys: str | None = None
 
     def model_class(self, fast: bool = True) -> type:
-        """The model's class: ours, or RecBole's own where `fast` is False."""
+        """Return the model's class: ours, or RecBole's own if `fast` is False."""
         return _import(self.path if fast or self.reference is None else self.reference)
 
     def class_for(self, fast_sequences: bool, reference: str | None) -> type:
-        """The class of a run with these two properties.
+        """Return the class of a run with these two properties.
 
-        RecBole's own class computes a run of `fast_sequences: False`, except where it is wrong
-        and `reference` does not ask for it.
+        `fast_sequences: False` selects RecBole's own class, unless that is wrong and `reference`
+        does not request it.
         """
         wants_recbole = not self.corrected or reference == RECBOLE
         return self.model_class(fast=bool(fast_sequences) or not wants_recbole)
 
     def trainer_class(self) -> type:
-        """The class that trains it."""
+        """Return the class that trains it."""
         return _import(self.trainer)
 
 
@@ -139,7 +139,7 @@ _TABLE: dict[str, ModelSpec] = {
     )
 }
 
-# RecBole's other models with a plain training loop, by the module that holds them.
+# RecBole's other models with a plain training loop, by module.
 _RECBOLE = {
     _SEQUENTIAL: (
         "Caser CORE FDSA FOSSIL FPMC GCSAN GRU4RecF HGN HRM LightSANs NARM NextItNet NPE "
@@ -150,13 +150,13 @@ _RECBOLE = {
         "NNCF NeuMF Pop Random SGL SLIMElastic SimpleX SpectralCF"
     ),
 }
-# Those of them whose numbers are wrong in RecBole: ours derive from them, a module per model.
+# Those that RecBole computes wrongly: our subclasses correct them, one module per model.
 _CORRECTED = {"CORE": _OURS, "HGN": _OURS, "SHAN": _OURS}
 _CORRECTED |= dict.fromkeys(("FISM", "Pop", "Random"), _OURS_GENERAL)
-# Those of them that padding does not reach: they mask it, or read the last items alone. STAMP,
-# SHAN, NPE and others sum over padding's vector too, or are built for one width.
+# Those that do not depend on padding: they mask it, or read only the last items. STAMP, SHAN, NPE
+# and others sum over the padding vector too, or need a fixed width.
 _TRIM = frozenset("CORE FDSA FPMC GCSAN GRU4RecF HRM NARM SASRecF SRGNN TransRec".split())
-# Those whose losses are means over rows. Not so: norms of the batch's vectors (LightGCN, NGCF,
+# Those whose losses are means over rows. Excluded: norms of the batch's vectors (LightGCN, NGCF,
 # DGCF, SGL, SimpleX …), means over masked items (BERT4Rec), samples of whole batches (MultiVAE).
 _SPLITS = frozenset(
     "BPR CORE Caser DMF FDSA FISM FPMC GCMC GCSAN GRU4RecF HRM LightSANs MultiDAE NAIS NARM NNCF "
@@ -172,7 +172,7 @@ for _package, _names in _RECBOLE.items():
         _TABLE.setdefault(_name, ModelSpec(_name, _path, keys=_RECBOLE_KEYS, **_is))
 
 
-# RecBole's models that cannot be trained here, by the reason.
+# RecBole's models that cannot be trained here, by reason.
 _REFUSED = {
     name: reason
     for reason, names in {
@@ -192,7 +192,7 @@ _REFUSED = {
     }.items()
     for name in names.split()
 }
-# The others: nobody has compared them with RecBole's own runs.
+# The others, which have not been compared with RecBole's own runs.
 _UNTESTED = {
     name: f"{package}.{name.lower()}:{name}"
     for package, names in {
@@ -209,17 +209,16 @@ def register(spec: ModelSpec) -> None:
 
 
 def model_names() -> list[str]:
-    """All names that `get_spec` knows, sorted."""
+    """Return all names that `get_spec` knows, sorted."""
     return sorted(_TABLE, key=str.lower)
 
 
 def get_spec(name: str) -> ModelSpec:
-    """The entry of a model.
+    """Return the entry of a model.
 
     Args:
-        name: a registered name, or `package.module:Class` for a class outside the table, which
-            is fed with full-width rows and trained by the trainer of the class that it derives
-            from, or the plain one.
+        name: a registered name, or `package.module:Class` for a class outside the table, which gets
+            full-width rows and the trainer of its base class, or the plain one.
 
     Raises:
         UserError: no such model; names the nearest ones.
@@ -245,7 +244,7 @@ def get_spec(name: str) -> ModelSpec:
 
 
 def _refuse(known: str, given: str) -> None:
-    """Raise UserError if a model of RecBole's cannot be trained here."""
+    """Raise UserError if a RecBole model cannot be trained here."""
     if known in _REFUSED:
         raise UserError(
             f"--model={given}: RecBole's {known} {_REFUSED[known]} and is not supported"
@@ -287,9 +286,9 @@ def _from_path(path: str) -> ModelSpec:
 
 
 def _as_its_base(found: type) -> tuple[str, str | None]:
-    """Trainer and module of keys of a class: a variant of a model is trained as that is.
+    """Return the trainer and the module of keys that a class inherits from its base model.
 
-    `KEYS` in the module of the class go first.
+    `KEYS` in the module of the class take precedence.
     """
     ours = {spec.path: spec for spec in _TABLE.values()}
     theirs = {spec.reference: spec for spec in _TABLE.values() if spec.reference}

@@ -1,4 +1,4 @@
-"""A search: many short trials of one model, chosen on validation; the best of them, tested once."""
+"""Hyper-parameter search: trials of one model, compared on validation; the best is tested once."""
 
 import os
 import shlex
@@ -30,14 +30,14 @@ _FRESH = "use --fresh to overwrite the search"
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a search left behind.
+    """The outcome of a search.
 
     Attributes:
         folder: its folder.
         trials: all of them, by index.
         best: the one with the best validation metric.
         result: the contents of `result.json`: the best trial's run, tested.
-        metric: what it was chosen by.
+        metric: the validation metric that chose it.
     """
 
     folder: Path
@@ -49,22 +49,22 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Options:
-    """How to search.
+    """Options of a search.
 
     Attributes:
-        trials: how many there are to be, >= 1; fewer where the space holds fewer.
+        trials: number of trials, >= 1; fewer if the space is smaller.
         search: file of the search space; the model's own when None.
-        resources: of a trial, such as `cpu=1,gpu=0.25`; empty: a CPU, and a GPU where there is one.
+        resources: per trial, such as `cpu=1,gpu=0.25`; empty: one CPU, and one GPU if available.
         address: of a Ray cluster; None starts Ray here.
         algorithm: random or optuna.
         scheduler: asha, median or none.
-        grace: epochs that every trial gets; a tenth of `epochs`, at least 1, when None.
-        reduction: asha keeps the best 1/reduction of those that came so far.
+        grace: epochs that every trial gets; a tenth of `epochs`, at least 1, if None.
+        reduction: asha keeps the best 1/reduction of the trials so far.
         output: folder of the search; `saved/tune/<model>-<dataset>-<fingerprint>` when None.
-        resume: go on with the search in that folder.
-        fresh: throw away what an earlier search left in the folder.
-        allow_unknown: accept keys that no default file knows.
-        command: words to repeat the search with, for the record.
+        resume: continue the search in that folder.
+        fresh: delete the files of an earlier search in the folder.
+        allow_unknown: accept keys that no default file defines.
+        command: command-line words that repeat the search, for the record.
     """
 
     trials: int = 16
@@ -89,24 +89,23 @@ def tune(
     overrides: Mapping[str, Any] | None = None,
     options: Options | None = None,
 ) -> Sweep:
-    """Search good hyper-parameters on validation, then test the best trial, once.
+    """Search for good hyper-parameters on validation, then test the best trial once.
 
     The folder gets `best.yaml` (for `--config_files`), `trials.csv`, `parallel.png`, `time.png`,
-    `result.json`, `sweep.json` (the settings), `ledger.jsonl` (all that happened) and a run folder
-    a trial. A kill at any moment loses the epochs under way and nothing else; `resume` goes on.
+    `result.json`, `sweep.json` (the settings), `ledger.jsonl` (all events) and one run folder per
+    trial. A kill loses only the epochs in progress; `resume` continues.
 
     Args:
         model, dataset, config_files: as `experiment.run`.
-        overrides: typed values of all trials; a key of the search space that is here is not
-            searched.
-        options: how to search.
+        overrides: typed values for all trials; a key given here is not searched.
+        options: of the search.
 
     Raises:
         UserError: bad configuration, search space, data or folder; Ray is missing or too old; no
-            trial came to an evaluated epoch.
+            trial reached an evaluated epoch.
     """
     options = options or Options()
-    if isinstance(config_files, str | Path):  # one, not its letters
+    if isinstance(config_files, str | Path):  # one path, not its letters
         config_files = [config_files]
     overrides = dict(overrides or {})
     require_ray(options.address)
@@ -154,13 +153,13 @@ def tune(
         reduction=options.reduction,
     )
     suggester = _suggester(options.algorithm, space, base["seed"], task, metric, bigger)
-    suggester.suggest(0) if options.algorithm == "random" else None  # a refused one ends it here
+    suggester.suggest(0) if options.algorithm == "random" else None  # an invalid one ends it here
 
     _refuse_other(folder, settings, options)
     with claimed(folder, SEARCH, keep=["ledger.jsonl"]):
         if options.fresh:
             clear(folder, SEARCH)
-        _refuse_other(folder, settings, options)  # another process may have been here since
+        _refuse_other(folder, settings, options)  # another process may have written it
         write_json(folder / "sweep.json", {**settings, "command": shlex.join(options.command)})
         ledger = Ledger(folder / "ledger.jsonl")
         _take_up(ledger, judge, suggester)
@@ -190,7 +189,7 @@ def _suggester(
 
 
 def _refuse_other(folder: Path, settings: Mapping[str, Any], options: Options) -> None:
-    """Raise where the folder is another search's, or where one is to be resumed and none is."""
+    """Raise if the folder belongs to another search, or has none to resume."""
     refuse_foreign(folder, SEARCH)
     path = folder / "sweep.json"
     if options.fresh:
@@ -211,7 +210,7 @@ def _refuse_other(folder: Path, settings: Mapping[str, Any], options: Options) -
         raise UserError(
             f"{folder}: belongs to another search: {shown}; choose another --output, or {_FRESH}"
         )
-    # Where Ray did not start, nothing was begun.
+    # If Ray did not start, no trial was begun.
     if not options.resume and Ledger(folder / "ledger.jsonl").trials():
         raise UserError(
             f"{folder}: a search was begun here; --resume goes on with it, --fresh starts anew"
@@ -224,7 +223,7 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _take_up(ledger: Ledger, judge: Judge, suggester: Suggester) -> None:
-    """Bring judge and suggester to where a killed search was; failed trials get another try."""
+    """Restore judge and suggester to the state of a killed search; retry failed trials."""
     ledger.mend()
     judge.replay(ledger.events())
     for trial in ledger.trials():
@@ -241,7 +240,7 @@ def _has_work(trials: Sequence[Trial], wanted: int) -> bool:
 def _finish(
     folder: Path, trials: list[Trial], space: Space, task: Task, metric: str, bigger: bool
 ) -> Sweep:
-    """Choose the best trial by validation alone, write what is left, test that trial."""
+    """Choose the best trial on validation, write the result files, and test that trial."""
     write_csv(folder / "trials.csv", trials, metric, bigger)
     best = best_trial(trials, metric, bigger)
     if best is None:
@@ -250,8 +249,8 @@ def _finish(
     parallel_coordinates(folder / "parallel.png", space, trials, metric, bigger)
     metric_against_time(folder / "time.png", trials, metric, bigger)
     write_text(folder / "best.yaml", _best_yaml(folder, best, task, metric, bigger))
-    # The only look at the test set, of the trial that is chosen. It was trained already, unless it
-    # was stopped early: then it is first trained to its end.
+    # The only use of the test set, by the chosen trial. If that trial was stopped early, it is
+    # first trained to its end.
     overrides = task.trial_overrides(best.params)
     if best.status == STOPPED:
         say(f"trial {best.index} is the best, though stopped early: training it to its end")
@@ -271,12 +270,12 @@ def _finish(
 
 
 def _best_yaml(folder: Path, best: Trial, task: Task, metric: str, bigger: bool) -> str:
-    """All that a next run needs, as `--config_files`, to be the best trial again."""
+    """Return a YAML file that repeats the best trial when given as `--config_files`."""
     given: dict[str, Any] = {}
     for path in task.files:
         given.update(read_yaml(path))
     given.update(task.overrides)
-    # Where a run lies and what it runs on is the next run's own affair.
+    # The next run chooses its own folder and hardware.
     kept = comparable(task.config(best.params, device="cpu")).keys() - {"model", "dataset"}
     given = {key: value for key, value in given.items() if key in kept - best.params.keys()}
     value = best.best(metric, bigger)

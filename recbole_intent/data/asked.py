@@ -1,7 +1,7 @@
-"""What recommendations are asked for, in the forms that Python has: ids and histories of ids.
+"""Parses requests for recommendations: user ids and histories as Python objects.
 
-Ids are text in a dataset. Whatever is no list of ids, or no list of histories, is an error that
-shows the right form: a string is a sequence too, and so is each of its letters.
+Ids are text in a dataset. Anything that is not a list of ids, or not a list of histories, raises an
+error that shows the right form; strings need this check, because they are sequences too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +18,11 @@ from recbole_intent.parsing import is_text
 
 @dataclass(frozen=True)
 class History:
-    """What one person has chosen so far.
+    """The items that one person has chosen so far.
 
     Attributes:
-        items: raw item ids, the oldest first.
-        user: a name to find the person by; None where there is none.
+        items: raw item ids, oldest first.
+        user: a label for the person; None if there is none.
     """
 
     items: list[str]
@@ -31,7 +31,7 @@ class History:
 
 @dataclass(frozen=True)
 class Columns:
-    """The dataset's names of the columns that a table of histories has."""
+    """The dataset's names for the columns of a table of histories."""
 
     user: str = "user_id"
     item: str = "item_id"
@@ -39,15 +39,15 @@ class Columns:
 
 
 def raw_id(value: Any, where: str, name: str) -> str:
-    """An id as the dataset writes it.
+    """Convert an id to the dataset's text form.
 
     Args:
         value: a string, or a whole number of any kind (`5`, `5.0`, `numpy.int64(5)`).
-        where: the place of it, for the error: `history 2`.
-        name: what it is the id of.
+        where: its location, for the error: `history 2`.
+        name: what the id identifies.
 
     Raises:
-        UserError: it is neither.
+        UserError: neither a string nor a whole number.
     """
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a scalar of numpy or torch
         value = value.item()
@@ -61,10 +61,10 @@ def raw_id(value: Any, where: str, name: str) -> str:
 
 
 def ids_of(users: Any, columns: Columns | None = None) -> Iterator[str]:
-    """User ids of a list, tuple, array, Series, generator or a table's user column, one by one.
+    """Yield user ids from a list, tuple, array, Series, generator or a table's user column.
 
     Raises:
-        UserError: a single id, or what holds no ids; says what to write instead.
+        UserError: a single id, or an object without ids; the message gives the right form.
     """
     columns = columns or Columns()
     users = _plain(users)
@@ -80,17 +80,17 @@ def ids_of(users: Any, columns: Columns | None = None) -> Iterator[str]:
 
 
 def histories_of(histories: Any, columns: Columns | None = None) -> Iterator[History]:
-    """Histories in any of the forms that people have them in, one by one.
+    """Yield histories from any of the supported forms.
 
     Args:
         histories: a list (or array, Series, generator …) of histories; a mapping of users to
-            histories; or a table with a row an interaction, sorted here by user, in order of
-            appearance, and by time where it has times. A history is a list of item ids, a
+            histories; or a table with one row per interaction, which is sorted by user, in order
+            of appearance, and by time if it has times. A history is a list of item ids, a
             `History` or `{"user": "u", "items": ["i1", "i2"]}`; `[]` is an empty one.
-        columns: the dataset's names of the table's columns.
+        columns: the dataset's names for the table's columns.
 
     Raises:
-        UserError: a flat list of ids, a string, or whatever else holds no histories.
+        UserError: a flat list of ids, a string, or any other object that is not histories.
     """
     histories = _plain(histories)
     if isinstance(histories, pd.DataFrame):
@@ -109,10 +109,10 @@ def histories_of(histories: Any, columns: Columns | None = None) -> Iterator[His
 
 
 def history_of(value: Any, where: str) -> History:
-    """One history in any of the forms that `histories_of` lists.
+    """Parse one history in any of the forms listed in `histories_of`.
 
     Raises:
-        UserError: it has none of them; begins with `where`.
+        UserError: an unsupported form; the message begins with `where`.
     """
     user = None
     if isinstance(value, History):
@@ -144,7 +144,7 @@ def _of_table(table: pd.DataFrame, columns: Columns) -> Iterator[History]:
             f"histories: the table has no column {' and no '.join(map(repr, missing))} "
             f"({_names(table)}); a table has a row an interaction"
         )
-    users = table[columns.user].unique()  # in the order of the table as it is given
+    users = table[columns.user].unique()  # in the table's original order
     if columns.time in table:
         when = seconds(table[columns.time], lambda row: f"histories: row {row + 1}", columns.time)
         if when.isna().any():
@@ -160,7 +160,7 @@ def _of_table(table: pd.DataFrame, columns: Columns) -> Iterator[History]:
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without the types that headers of atomic files carry (`item_id:token`)."""
+    """The table without the type suffixes of atomic-file headers (`item_id:token`)."""
     names = [str(name).partition(":")[0] for name in table.columns]
     return table.set_axis(names, axis=1)
 
@@ -170,7 +170,7 @@ def _names(table: pd.DataFrame) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Tables and tensors of other libraries as those of pandas and numpy."""
+    """Convert tables and tensors of other libraries to pandas and numpy."""
     if hasattr(value, "to_pandas"):  # polars, pyarrow
         return value.to_pandas()
     if hasattr(value, "detach"):  # torch
@@ -180,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 def _is_sequence(value: Any) -> bool:
     is_text = isinstance(value, str | bytes | bytearray)
-    has_places = getattr(value, "ndim", 1) > 0  # numpy's scalars say that they are iterable
+    has_places = getattr(value, "ndim", 1) > 0  # numpy's scalars claim to be iterable
     return isinstance(value, Iterable) and not is_text and has_places
 
 
@@ -197,6 +197,6 @@ def _shown(value: Any) -> str:
         value = value.item()
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # a number of more digits than Python writes
+    except ValueError:  # a number with more digits than Python prints
         text = "a number of too many digits"
     return text if len(text) <= 60 else f"{text[:57]}…"

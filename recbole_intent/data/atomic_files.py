@@ -1,4 +1,4 @@
-"""Writing RecBole's atomic files: all of them or none, and never a half-written one."""
+"""Writes RecBole's atomic files, all together and atomically."""
 
 import hashlib
 import os
@@ -18,10 +18,10 @@ CHUNK = 100_000
 
 
 def clean_text(text: str) -> str:
-    """Make a text fit one field: breaks become spaces, and no quote stands at its beginning.
+    """Make a text fit one field: breaks become spaces, and leading double quotes are replaced.
 
-    RecBole reads atomic files with CSV quoting on, where a field that begins with a double quote
-    runs on to the next one, over tabs and lines. Such a text gets single quotes instead.
+    RecBole reads atomic files with CSV quoting, where a field that begins with a double quote
+    extends to the next one, across tabs and lines. Such a text gets single quotes instead.
     """
     text = BREAKS.sub(" ", text).strip()
     return text.replace('"', "'") if text.startswith('"') else text
@@ -36,7 +36,7 @@ def write_table(frame: pd.DataFrame, types: Mapping[str, str], file: BinaryIO) -
         file: opened for bytes.
 
     Returns:
-        sha256 of what was written, as hex digits.
+        sha256 of the written bytes, as hex digits.
     """
     digest = hashlib.sha256()
 
@@ -59,15 +59,15 @@ def write_all(
     """Write several files of a folder: under temporary names, synced, then renamed together.
 
     Args:
-        folder: made where it is absent.
-        writers: file name → what writes its content. The first one is the seal, with hashes of
-            the others: it is written last and renamed first. So at every moment the seal and the
-            files beside it are all old, all new, or do not match.
-        stale: names of older files that go; just before the seal is renamed, as the old one
-            names them.
+        folder: created if missing.
+        writers: file name → function that writes its content. The first file is the seal, with
+            the hashes of the others: it is written last and renamed first. So at any moment, the
+            seal and the files next to it are all old, all new, or do not match.
+        stale: names of older files to delete, just before the seal is renamed, because the old
+            seal names them.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written; nothing new is left behind.
+        UserError: the disk is full or the folder is not writable; no new files are left behind.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     seal, *others = writers
@@ -86,7 +86,7 @@ def write_all(
         ) from error
     finally:
         for path in made:
-            with suppress(OSError):  # not empty: the files are there, which is the good case
+            with suppress(OSError):  # not empty: the files were written, which is the normal case
                 path.rmdir()
 
 
@@ -95,7 +95,7 @@ def _write_synced(temporary: Path, target: Path, write: Callable[[BinaryIO], Non
         with temporary.open("wb") as file:
             write(file)
             file.flush()
-            # a disk may tell only here that it is full; the old files are all still there
+            # a full disk may be reported only here; the old files still exist
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error

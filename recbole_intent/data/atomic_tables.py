@@ -1,6 +1,6 @@
-"""The one reader of atomic files: tables with a header of `name:type` fields, checked line by line.
+"""Reads atomic files: tables with a header of `name:type` fields, checked line by line.
 
-Cells are taken literally: `NA`, `null`, `007` and quotes are text. Every failure names file and
+Cells are taken literally: `NA`, `null`, `007` and quotes are text. Every error names file and
 line. Format: https://recbole.io/docs/user_guide/data/atomic_files.html
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 from recbole_intent.errors import UserError
 
 KINDS = ("token", "token_seq", "float", "float_seq")
-PAD = "[PAD]"  # what RecBole calls number 0, which is no user and no item
+PAD = "[PAD]"  # RecBole's token for number 0, which is neither a user nor an item
 _UTF8 = ("utf-8", "utf8", "utf_8")
 _OTHER_BOMS = (
     codecs.BOM_UTF16_LE,
@@ -32,11 +32,11 @@ class AtomicTable:
     """The rows of an atomic file, in their order.
 
     Attributes:
-        path: of the file.
-        types: column -> token, token_seq, float or float_seq; of all columns of the file.
-        frame: the columns that were asked for; its index holds the line numbers. A token is a
-            string, a float float64 (NaN where it is empty; whole `times` int64), a token_seq an
-            array of strings, a float_seq an array of float64.
+        path: path of the file.
+        types: column -> token, token_seq, float or float_seq, for all columns of the file.
+        frame: the requested columns, indexed by line number. A token is a string, a float is
+            float64 (NaN if empty; whole `times` int64), a token_seq an array of strings, a
+            float_seq an array of float64.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class AtomicTable:
     frame: pd.DataFrame
 
     def place(self, row: int) -> str:
-        """`file:line` of a row, counted from 0."""
+        """`file:line` of a 0-based row."""
         return f"{self.path}:{self.frame.index[row]}"
 
 
@@ -52,7 +52,7 @@ def read_header(path: Path, separator: str = "\t", encoding: str = "utf-8") -> d
     """Column -> type of an atomic file.
 
     Raises:
-        UserError: the file cannot be read, is empty, or its first line is no such header.
+        UserError: the file cannot be read, is empty, or its first line is not such a header.
     """
     if encoding.lower() in _UTF8:
         with _reading(path), path.open("rb") as file:
@@ -77,20 +77,20 @@ def read_atomic(
 
     Args:
         path: the file.
-        columns: names of the columns to read; None: all. Those that the file lacks are passed over.
+        columns: names of the columns to read; None: all. Missing ones are ignored.
         unload: names of the columns to leave out.
-        texts: those of them to give as they stand, whatever their type.
-        ids: those of them that hold ids, token or token_seq: none is empty, none is `[PAD]`.
-        times: those of them that hold a finite number in every row. Whole numbers stay whole, so
-            that nanoseconds sort right.
+        texts: columns to return as text, regardless of their type.
+        ids: columns of ids, token or token_seq, none of which may be empty or `[PAD]`.
+        times: columns that must hold a finite number in every row. Whole numbers stay integers, so
+            that nanoseconds sort correctly.
         separator: between cells, one ASCII character.
         seq_separator: between the parts of a sequence.
-        encoding: of the file; a byte-order mark of UTF-8 is left out.
+        encoding: encoding of the file; a UTF-8 byte-order mark is skipped.
 
     Raises:
-        UserError: absent, of another encoding, a bad header, a column that is missing or of
-            another type, a row with more or fewer cells than the header, a cell that cannot be,
-            or no rows at all.
+        UserError: the file is missing or has another encoding or a bad header, a column is missing
+            or has another type, a row has more or fewer cells than the header, a cell is invalid,
+            or there are no rows.
     """
     ids, times = list(ids), list(times)
     data = _text(path, encoding)
@@ -113,13 +113,13 @@ def read_atomic(
             dtype={name: str for name in columns if name not in floats},
             keep_default_na=False,
             na_values={name: [""] for name in floats},
-            quoting=3,  # none: a quote is a character like others
+            quoting=3,  # no quoting: quotes are ordinary characters
             lineterminator="\n",
             skip_blank_lines=False,
-            low_memory=False,  # the type of a column of numbers is that of all of it
+            low_memory=False,  # infer a column's type from all of its rows
             encoding="utf-8",
         )
-    except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
+    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
     frame = frame[columns]
     frame.index = pd.Index(lines)
@@ -146,7 +146,7 @@ def check_form(path: Path, separator: str = "\t") -> None:
 def require_columns(
     path: Path, types: dict[str, str], ids: Iterable[str] = (), times: Iterable[str] = ()
 ) -> None:
-    """Check that a header has the columns of ids and times, of the right type.
+    """Check that a header has the columns of ids and times, with the right types.
 
     Raises:
         UserError: naming the file and the column.
@@ -163,10 +163,10 @@ def require_columns(
 
 
 def no_ids(names: pd.Series) -> np.ndarray:
-    """Mark what cannot be the id of a user or of an item, (N,) bool.
+    """Mark names that cannot be the id of a user or an item, (N,) bool.
 
-    Such are the empty string, the name of padding, and names with a blank at an end, a tab or a
-    line break.
+    These are the empty string, the padding token, and names with leading or trailing blanks, a tab
+    or a line break.
     """
     names = names.astype("str")
     bad = (names == "") | (names == PAD) | (names != names.str.strip())
@@ -174,7 +174,7 @@ def no_ids(names: pd.Series) -> np.ndarray:
 
 
 def why_no_id(name: str) -> str:
-    """What is wrong with a name that `no_ids` marks."""
+    """Explain why `no_ids` marks a name."""
     if name.strip() == "":
         return "is empty"
     if name == PAD:
@@ -183,7 +183,7 @@ def why_no_id(name: str) -> str:
 
 
 class _reading:
-    """Turn errors of the operating system in the `with` block into a `UserError`."""
+    """Convert operating-system errors in the `with` block to `UserError`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -201,7 +201,7 @@ class _reading:
 
 
 def _text(path: Path, encoding: str) -> bytes:
-    """The whole file as UTF-8 without a byte-order mark, its lines ended by a line feed."""
+    """The whole file as UTF-8 without a byte-order mark, with line feeds as line ends."""
     with _reading(path):
         data = path.read_bytes()
     if encoding.lower() not in _UTF8:
@@ -255,7 +255,7 @@ def _types(path: Path, data: bytes, separator: str) -> dict[str, str]:
 
 
 def check_separator(separator: Any) -> None:
-    """Raise UserError unless `field_separator` is one ASCII character that can part cells."""
+    """Raise UserError unless `field_separator` is an ASCII character that can separate cells."""
     is_one = isinstance(separator, str) and len(separator) == 1 and separator.isascii()
     if not is_one or separator in '\n\r\0":':
         raise UserError(f"field_separator: {separator!r} is not one character such as a tab or ','")
@@ -282,7 +282,7 @@ def _rows(path: Path, data: bytes, separator: str, width: int) -> tuple[bytes, n
 
 
 def _numbers(path: Path, column: pd.Series, is_time: bool) -> pd.Series:
-    """Numbers of a column as pandas took it: int64, float64, or text where a cell is none."""
+    """A column's numbers as parsed by pandas: int64, float64, or text if a cell is not a number."""
     name, values = column.name, column
     if column.dtype.kind not in "iuf" or column.dtype == bool:
         text = column.astype("str")

@@ -1,4 +1,4 @@
-"""The direct task: each user's target among a few drawn items, the same few for every model."""
+"""The direct task's candidate lists: each user's target among sampled items, for every model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from recbole_intent.data.split import SplitData
 
 PARTS = ("valid", "test")
-# What a part's negatives are outside of, for the record. Nothing of the test set reaches
-# validation: its negatives may be test targets, which in validation nobody has chosen yet.
+# Interactions that a split's negatives avoid, for the record. The test set does not affect
+# validation: its negatives may be test targets, which at validation time nobody has chosen yet.
 EXCLUDED = {"valid": "training and validation", "test": "training, validation and test"}
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """Who is asked about what, in raw ids, whatever numbers a model's dataset gives them.
+    """The users and targets of a candidate evaluation, in raw ids, independent of model datasets.
 
     Attributes:
         users: (U,) str, sorted: all users with an interaction.
         items: (V,) str, sorted: all items with an interaction.
-        seen: part -> (M,) int64, sorted: u * V + v for each item v of user u's history, as far as
-            the part may know it: `valid` without anything of the test set, `test` all of it.
-        asked: part -> (N,) places in `users`, rising.
-        targets: part -> (N,) places in `items`.
-        n_negatives: items drawn beside each target.
-        seed: of the draw.
+        seen: split -> (M,) int64, sorted: u * V + v for each item v of user u's history that the
+            split may know: `valid` excludes all of the test set, `test` includes it.
+        asked: split -> (N,) indices into `users`, ascending.
+        targets: split -> (N,) indices into `items`.
+        n_negatives: items drawn for each target.
+        seed: seed of the draw.
     """
 
     users: np.ndarray
@@ -49,10 +49,10 @@ class Question:
 
     @classmethod
     def of(cls, config: Config, data: "SplitData") -> Self:
-        """What the loaded data of a run asks.
+        """Build the question from a run's loaded data.
 
         Raises:
-            UserError: a user with several targets, or files that do not tell whole histories.
+            UserError: a user with several targets, or files without whole histories.
         """
         dataset = data.dataset
         known = KnownHistories.of(config, data)
@@ -80,15 +80,15 @@ class Question:
         return cls(user_ids, item_ids, seen, asked, targets, negatives, seed)
 
     def pool(self, part: str) -> np.ndarray:
-        """(P,) rising places of the items that may be drawn: those that the part knows."""
+        """(P,) ascending indices of the items that may be drawn: those known to the split."""
         return np.unique(self.seen[part] % len(self.items))
 
     def n_seen(self, part: str) -> np.ndarray:
-        """(U,) different items of each user's history, as far as the part knows it."""
+        """(U,) distinct items in each user's history, as far as the split may know it."""
         return np.bincount(self.seen[part] // len(self.items), minlength=len(self.users))
 
     def digest(self) -> str:
-        """SHA-256 of all of it."""
+        """SHA-256 of all attributes."""
         digest = hashlib.sha256(f"{self.n_negatives} {self.seed}\n".encode())
         for ids in (self.users, self.items):
             digest.update("\n".join([*ids, ""]).encode())
@@ -97,7 +97,7 @@ class Question:
 
 
 def _known_to(part: str, config: Config, data: "SplitData") -> tuple[torch.Tensor, torch.Tensor]:
-    """Users (P,) and items (P,) of the interactions that a part may know."""
+    """Users (P,) and items (P,) of the interactions that a split may know."""
     everyone = torch.arange(data.dataset.user_num)
     if part == "test":
         return KnownHistories.of(config, data).of_rows(everyone)
@@ -107,14 +107,14 @@ def _known_to(part: str, config: Config, data: "SplitData") -> tuple[torch.Tenso
         )
         for split in (data.train._dataset, data.valid.dataset, data.test.dataset)
     )
-    # Of who is tested alone (a session, say) even the history belongs to the test set.
+    # For users that occur only in the test set (such as sessions), even the history belongs to it.
     users = everyone[train | valid | ~test]
     rows, items = KnownHistories.of(config, data, "valid").of_rows(users)
     return users[rows], items
 
 
 def _sorted_ids(tokens: Sequence[str], present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Raw ids (n,) of the internal ones that are present, sorted; internal id -> place there."""
+    """Raw ids (n,) of the internal ids that are present, sorted; internal id -> index there."""
     internal = np.unique(present)
     ids = np.asarray(tokens)[internal].astype(str)
     order = np.argsort(ids)
@@ -130,12 +130,12 @@ def _update(digest, *arrays: np.ndarray) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The lists of a question, drawn.
+    """The drawn candidate lists of a question.
 
     Attributes:
-        lists: part -> (N, 1 + n) int32 places in the question's `items`, in random order, the
-            target among them, a row for each user who is asked.
-        hash: SHA-256 of the lists and of the ids that they stand for.
+        lists: split -> (N, 1 + n) int32 indices into the question's `items`, in random order,
+            including the target; one row per user in `asked`.
+        hash: SHA-256 of the lists and of the ids that they refer to.
     """
 
     lists: dict[str, np.ndarray]
@@ -143,7 +143,7 @@ class Candidates:
 
 
 def with_candidates(config: Config, data: "SplitData") -> "SplitData":
-    """The data of a run whose validation and test rank each target among its candidates alone.
+    """The data of a run with validation and test rankings restricted to each target's candidates.
 
     Raises:
         UserError: a user with several targets, or with too few other items; or a damaged file.
@@ -170,20 +170,20 @@ def with_candidates(config: Config, data: "SplitData") -> "SplitData":
 
 
 def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidates:
-    """The lists of a question: read from their file, which is made where there is none.
+    """The lists of a question, read from their file, which is created if missing.
 
-    Processes that ask at once make one file. It is kept, since another version of numpy may draw
+    Concurrent processes create a single file. It is kept because another version of numpy may draw
     other items from the same seed.
 
     Raises:
-        UserError: a user has fewer items outside the history than are to be drawn; or the file is
-            damaged, or cannot be written.
+        UserError: a user has too few items outside the history; or the file is damaged or cannot
+            be written.
     """
     digest = question.digest()
     name = f"{dataset}-{question.n_negatives}-{question.seed}-{digest[:10]}.npz"
     path = folder / name
     if not path.exists():
-        _refuse_too_many(question)  # before a folder is made
+        _refuse_too_many(question)  # before a folder is created
         with folder_lock(folder, wait=True):
             if not path.exists():
                 lists = draw(question)
@@ -218,16 +218,17 @@ def _read(path: Path, question: Question, digest: str) -> dict[str, np.ndarray]:
 
 
 def draw(question: Question) -> dict[str, np.ndarray]:
-    """Draw each user's list: the target and n different items outside the user's history.
+    """Draw each user's list: the target and n distinct items outside the user's history.
 
-    Histories and items are those that a part may know: validation's lists do not depend on
-    anything of the test set.
+    Histories and items are those that a split may know: validation's lists do not depend on the
+    test set.
 
     Args:
-        question: who is asked about what.
+        question: users and targets.
 
     Returns:
-        Part -> (N, 1 + n) int32 places in `items`, in random order; parts are drawn apart.
+        Split -> (N, 1 + n) int32 indices into `items`, in random order; splits are drawn
+        independently.
 
     Raises:
         ValueError: a user has fewer than n items outside the history.
@@ -246,7 +247,7 @@ def draw(question: Question) -> dict[str, np.ndarray]:
         for first in range(0, len(users), 4096):
             rows = slice(first, first + 4096)
             drawn[rows, 1:] = pool[draw_outside(seen, users[rows], len(pool), n, rng)]
-        # In random order, or a model that reads its candidates could learn where the target is.
+        # In random order; otherwise a model that reads candidates could learn the target's place.
         lists[part] = rng.permuted(drawn, axis=1)
     return lists
 
@@ -267,14 +268,14 @@ def _refuse_too_many(question: Question) -> None:
 def draw_outside(
     seen: np.ndarray, users: np.ndarray, n_items: int, n: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """(B, n) different items outside the histories of `users` (B,), any of them equally likely.
+    """(B, n) distinct items outside the histories of `users` (B,), drawn uniformly.
 
     Args:
         seen: (M,) int64, sorted: u * V + v for each item v of user u's history.
         users: (B,).
         n_items: V; items are 0 .. V - 1, and each history leaves at least n of them.
-        n: items drawn a row.
-        rng: draws.
+        n: items drawn per row.
+        rng: random generator.
     """
     drawn = rng.integers(n_items, size=(len(users), 2 * n + 16))
     keys = users[:, None] * n_items + drawn
@@ -282,7 +283,7 @@ def draw_outside(
     is_good = seen[np.minimum(near, len(seen) - 1)] != keys
     order = np.argsort(drawn, axis=1, kind="stable")
     in_order = np.take_along_axis(drawn, order, axis=1)
-    again = np.zeros_like(is_good)  # the item was drawn before in this row
+    again = np.zeros_like(is_good)  # the item was already drawn in this row
     np.put_along_axis(again, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
     is_good &= ~again
     first_good = np.argsort(~is_good, axis=1, kind="stable")[:, :n]

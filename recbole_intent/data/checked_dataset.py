@@ -1,4 +1,4 @@
-"""RecBole's datasets, fed by our reader: checked tables, in the order of exact times."""
+"""RecBole's datasets loaded by our reader: checked tables, ordered by exact times."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,18 +16,17 @@ from recbole_intent.errors import UserError
 
 
 class CheckedDataset(Dataset):
-    """A RecBole dataset whose files pass through `read_atomic`.
+    """A RecBole dataset whose files are read with `read_atomic`.
 
-    RecBole reads `NA` as a missing id, takes a row's surplus cell for an index, and sorts times
-    as float32, in which neighbours of today fall together. Here ids are text, a bad row is an
-    error, and interactions are sorted by the times as they stand in the file, equal ones in the
-    order of the file, before anything is rounded. Numbers of users and items are RecBole's: by
-    first appearance in the file.
+    RecBole reads `NA` as a missing id, takes a row's surplus cell for an index, and sorts times as
+    float32, which cannot distinguish present-day seconds. Here ids are text, a bad row is an
+    error, and interactions are sorted by the exact times in the file before any rounding; equal
+    times keep the file's order. User and item numbers are RecBole's: by first appearance.
 
     Attributes:
-        size: users, items and interactions after the filters, and users with one (`alone`).
-        dropped: reason -> interactions that a filter left out.
-        repeated: interactions that repeat user, item and time of another one; they are kept.
+        size: users, items and interactions after the filters, and users with only one (`alone`).
+        dropped: reason -> number of interactions that a filter removed.
+        repeated: interactions with the same user, item and time as another one; they are kept.
     """
 
     def __init__(self, config) -> None:
@@ -38,7 +37,7 @@ class CheckedDataset(Dataset):
 
     @property
     def is_by_time(self) -> bool:
-        """The split follows times."""
+        """Whether the split follows times."""
         return needs_times(self.config)
 
     def _load_feat(self, filepath: str, source: FeatureSource | str) -> pd.DataFrame | None:
@@ -66,11 +65,11 @@ class CheckedDataset(Dataset):
         return self._as_recbole_reads(table.frame, table.types, ids)
 
     def _id_lists(self, kind: str) -> list[str]:
-        """Columns of a table that hold further ids of items, such as histories."""
+        """Columns of a table that hold further item ids, such as histories."""
         return self._aliases("item_id") if kind == "inter" else []
 
     def _describe(self, field: str, table: Any, source: FeatureSource | str) -> None:
-        """What RecBole knows of a column: type, source, length."""
+        """Set RecBole's metadata of a column: type, source, length."""
         if source == "link":
             return
         kind = FeatureType(table.types[field])
@@ -89,14 +88,14 @@ class CheckedDataset(Dataset):
         frame = frame.reset_index(drop=True)
         for name in frame:
             if types[name] == "token" and name not in ids:
-                frame[name] = frame[name].mask(frame[name] == "")  # a feature that is not known
+                frame[name] = frame[name].mask(frame[name] == "")  # an unknown feature
             elif types[name].endswith("seq"):
                 length = self.field2seqlen[name]
                 frame[name] = [cell[:length] for cell in frame[name]]
         return frame
 
     def _data_filtering(self) -> None:
-        """RecBole's filters, each with the number of interactions that it leaves out."""
+        """Apply RecBole's filters, and count the interactions that each removes."""
         config = self.config
         self._count("", self._filter_nan_user_or_item)
         self._count(f"rm_dup_inter: {config['rm_dup_inter']}", self._remove_duplication)
@@ -133,7 +132,7 @@ class CheckedDataset(Dataset):
         self.inter_feat = frame[~frame.duplicated([self.uid_field, self.iid_field], keep=keep)]
 
     def _aliases(self, name: str) -> list[str]:
-        """Columns that share the numbers of `user_id` or `item_id`, by configuration."""
+        """Columns that share the numbering of `user_id` or `item_id`, by configuration."""
         return list(self.config[f"alias_of_{name}"] or [])
 
     def _set_alias(self, alias_name: str, default_value: list[str]) -> None:
@@ -161,10 +160,10 @@ class CheckedDataset(Dataset):
         self._put_in_order()
 
     def _put_in_order(self) -> None:
-        """Sort by exact time, before `normalize_all` and tensors make it a float32.
+        """Sort by exact time, before `normalize_all` and tensors round it to float32.
 
-        The sorts of RecBole that follow are stable. Where the split is one of each user, the
-        rows of a user change places among themselves alone.
+        RecBole's later sorts are stable. If each user is split separately, only the order within a
+        user changes.
         """
         if not self.is_by_time or self.benchmark_filename_list is not None:
             return
@@ -180,7 +179,7 @@ class CheckedDataset(Dataset):
 
     @property
     def _splits_all_at_once(self) -> bool:
-        """The split cuts the interactions of all users at one place or at one time."""
+        """Whether the split cuts the interactions of all users at one position or time."""
         args = self.config["eval_args"]
         is_of_users = str(args["group_by"]).lower() == "user"
         return "TS" in args["split"] or ("RS" in args["split"] and not is_of_users)
@@ -192,7 +191,7 @@ class CheckedDataset(Dataset):
         exact = data[time].to_numpy(np.float64)
         interaction = super()._dataframe_to_interaction(data.assign(**{time: exact}))
         if self.is_by_time and self._splits_all_at_once:
-            # Sorted and split as float64; `in_single_precision` follows.
+            # Sorted and split as float64; converted by `in_single_precision` afterwards.
             interaction.interaction[time] = torch.from_numpy(exact.copy())
         return interaction
 
@@ -201,7 +200,7 @@ class CheckedDataset(Dataset):
         return self.in_single_precision(super().build())
 
     def in_single_precision(self, parts: list[Any]) -> list[Any]:
-        """The same splits, their times as models read them."""
+        """The same splits, with times in the precision that models read."""
         for part in (self, *parts):
             columns = part.inter_feat.interaction
             for name, values in columns.items():
@@ -211,10 +210,10 @@ class CheckedDataset(Dataset):
 
 
 class CheckedSequentialDataset(CheckedDataset, SequentialDataset):
-    """RecBole's padded rows (`fast_sequences: False`) of checked files."""
+    """RecBole's padded rows (`fast_sequences: False`) from checked files."""
 
 
 def needs_times(config: Any) -> bool:
-    """Tell whether a run of this configuration orders or splits by time."""
+    """Whether a run of this configuration orders or splits by time."""
     args = config["eval_args"]
     return not config["benchmark_filename"] and (args["order"] == "TO" or "TS" in args["split"])

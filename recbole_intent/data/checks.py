@@ -1,4 +1,4 @@
-"""What must be true of raw data before they are worth training on; each failure names its line."""
+"""Checks of raw data before training; each error names the line."""
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ KEY = ("user_id", "item_id", "timestamp", "position")
 
 
 def check_ids(raw: RawData) -> None:
-    """Check that ids are such as a run's reader takes: see `atomic_tables.no_ids`.
+    """Check that all ids are valid for a run's reader: see `atomic_tables.no_ids`.
 
     Raises:
-        UserError: naming the first line with another id.
+        UserError: naming the first line with an invalid id.
     """
     if raw.interactions.empty:
         raise UserError(f"{raw.files[0]}: no interactions below its header; fetch the file again")
@@ -28,7 +28,7 @@ def check_ids(raw: RawData) -> None:
 
 
 def check_times(raw: RawData) -> None:
-    """Check that every interaction has a time, or that its user has none but positions.
+    """Check that every interaction has a time, or that its user has only positions.
 
     Raises:
         UserError: naming the first line without a time.
@@ -38,7 +38,7 @@ def check_times(raw: RawData) -> None:
     if "position" in frame and empty.any():
         users = frame["user_id"].cat.codes.to_numpy()
         timed = np.bincount(users[~empty], minlength=users.max() + 1) > 0
-        empty = empty & timed[users]  # a user known by positions alone is good
+        empty = empty & timed[users]  # users with only positions are valid
     if empty.any():
         row = int(empty.argmax())
         raise UserError(
@@ -52,7 +52,7 @@ def duplicates(raw: RawData) -> np.ndarray:
     """Mark the rows that repeat an earlier one: same user, item, time and position.
 
     Returns:
-        Boolean array, one per interaction. The same item at another time is no duplicate.
+        Boolean array, one per interaction. The same item at another time is not a duplicate.
     """
     frame = raw.interactions
     codes = {
@@ -79,10 +79,10 @@ def check_no_duplicates(raw: RawData, repeated: np.ndarray) -> None:
 
 
 def check_items_known(raw: RawData) -> None:
-    """Check that the items file, where there is one, has every item of the interactions.
+    """Check that the items file, if there is one, has every item of the interactions.
 
     Raises:
-        UserError: naming the first item that it lacks.
+        UserError: naming the first missing item.
     """
     items = raw.interactions["item_id"].cat.remove_unused_categories().cat.categories
     unknown = items[~items.isin(raw.items["item_id"])]  # by hash: numpy's isin compares all pairs

@@ -1,4 +1,4 @@
-"""What a run has read and used: users, items, interactions, and what was left out, and why."""
+"""Counts of a run's data: users, items, interactions, and removed interactions with reasons."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,11 +16,11 @@ class DataCounts:
 
     Attributes:
         users, items, interactions: after the filters.
-        dropped: reason -> interactions that were left out.
+        dropped: reason -> number of interactions removed.
         repeated: interactions with the user, item and time of another one; they are kept.
-        targets: train, valid and test -> targets of that part. Of a general model all
-            interactions are such; of a sequential one those with an earlier one of the user.
-        untested_users: users without a test target, too short for the split.
+        targets: train, valid and test -> number of targets. In a general model all interactions
+            are targets; in a sequential one those with an earlier one of the same user.
+        untested_users: users without a test target, whose histories are too short for the split.
     """
 
     users: int

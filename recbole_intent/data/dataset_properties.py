@@ -1,4 +1,4 @@
-"""What `properties/dataset/<dataset>.yaml` says about preparing a dataset."""
+"""The `prepare` section of `properties/dataset/<dataset>.yaml`."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from recbole_intent.paths import properties_dir
 
 
 def prepare_properties(dataset: str) -> dict[str, Any]:
-    """Read the `prepare` part of a dataset's properties.
+    """Read the `prepare` section of a dataset's properties.
 
     Args:
-        dataset: any name; one without a properties file has no such part.
+        dataset: any name; without a properties file, the section is empty.
 
     Returns:
         `options` (defaults of `prepare`), `papers` (their counts) and `download` (page, files),
-        each as far as it is there.
+        as far as they exist.
 
     Raises:
-        UserError: the file is no YAML.
+        UserError: the file is not valid YAML.
     """
     file = properties_dir() / "dataset" / f"{dataset}.yaml"
     if not file.is_file():
@@ -27,5 +27,5 @@ def prepare_properties(dataset: str) -> dict[str, Any]:
 
 
 def paper_counts(dataset: str) -> list[dict[str, Any]]:
-    """Give the counts of papers for `Statistics.table`; none for a dataset that we do not know."""
+    """Counts printed in papers, for `Statistics.table`; empty for an unknown dataset."""
     return prepare_properties(dataset).get("papers") or []

@@ -1,4 +1,4 @@
-"""Training batches of the direct task, and the alternation of two tasks' batches."""
+"""Training batches of the direct task, and their alternation with those of another task."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,16 +10,16 @@ from recbole.data.interaction import Interaction
 from recbole_intent.data.candidates import draw_outside
 from recbole_intent.errors import UserError
 
-CANDIDATES = "candidates"  # column of a direct batch: (B, 1 + n) items, the true one among them
+CANDIDATES = "candidates"  # column of a direct batch: (B, 1 + n) items, including the target
 
 
 class DirectBatches:
-    """Each user's random training items, each among items outside the user's training history.
+    """Random training items of each user, each among items outside the user's training history.
 
     Args:
-        config: with `train_batch_size`, `n_negatives`, `direct_targets` (of a user in an epoch)
-            and `seed`.
-        dataset: the training split: nothing else is known here.
+        config: with `train_batch_size`, `n_negatives`, `direct_targets` (per user and epoch) and
+            `seed`.
+        dataset: the training split; no other data are used.
 
     Raises:
         UserError: a user has too few items outside the training history.
@@ -33,7 +33,7 @@ class DirectBatches:
         self.user_field, self.item_field = dataset.uid_field, dataset.iid_field
         self._start = pairs.indptr.astype(np.int64)
         self._item = np.sort(pairs.indices.astype(np.int64) + self._user_keys(pairs))
-        # A user as often as there are targets.
+        # Each user is repeated once per target.
         self.users = np.flatnonzero(np.diff(self._start)).repeat(config["direct_targets"])
         left = self.n_items - 1 - np.diff(self._start).max()
         if left < self.n_negatives:
@@ -43,7 +43,7 @@ class DirectBatches:
             )
 
     def _user_keys(self, pairs: Any) -> np.ndarray:
-        """u * (V - 1) - 1 of each pair, so that with its item v it is u * (V - 1) + (v - 1)."""
+        """u * (V - 1) - 1 of each pair; adding its item v gives u * (V - 1) + (v - 1)."""
         users = np.repeat(np.arange(pairs.shape[0], dtype=np.int64), np.diff(pairs.indptr))
         return users * (self.n_items - 1) - 1
 
@@ -51,14 +51,14 @@ class DirectBatches:
         return -(-len(self.users) // self.batch_size)
 
     def epoch(self, number: int) -> Iterator[Interaction]:
-        """The batches of an epoch: by the run's seed and the epoch's number alone."""
+        """The batches of an epoch, determined by the run's seed and the epoch's number."""
         rng = np.random.default_rng([self.seed, number, 1])
         users = rng.permutation(self.users)
         for first in range(0, len(users), self.batch_size):
             yield self._batch(users[first : first + self.batch_size], rng)
 
     def held_out(self, users: np.ndarray, items: np.ndarray) -> Iterator[Interaction]:
-        """Batches for items (N,) of users (N,) outside their training; the same at every call."""
+        """Batches for held-out items (N,) of users (N,); the same in every call."""
         rng = np.random.default_rng([self.seed, 2])
         seen = np.union1d(self._item, users * (self.n_items - 1) + items - 1)
         for first in range(0, len(users), self.batch_size):
@@ -73,7 +73,7 @@ class DirectBatches:
     def _among_others(
         self, users: np.ndarray, items: np.ndarray, seen: np.ndarray, rng: np.random.Generator
     ) -> Interaction:
-        """Items (B,) and negatives outside what was `seen`, in random order."""
+        """Items (B,) with negatives outside `seen`, in random order."""
         others = draw_outside(seen, users, self.n_items - 1, self.n_negatives, rng) + 1
         candidates = rng.permuted(np.column_stack([items, others]), axis=1)
         columns = {self.user_field: users, self.item_field: items, CANDIDATES: candidates}
@@ -81,7 +81,7 @@ class DirectBatches:
 
 
 class Alternating:
-    """Batches of tasks in turn, each task's spread evenly over the epoch.
+    """Alternates the batches of several tasks, each spread evenly over the epoch.
 
     Args:
         parts: (number of batches, batches) of each task.

@@ -1,4 +1,4 @@
-"""Fetching raw files from their public homes, and saying what to do where that cannot be."""
+"""Downloads raw files from their public sources, or explains how to get them."""
 
 import importlib.util
 import os
@@ -15,24 +15,24 @@ from recbole_intent.data.dataset_properties import prepare_properties
 from recbole_intent.errors import UserError
 from recbole_intent.files import file_sha256
 
-TIMEOUT = 20  # seconds without a byte
+TIMEOUT = 20  # seconds without receiving data
 BLOCK = 1 << 16
 COMMAND = "python run_recbole_intent.py prepare --dataset={dataset}"
 
 
 def download(dataset: str, folder: Path) -> Path:
-    """Fetch the raw files of a dataset, going on where an earlier attempt was cut off.
+    """Download the raw files of a dataset, resuming interrupted transfers.
 
     Args:
         dataset: name of a dataset with `prepare: download:` in its properties.
-        folder: where the files go.
+        folder: destination of the files.
 
     Returns:
-        The folder, or that of RecBole's own wheel for a dataset that it carries.
+        The folder, or the one in RecBole's wheel if RecBole ships the dataset.
 
     Raises:
-        UserError: there is no public home, its licence must be accepted by hand, the network or
-            the server fails, or a file is not what was announced.
+        UserError: there is no public source, its licence must be accepted by hand, the network or
+            the server fails, or a file differs from the expected one.
     """
     home = _home(dataset)
     if "recbole_example" in home:
@@ -56,16 +56,16 @@ def download(dataset: str, folder: Path) -> Path:
 
 
 def fetch(url: str, target: Path, *, size: int | None = None, sha256: str | None = None) -> None:
-    """Fetch one file over HTTP, resuming from `<target>.part` by a range request.
+    """Download one file over HTTP, resuming from `<target>.part` by a range request.
 
     Args:
-        url: where it is.
-        target: where it goes; nothing is done where it is there already.
-        size: expected bytes; None: those that the server announces.
+        url: address of the file.
+        target: destination; an existing file is kept.
+        size: expected bytes; None: the size that the server announces.
         sha256: expected checksum as hex digits, or None.
 
     Raises:
-        UserError: the transfer was cut off, or size or checksum are not as expected.
+        UserError: the transfer was interrupted, or size or checksum differ.
         urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError: the
             network or the server fails.
     """
@@ -99,7 +99,7 @@ def fetch(url: str, target: Path, *, size: int | None = None, sha256: str | None
 
 
 def unprepared_message(dataset: str) -> str:
-    """Say in one line what to do for a run on a dataset that is not prepared yet."""
+    """One line that says what to do before a run on a dataset that is not prepared yet."""
     home = _home(dataset)
     if "recbole_example" in home:
         return (
@@ -115,7 +115,7 @@ def unprepared_message(dataset: str) -> str:
 
 
 def how_to_get(dataset: str) -> str:
-    """Say in one line which files to get from which page, and the command to read them."""
+    """One line that says which files to get from which page, and the command to read them."""
     home = _home(dataset)
     command = COMMAND.format(dataset=dataset) + " --source=PATH"
     if "recbole_example" in home:
@@ -134,7 +134,7 @@ def _home(dataset: str) -> dict[str, Any]:
 
 
 def _example(name: str) -> Path:
-    # find_spec, not import: RecBole itself is not needed here, and importing it takes seconds
+    # find_spec, not import: RecBole itself is not needed, and importing it takes seconds
     spec = importlib.util.find_spec("recbole")
     if spec is None:
         raise UserError("recbole is not installed; run: pip install recbole==1.2.1")
@@ -142,12 +142,12 @@ def _example(name: str) -> Path:
 
 
 def _transfer(url: str, part: Path, tag: Path) -> int | None:
-    """Bring `part` up to date; return the whole file's size as far as the server tells it."""
+    """Complete `part`; return the whole file's size if the server announces it."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "recbole_intent", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-        if tag.exists():  # another file under the same address comes whole, not from the middle
+        if tag.exists():  # if the file at this address has changed, the server sends all of it
             headers["If-Range"] = tag.read_text()
     try:
         with urllib.request.urlopen(
@@ -155,7 +155,7 @@ def _transfer(url: str, part: Path, tag: Path) -> int | None:
         ) as response:
             return _receive(response, part, tag, have)
     except urllib.error.HTTPError as error:
-        # nothing follows what we have: the part is complete, or longer and then refused by size
+        # no bytes follow `part`: it is complete, or too long and then rejected by the size check
         whole = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
         if error.code == 416 and have and whole:
             return int(whole[1])

@@ -1,4 +1,4 @@
-"""What to leave out of raw interactions: low ratings, items without text, and the k-core."""
+"""Filters of raw interactions: low ratings, items without text, and the k-core."""
 
 import numpy as np
 import pandas as pd
@@ -46,14 +46,14 @@ def with_text(raw: RawData) -> np.ndarray:
 
 
 def k_core(users: np.ndarray, items: np.ndarray, k: int) -> np.ndarray:
-    """Mark the largest part in which every user and every item has at least k interactions.
+    """Mark the largest subset in which every user and every item has at least k interactions.
 
-    Users and items with fewer are dropped in turn until none is left to drop.
+    Users and items with fewer are dropped repeatedly until none remain.
 
     Args:
         users: int codes ≥ 0, one per interaction.
         items: int codes ≥ 0, one per interaction.
-        k: the least number of interactions of a user and of an item; ≤ 1 keeps all.
+        k: minimum number of interactions per user and item; ≤ 1 keeps all.
 
     Returns:
         Boolean array, one per interaction.
@@ -74,7 +74,7 @@ def keep(raw: RawData, mask: np.ndarray, what: str) -> None:
     """Keep the marked interactions of `raw`, in place.
 
     Raises:
-        UserError: nothing would be left; `what` names the option that asked for it.
+        UserError: no interaction would be left; `what` names the option responsible.
     """
     if not mask.any():
         raise UserError(f"{raw.files[0]}: no interaction is left after {what}; ask for less")

@@ -1,4 +1,4 @@
-"""Which interactions are edges of the graph of users and items (ISRF)."""
+"""Selection of the edges of ISRF's user-item graph."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from recbole_intent.errors import UserError
 
-# The released graph is made of a random split of the reviews that have texts: some 45 % of all
-# interactions, validation's and test's among them.
+# The released graph is built from a random split of the reviews that have texts: about 45 % of all
+# interactions, including some of validation and test.
 _PUBLISHED_SHARE = 0.45
 
 
@@ -18,12 +18,12 @@ def graph_edges(config: Any, dataset: Any) -> tuple[Tensor, Tensor]:
 
     Args:
         config: `graph_edges`: `train`, the training interactions; `any`, a seeded random 45 % of
-            all interactions, as released, which tells some users' test items; `auto`: by
+            all interactions, as released, which leaks some users' test items; `auto`: by
             `protocol`.
         dataset: the training split.
 
     Raises:
-        UserError: a kind that this run cannot have.
+        UserError: a choice that is not possible in this run.
     """
     kind = config["graph_edges"]
     if kind == "auto":

@@ -1,4 +1,4 @@
-"""Files of people's histories and of user ids, read line by line."""
+"""Reads files of histories and of user ids line by line."""
 
 import csv
 import itertools
@@ -16,20 +16,20 @@ __all__ = ["History", "read_histories", "read_users"]
 
 
 def read_histories(path: str | Path, columns: Columns | None = None) -> Iterator[History]:
-    """Read a file of histories without keeping them.
+    """Stream a file of histories.
 
-    A `.parquet` file, and one whose first line names the dataset's user and item columns, is a
-    table with a row an interaction (`data.asked.histories_of`), which is kept. Another `.csv` file
-    has item ids in each row and no header. Every other file has JSON in each line: `["i1", "i2"]`
-    or `{"user": "u", "items": ["i1", "i2"]}`. Whole numbers are taken as ids. Blank lines are
-    passed over; `[]`, or `""` in a CSV file, is an empty history.
+    A `.parquet` file, or a file whose first line names the dataset's user and item columns, is a
+    table with one row per interaction (`data.asked.histories_of`), which is held in memory. Any
+    other `.csv` file has item ids in each row and no header. Every other file has JSON in each
+    line: `["i1", "i2"]` or `{"user": "u", "items": ["i1", "i2"]}`. Whole numbers are accepted as
+    ids. Blank lines are skipped; `[]`, or `""` in a CSV file, is an empty history.
 
     Args:
         path: the file.
-        columns: the dataset's names of a table's columns.
+        columns: the dataset's names for a table's columns.
 
     Raises:
-        UserError: at the line that is none of these, or not UTF-8.
+        UserError: a line in another form or not in UTF-8; the message names it.
     """
     columns, suffix = columns or Columns(), Path(path).suffix.lower()
     if suffix == ".parquet":
@@ -73,7 +73,7 @@ def _csv_rows(path: str | Path, lines: Iterator[str], separator: str) -> Iterato
 
 
 def read_users(path: str | Path) -> Iterator[str]:
-    """Read a file with a user id in each line; blank lines are passed over.
+    """Read a file with one user id per line; blank lines are skipped.
 
     Raises:
         UserError: it cannot be read.
@@ -84,7 +84,7 @@ def read_users(path: str | Path) -> Iterator[str]:
 
 
 def _lines(path: str | Path) -> Iterator[str]:
-    # Decoded one by one, so that a mistake has a line number.
+    # Decoded line by line, so that errors have a line number.
     with opened_file(path, pipes=True) as file:
         for number, line in enumerate(file, start=1):
             try:

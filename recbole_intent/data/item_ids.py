@@ -1,4 +1,4 @@
-"""How items are called in a prompt: the number, or the path of digits, behind `item_`."""
+"""Item ids for prompts: the number, or the path of digits, that follows `item_`."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from recbole_intent.errors import UserError
 
-_BRANCHES = 10  # children of a cluster: one digit each
+_BRANCHES = 10  # children of a cluster, one digit each
 
 
 def random_ids(n_items: int, seed: int) -> list[str]:
-    """A seeded permutation of 1 .. V - 1: the name of an item tells nothing of it.
+    """A seeded permutation of 1 .. V - 1, so that an item's id reveals nothing about it.
 
     Args:
-        n_items: V, padding included, which is called "".
-        seed: of the permutation.
+        n_items: V, padding included, whose id is "".
+        seed: seed of the permutation.
     """
     numbers = np.random.default_rng(seed).permutation(n_items - 1) + 1
     return ["", *map(str, numbers.tolist())]
@@ -23,11 +23,11 @@ def random_ids(n_items: int, seed: int) -> list[str]:
 def sequential_ids(histories: np.ndarray, n_items: int) -> list[str]:
     """Items numbered by their first appearance along the users' whole histories, from 1.
 
-    P5's numbering. It leaks: a user's test item, where nobody had it before, is called one more
-    than the item before it. It is there to compare with published numbers.
+    This is P5's numbering. It leaks: if nobody had a user's test item before, its number is that
+    of the preceding item plus one. It allows comparison with published results.
 
     Args:
-        histories: (M,) items of all interactions, user by user, each user's oldest first.
+        histories: (M,) items of all interactions, grouped by user, oldest first.
         n_items: V, padding included; items without an interaction come last.
     """
     items, first = np.unique(histories, return_index=True)
@@ -40,14 +40,14 @@ def sequential_ids(histories: np.ndarray, n_items: int) -> list[str]:
 
 
 def tree_ids(vectors: np.ndarray, seed: int) -> list[str]:
-    """Paths of digits in a hierarchical clustering: items with like texts share leading digits.
+    """Paths of digits in a hierarchical clustering: items with similar texts share leading digits.
 
-    A cluster of more than ten items is split into at most ten by k-means, one of at most ten
-    ends with a digit an item; so no id is the beginning of another.
+    Clusters of more than ten items are split by k-means into at most ten; in smaller ones each
+    item gets a final digit. So no id is a prefix of another.
 
     Args:
         vectors: (V, D) of the items' texts; row 0 is padding.
-        seed: of k-means.
+        seed: seed of k-means.
 
     Raises:
         UserError: scikit-learn is not installed.
@@ -71,7 +71,7 @@ def tree_ids(vectors: np.ndarray, seed: int) -> list[str]:
         if few > 1:
             means = KMeans(few, n_init=1, random_state=seed)
             cluster = means.fit_predict(vectors[items].astype(np.float64))
-        if few == 1 or len(np.unique(cluster)) == 1:  # nothing to tell them apart by
+        if few == 1 or len(np.unique(cluster)) == 1:  # the items cannot be distinguished
             cluster = np.arange(len(items)) * _BRANCHES // len(items)
         for digit in np.unique(cluster).tolist():
             waiting.append((f"{path}{digit}", items[cluster == digit]))
@@ -79,15 +79,15 @@ def tree_ids(vectors: np.ndarray, seed: int) -> list[str]:
 
 
 def item_ids(config: Any, dataset: Any, vectors: np.ndarray | None) -> list[str]:
-    """The ids that `item_ids` asks for, "" for padding.
+    """The ids selected by the option `item_ids`, "" for padding.
 
     Args:
-        config: of the run; `protocol: published` makes `auto` P5's numbering.
+        config: configuration of the run; `protocol: published` makes `auto` P5's numbering.
         dataset: the training split.
-        vectors: (V, D) of the items' texts, or None where there are none.
+        vectors: (V, D) of the items' texts, or None if there are none.
 
     Raises:
-        UserError: a kind that this run cannot have.
+        UserError: a choice that is not possible in this run.
     """
     kind = config["item_ids"]
     if kind == "auto":

@@ -1,4 +1,4 @@
-"""Vectors of items that were made elsewhere, such as embeddings of their texts."""
+"""Reads externally computed item vectors, such as embeddings of their texts."""
 
 import logging
 from pathlib import Path
@@ -15,9 +15,9 @@ _LOGGER = logging.getLogger("recbole_intent")
 
 
 def item_vectors_file(config: Any) -> Path | None:
-    """The file that `item_vectors` names; None without `llm_embedding`.
+    """The file named by `item_vectors`; None without `llm_embedding`.
 
-    `auto` is that of the items' texts as they are, beside the atomic files.
+    `auto` is the file of the items' text vectors next to the atomic files.
     """
     if not config["llm_embedding"]:
         return None
@@ -31,16 +31,16 @@ def read_item_vectors(path: str | Path, item_ids: np.ndarray) -> np.ndarray:
 
     Args:
         path: an `.npz` with `item` (N,) ids and `vector` (N, D) numbers, or with `ids` and
-            `vectors` as `enrich` writes it, or an atomic file with the columns
-            `item_id:token` and `vector:float_seq` (numbers apart by spaces).
-        item_ids: (V,) raw ids; the first one is padding's.
+            `vectors` as written by `enrich`, or an atomic file with the columns `item_id:token`
+            and `vector:float_seq` (numbers separated by spaces).
+        item_ids: (V,) raw ids; the first one is padding.
 
     Returns:
         (V, D) float32; zeros for padding and for items without a vector, which a warning counts.
 
     Raises:
-        UserError: absent, not such a file, an item twice, a number that is not finite, or none
-            of the dataset's items in it.
+        UserError: the file is missing or has another form, lists an item twice, has a number that
+            is not finite, or has none of the dataset's items.
     """
     path = Path(path)
     if not path.is_file():
@@ -89,6 +89,6 @@ def _read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
         table = pd.read_csv(path, sep="\t", usecols=columns, dtype=str, keep_default_na=False)
         rows = [np.array(text.split(" "), dtype=np.float32) for text in table[columns[1]]]
         return table[columns[0]].to_numpy(dtype=str), np.stack(rows)
-    except ValueError as error:  # pandas' errors of reading are such, too
+    except ValueError as error:  # includes pandas' errors when reading
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a table of {' and '.join(columns)}: {reason}") from error

@@ -1,4 +1,4 @@
-"""Histories one behind the other: what each user of a dataset has chosen, or new ones."""
+"""Concatenated histories of a dataset's users, or of new ones."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,12 +21,12 @@ PARTS = ("train", "valid", "all")
 
 @dataclass(frozen=True)
 class KnownHistories:
-    """The interactions of all users (or of other people), one after the other.
+    """The interactions of all users (or of other people), concatenated.
 
     Attributes:
-        items: (M,) items; a sequential model's users have theirs in the order of time.
+        items: (M,) items; in order of time for each user of a sequential model.
         start: (U,) flat index of each user's first interaction; user 0 is padding.
-        end: (U,) flat index behind each user's last one that may be known.
+        end: (U,) flat index after each user's last known interaction.
         sequences: values of all list fields in the same order; None for a general model.
     """
 
@@ -37,16 +37,16 @@ class KnownHistories:
 
     @classmethod
     def of(cls, config: Config, data: "SplitData", part: str = "all") -> "KnownHistories":
-        """Take the histories from a loaded dataset.
+        """Collect the histories of a loaded dataset.
 
         Args:
-            config: of the run.
+            config: configuration of the run.
             data: its data, without noise.
-            part: `train`: the training split alone; `valid`: and validation; `all`: and test.
+            part: `train`: only the training split; `valid`: also validation; `all`: also test.
 
         Raises:
-            UserError: the dataset was split by others into files of rows with histories, which do
-                not tell whole ones.
+            UserError: the dataset consists of pre-split files of rows with histories, which do not
+                give whole ones.
         """
         splits = [data.train._dataset, data.valid.dataset, data.test.dataset]
         n_known = PARTS.index(part) + 1
@@ -61,24 +61,24 @@ class KnownHistories:
             return cls(items[order], start, end, None)
         dataset = data.dataset
         if not isinstance(dataset, IndexedSequentialDataset):
-            # RecBole's rows begin at a user's second interaction: it loses users who have one.
+            # RecBole's rows begin at a user's second interaction, so users with one are lost.
             is_split = bool(config["benchmark_filename"])
             dataset = (PreSplitDataset if is_split else IndexedSequentialDataset)(config)
-            dataset.build()  # only then are its sequences made
+            dataset.build()  # creates its sequences
         if isinstance(dataset, PreSplitDataset) and dataset.holds_rows:
             raise UserError(
                 "benchmark_filename: rows with histories do not tell a user's whole history; "
                 "give --histories=FILE"
             )
         start, end = _bounds(dataset.clean_users, dataset.user_num)
-        for split in splits[n_known:]:  # the later of a user's interactions are in later splits
+        for split in splits[n_known:]:  # later splits hold a user's later interactions
             later = split.inter_feat[config["USER_ID_FIELD"]].numpy()
             end -= torch.from_numpy(np.bincount(later, minlength=dataset.user_num))
         return cls(dataset.clean_items, start, end, dataset.sequences)
 
     @classmethod
     def of_items(cls, histories: list[list[int]], field: str) -> "KnownHistories":
-        """Take new histories of item numbers, which become the list field `field`."""
+        """Build new histories from item numbers, which become the list field `field`."""
         items = torch.tensor([item for history in histories for item in history]).long()
         length = torch.tensor([len(history) for history in histories])
         end = length.cumsum(0)
@@ -87,7 +87,7 @@ class KnownHistories:
         return cls(items, start, end, FlatSequences({field: items}, user_start))
 
     def of_rows(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """All (row, item) pairs, (P,) and (P,), of the histories of `users` (B,), row by row."""
+        """All (row, item) pairs, (P,) and (P,), of the histories of `users` (B,), by row."""
         start, length = self.start[users], self.end[users] - self.start[users]
         row = torch.repeat_interleave(torch.arange(len(users)), length)
         before = length.cumsum(0) - length

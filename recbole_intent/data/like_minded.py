@@ -1,4 +1,4 @@
-"""The users whose texts are most alike, by the cosine of their vectors: S of ISRF, eq. (6)."""
+"""Users with the most similar texts by cosine of their vectors: S of ISRF, eq. (6)."""
 
 import logging
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from recbole_intent.errors import UserError
 from recbole_intent.evaluation.top_k import top_k
 
-_COMPARED = 256  # users whose exact neighbours the approximate ones are compared with
+_COMPARED = 256  # number of users for which approximate neighbours are compared with exact ones
 _LOGGER = logging.getLogger("recbole_intent")
 
 
@@ -25,17 +25,17 @@ def like_minded(
 ) -> np.ndarray:
     """The k nearest other users of each user.
 
-    Equal vectors are exactly equally near; equally near users come in the order of their indices.
+    Equal vectors are exactly equally near; ties are sorted by index.
 
     Args:
-        vectors: (N, D) of users, of any length; a user with a zero vector is near to nobody.
+        vectors: (N, D) of users, of any length; a zero vector is not near to any user.
         k: >= 1.
         chunk: users compared with all others at once: chunk x N numbers are in memory.
         index: `exact`, or `faiss`, which is approximate above 100,000 users; its recall on a
-            sample is told.
+            sample is logged.
 
     Returns:
-        (N, K) int64, the nearest first, K = min(k, N - 1); where `faiss` finds fewer, a row ends
+        (N, K) int64, nearest first, K = min(k, N - 1); if `faiss` returns fewer, a row is padded
         with -1.
 
     Raises:
@@ -52,19 +52,19 @@ def like_minded(
 
 
 def nearest(vectors: np.ndarray, k: int, asked: Tensor, chunk: int = 512) -> Iterator[np.ndarray]:
-    """The nearest other users of some, exactly.
+    """The nearest other users of the given users, computed exactly.
 
     Args:
-        vectors, chunk: as of `like_minded`.
+        vectors, chunk: as in `like_minded`.
         k: in [1, N - 1].
-        asked: (A,) their indices.
+        asked: (A,) indices of the users.
 
     Yields:
-        (chunk, k) int64, the last one shorter.
+        (chunk, k) int64; the last one may be shorter.
     """
     users = _units(vectors)
-    # A product of matrices gives equal columns scores that differ in the last bit, by their
-    # place; so each distinct vector is scored once.
+    # A matrix product gives equal columns scores that differ in the last bit, depending on their
+    # position; so each distinct vector is scored once.
     distinct, which = users.unique(dim=0, return_inverse=True)
     # Index 0 is padding for `top_k`.
     which = torch.cat([torch.zeros(1, dtype=torch.long), which])

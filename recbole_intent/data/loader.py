@@ -1,4 +1,4 @@
-"""Batches for training and for ranking."""
+"""Batch loaders for training and for ranking."""
 
 import logging
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from recbole_intent.data.passes import plan_batches, plan_passes, strided_starts
 from recbole_intent.data.sequences import START_FIELD, TARGET_FIELD, IndexedSequentialDataset
 from recbole_intent.errors import UserError
 
-# Scores of an evaluation batch, rows x items, are kept below this many numbers (64 MiB).
+# The scores of an evaluation batch, rows x items, stay below this many numbers (64 MiB).
 MAX_SCORES = 2**24
 
 
@@ -23,19 +23,19 @@ class SequenceTrainLoader(TrainDataLoader):
     """Training batches of an `IndexedSequentialDataset`, as rows or as shared passes.
 
     RecBole's transforms and negative sampling apply to rows as they do in its own loader. The
-    order of an epoch depends on the seed and on the epoch's number alone, so that a run which
-    was killed meets the same batches again.
+    order of an epoch depends only on the seed and the epoch's number, so that a resumed run gets
+    the same batches.
 
     Args:
-        config: with `train_batch_size` (targets a batch), `passes`, `windows` and `train_targets`.
+        config: with `train_batch_size` (targets per batch), `passes`, `windows`, `train_targets`.
         dataset: the training split.
         sampler: RecBole's negative sampler, or None.
         trim: cut rows to the batch's longest history; else pad to `MAX_ITEM_LIST_LENGTH`.
-        shares: the model may be trained on shared passes.
-        shuffle: False keeps RecBole's order, for comparing with it.
+        shares: whether the model may be trained on shared passes.
+        shuffle: False keeps RecBole's order, for comparison with it.
 
     Raises:
-        UserError: `passes` or `windows` that this model or loss cannot use, or `train_targets`.
+        UserError: `passes`, `windows` or `train_targets` that this model or loss cannot use.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SequenceTrainLoader(TrainDataLoader):
         self._take(self._targets(config["train_targets"]))
 
     def _take(self, chosen: np.ndarray) -> None:
-        """Train on these samples (N,)."""
+        """Restrict training to these samples (N,)."""
         dataset = self._dataset
         self._chosen = chosen
         self.sample_size = len(chosen)
@@ -72,7 +72,7 @@ class SequenceTrainLoader(TrainDataLoader):
             self._length = target - self._start
 
     def _targets(self, which: str | int | None) -> np.ndarray:
-        """Sample numbers of an epoch's targets; of an int, so many random ones of each user."""
+        """Sample numbers of an epoch's targets; an int means that many random ones per user."""
         if which == "last":
             return self._dataset.last_samples()
         if which in (None, "all"):
@@ -80,7 +80,7 @@ class SequenceTrainLoader(TrainDataLoader):
         rng = np.random.default_rng([self.config["seed"], self.epoch, 1])
         users = self._dataset.inter_feat[self._dataset.uid_field].numpy()
         order = rng.permutation(len(users))
-        order = order[np.argsort(users[order], kind="stable")]  # user by user, each in disorder
+        order = order[np.argsort(users[order], kind="stable")]  # by user, shuffled within each
         users = users[order]
         first = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
         within = np.arange(len(users)) - np.repeat(first, np.diff(np.r_[first, len(users)]))
@@ -102,7 +102,7 @@ class SequenceTrainLoader(TrainDataLoader):
         return None
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order, and the targets if they are random, of the next iteration."""
+        """Set the order, and the targets if they are random, of the next iteration."""
         self.epoch = epoch
         if isinstance(self.config["train_targets"], int):
             self._take(self._targets(self.config["train_targets"]))
@@ -117,7 +117,7 @@ class SequenceTrainLoader(TrainDataLoader):
             return
         rng = np.random.default_rng([self.config["seed"], self.epoch])
         plan = plan_passes(self._start, self._start + self._length, self.passes, rng)
-        # BERT4Rec's loss of a batch with nothing but histories of one item is 0 / 0.
+        # BERT4Rec's loss of a batch with only one-item histories is 0 / 0.
         by_length = self.config["transform"] is None
         for batch in plan_batches(plan, self.step, rng, by_length=by_length):
             if self.passes is None:
@@ -136,7 +136,7 @@ class SequenceTrainLoader(TrainDataLoader):
         width = int(length.max()) if self.trim else dataset.max_item_list_len
         columns = dataset.sequences.gather(torch.from_numpy(plan.start[batch]), length, width)
 
-        # Targets of pass p in row p, from the left: (B, T), 0 where there are fewer.
+        # Targets of pass p in row p, left-aligned: (B, T), padded with 0.
         count = plan.targets[batch]
         row = np.repeat(np.arange(len(batch)), count)
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
@@ -159,11 +159,11 @@ class RankingBatch:
     """Rows to be ranked against all items, or among their candidates.
 
     Attributes:
-        interaction: what the model reads, B rows.
+        interaction: the model's input, B rows.
         user: (B,) user of each row.
-        target: (B,) the item whose rank is asked.
-        excluded: (row, item) index pairs that leave the ranking, or None.
-        candidates: (B, C) the items that are ranked, the target among them; None: all items.
+        target: (B,) the item to rank.
+        excluded: (row, item) index pairs excluded from the ranking, or None.
+        candidates: (B, C) the items to rank, including the target; None: all items.
     """
 
     interaction: Interaction
@@ -181,11 +181,11 @@ class RankingLoader:
 
     Args:
         dataset: the split: an `IndexedSequentialDataset` or any RecBole dataset.
-        batch_size: rows a batch, made smaller where the catalogue is large.
+        batch_size: rows per batch, reduced for a large catalogue.
         trim: cut rows to the batch's longest history (`IndexedSequentialDataset` only).
-        history: sparse (CSR) user x item matrix; the items that a user has there leave the
-            user's ranking (`mask_history: True`).
-        by_sample: `history` has a row for each sample, not for each user.
+        history: sparse (CSR) user x item matrix of items to exclude from the user's ranking
+            (`mask_history: True`).
+        by_sample: `history` has one row per sample instead of one per user.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class RankingLoader:
         self._history = history
         self._by_sample = by_sample
         self.candidates: Tensor | None = None
-        # Rows of like length side by side; the order does not matter to ranks.
+        # Rows of similar length share a batch; the order does not affect ranks.
         self._order = torch.arange(len(dataset.inter_feat))
         if self.indexed:
             self._order = dataset.inter_feat[dataset.item_list_length_field].argsort(stable=True)
@@ -210,7 +210,7 @@ class RankingLoader:
         return self.share(0, 1)
 
     def share(self, first: int, step: int) -> Iterator[RankingBatch]:
-        """Batches `first`, `first + step` …: the part of one process of several."""
+        """Batches `first`, `first + step` …: the share of one process."""
         dataset = self.dataset
         for index in self._order.split(self.batch_size)[first::step]:
             if self.indexed:
@@ -229,7 +229,7 @@ class RankingLoader:
 
     @property
     def n_ranked(self) -> int:
-        """Items of each row's ranking, history mask aside."""
+        """Number of items in each row's ranking, ignoring the history mask."""
         if self.candidates is not None:
             return self.candidates.shape[1]
         return self.dataset.item_num - 1

@@ -1,4 +1,4 @@
-"""Seeded noise in histories, for tests of robustness."""
+"""Seeded noise in histories, for robustness tests."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from recbole_intent.keys import NOISE_KINDS
 
 KINDS = NOISE_KINDS
 
-# Independent uses of one seed.
+# Independent uses of the same seed.
 _WHERE, _WHICH_ITEM, _ORDER = 0, 1, 2
 _MASK_64 = 2**64 - 1
 
@@ -21,40 +21,40 @@ def perturb(
     kind: str,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Perturb a share of each sequence, so that a history is still a prefix of its sequence.
+    """Perturb a share of each sequence so that every history is still a prefix of its sequence.
 
-    Of each sequence, `ratio` * length positions, rounded (halves up), are chosen at random without
+    In each sequence, `ratio` * length positions, rounded (halves up), are chosen at random without
     replacement:
 
     - replace: each gets a random other item;
-    - insert: a random item is put after each;
-    - delete: they are dropped, but the first item of a sequence never is;
+    - insert: a random item is inserted after each;
+    - delete: they are dropped, except the first item of a sequence;
     - shuffle: their items are permuted among themselves.
 
-    What happens to sequence u depends on `seed`, on u and on its length, and on no other sequence.
+    The result for sequence u depends only on `seed`, u and its length, not on other sequences.
 
     Targets come from the clean `items`; the history of the target at flat index i of sequence u is
-    `noisy[position_map[offsets[u]] : position_map[i]]`. Shuffling moves later items forward, as far
-    as the sequence goes: end each sequence before the item to predict, or its history may hold it.
+    `noisy[position_map[offsets[u]] : position_map[i]]`. Shuffling can move later items of the
+    sequence forward: end each sequence before the item to predict, or its history may contain it.
 
     Args:
         items: (N,) int64, sequence after sequence, in 1 .. n_items - 1.
         offsets: (U + 1,) sequence u is `items[offsets[u] : offsets[u + 1]]`.
-        n_items: items counted with padding (0), >= 2; to replace, >= 3.
+        n_items: number of items including padding (0), >= 2; for `replace`, >= 3.
         ratio: 0 .. 1; 0 changes nothing.
         kind: replace, insert, delete or shuffle.
         seed: any int.
 
     Returns:
         noisy: (N',) int64, the perturbed sequences.
-        position_map: (N + 1,) int64, noisy items that stand before original item i, over all
+        position_map: (N + 1,) int64, number of noisy items before original item i, over all
             sequences.
 
     Raises:
         UserError: `ratio` or `kind` is not one of the above.
-        ValueError: arrays that do not fit each other or `n_items`.
+        ValueError: arrays that do not match each other or `n_items`.
 
-    Source: simulates Table 3 of IGR-SR (20 % noise; the paper does not say of what kind).
+    Source: simulates Table 3 of IGR-SR (20 % noise; the paper does not specify its kind).
     """
     if kind not in KINDS:
         raise UserError(f"noise: kind {kind!r} is unknown; known are {', '.join(KINDS)}")
@@ -69,10 +69,10 @@ def perturb(
     n_chosen = np.floor(ratio * lengths + 0.5).astype(np.int64)  # (U,)
     key = _random_bits(seed, _WHERE, sequence, position)
     if kind == "delete":
-        # With the largest key the first item is chosen last, and so never: no history is empty.
+        # With the largest key the first item is chosen last, so never: no history is empty.
         n_chosen = np.minimum(n_chosen, np.maximum(lengths - 1, 0))
         key[position == 0] = np.iinfo(np.uint64).max
-    # Sorted by sequence, then key, the k-th of a sequence is its k-th choice.
+    # Sorted by sequence, then key: the k-th entry of a sequence is its k-th choice.
     by_key = np.lexsort((key, sequence))
     chosen = np.empty(len(items), dtype=bool)
     chosen[by_key] = position < n_chosen[sequence]
@@ -113,17 +113,17 @@ def _check_arrays(items: np.ndarray, offsets: np.ndarray, n_items: int, least_it
 def _random_item(
     bits: np.ndarray, n_items: int, other_than: np.ndarray | None = None
 ) -> np.ndarray:
-    """Turn (P,) random bits into items 1 .. n_items - 1, each different from `other_than`."""
+    """Convert (P,) random bits to items 1 .. n_items - 1, each different from `other_than`."""
     if other_than is None:
         return 1 + (bits % np.uint64(n_items - 1)).astype(np.int64)
     item = 1 + (bits % np.uint64(n_items - 2)).astype(np.int64)
-    return item + (item >= other_than)  # one fewer to draw from: step over the excluded one
+    return item + (item >= other_than)  # drawn from one fewer: skip the excluded item
 
 
 def _random_bits(seed: int, use: int, sequence: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """64 random bits for each position that depend on the arguments alone, (P,) uint64.
+    """64 random bits for each position that depend only on the arguments, (P,) uint64.
 
-    A generator's stream would shift for all later sequences when one changes its length.
+    A generator's stream would shift for all later sequences when one sequence changes its length.
     """
     bits = _mix(np.full(len(sequence), int(seed) & _MASK_64, dtype=np.uint64))
     for part in (np.uint64(use), sequence.astype(np.uint64), position.astype(np.uint64)):

@@ -1,4 +1,4 @@
-"""The one true order of each user's interactions, written into times that sort right."""
+"""Sorts each user's interactions and writes their order into strictly increasing times."""
 
 import numpy as np
 import pandas as pd
@@ -7,8 +7,8 @@ import pandas as pd
 def in_order(interactions: pd.DataFrame) -> pd.DataFrame:
     """Sort by user (in order of first appearance), then position, then time, then file order.
 
-    RecBole holds times as float32, where neighbouring seconds of today fall together, but sorts
-    them stably: rows that lie in the right order in the file stay so.
+    RecBole stores times as float32, which cannot distinguish present-day seconds, but sorts them
+    stably: rows in the right order in the file stay so.
 
     Args:
         interactions: as `RawData.interactions`, without duplicates.
@@ -18,7 +18,7 @@ def in_order(interactions: pd.DataFrame) -> pd.DataFrame:
     """
     user = pd.factorize(interactions["user_id"].cat.codes.to_numpy())[0]
     time = interactions["timestamp"].to_numpy()
-    keys = [time, user]  # the last key of lexsort counts most
+    keys = [time, user]  # lexsort's last key is the primary one
     if "position" in interactions:
         keys.insert(1, interactions["position"].to_numpy())
     order = np.lexsort(keys)
@@ -28,10 +28,10 @@ def in_order(interactions: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_time(user: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Mark rows of users whose times are 0, 1, 2 …, as `strictly_increasing` gives them for none.
+    """Mark rows of users whose times are 0, 1, 2 …, the times `strictly_increasing` makes up.
 
     Args:
-        user: int codes, rows of a user beside each other, in order.
+        user: int codes, grouped by user, in order.
         time: seconds.
 
     Returns:
@@ -42,14 +42,14 @@ def without_time(user: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 
 def strictly_increasing(user: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Move each time up to at least one second after the one before it of the same user.
+    """Raise each time to at least one second after the same user's previous one.
 
-    Within a day whose purchases all carry the same second this adds the place within the day.
+    If all purchases of a day have the same time, this adds the position within the day.
 
     Args:
-        user: int codes, rows of a user beside each other, in order.
-        time: seconds; fractions are cut off. All NaN for a user whose times are unknown: these
-            become 0, 1, 2 ..., seconds of 1970 that nobody will take for true ones.
+        user: int codes, grouped by user, in order.
+        time: seconds; fractions are truncated. All NaN for a user without times: these become
+            0, 1, 2 ..., seconds of 1970 that cannot be mistaken for real ones.
 
     Returns:
         int64 seconds, t'_k = max(t_k, t'_{k-1} + 1).

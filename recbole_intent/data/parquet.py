@@ -1,4 +1,4 @@
-"""Parquet files as tables; needs pyarrow."""
+"""Reads Parquet files as tables; requires pyarrow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from recbole_intent.parsing import opened_file, reason_of
 
 
 def read_parquet(path: str | Path) -> pd.DataFrame:
-    """The table of a Parquet file.
+    """Read a Parquet file as a table.
 
     Raises:
         UserError: pyarrow is missing, or the file is damaged or cannot be read.
@@ -22,7 +22,7 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
 
 
 def parquet_columns(path: str | Path) -> list[str]:
-    """The names of a Parquet file's columns; raises as `read_parquet`."""
+    """The column names of a Parquet file; raises as `read_parquet`."""
     with _opened(path) as file:
         from pyarrow.parquet import read_schema
 

@@ -1,10 +1,10 @@
-"""Which targets are trained in one pass of a causal model, and which passes make a batch.
+"""Plans the passes of a causal model's epoch, and groups them into batches.
 
-A causal model that reads a window s_1..s_n gives, in one pass, the states of all its prefixes, so
-all targets whose windows begin at the same item can share it. Without dropout that equals one row
-a target. With dropout they share masks and a batch, which costs accuracy; `passes` sets how many
-random groups the targets of a window are split into in each epoch: 1 is one pass for all,
-`all` is one row a target.
+A causal model that reads a window s_1..s_n computes, in one pass, the states of all its prefixes,
+so all targets whose windows begin at the same item can share it. Without dropout this equals one
+row per target. With dropout they share masks and a batch, which costs accuracy; `passes` sets into
+how many random groups the targets of a window are split in each epoch: 1 is one pass for all,
+`all` is one row per target.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 # A batch is drawn from a random chunk of this many batches, sorted by length: long enough for
-# batches of like length, short enough that an epoch's batches differ from the last one's.
+# batches of similar length, short enough that batches differ between epochs.
 BATCHES_PER_CHUNK = 16
 
 
 @dataclass(frozen=True)
 class PassPlan:
-    """Passes of one epoch.
+    """The passes of one epoch.
 
     Attributes:
         start: (P,) flat index of the first item of each pass's window.
@@ -41,9 +41,9 @@ class PassPlan:
 def strided_starts(start: np.ndarray, target: np.ndarray, user_start: np.ndarray, max_length: int):
     """Window starts that late targets can share (`windows: strided`), an approximation.
 
-    A target with more than `max_length` items before it normally has a window of its own. Here
-    windows begin at every half of `max_length`, so that a target has between half of and all of
-    `max_length` items before it. Earlier targets keep their exact window.
+    A target with more than `max_length` preceding items normally has its own window. Here such
+    windows begin at multiples of half of `max_length`, so that a target has between half of and
+    all of `max_length` preceding items. Earlier targets keep their exact window.
 
     Args:
         start: (N,) exact window starts.
@@ -68,11 +68,11 @@ def plan_passes(
     Args:
         start: (N,) flat index of each sample's window.
         target: (N,) flat index of each sample's target; `target - start` is its length.
-        passes: number of random groups per window, at least 1; None for one pass a sample.
+        passes: number of random groups per window, at least 1; None for one pass per sample.
         rng: draws the groups.
 
     Returns:
-        The passes, in no meaningful order.
+        The passes, in an arbitrary order.
     """
     if passes is None:
         samples = np.arange(len(start))
@@ -89,13 +89,13 @@ def plan_passes(
 def plan_batches(
     plan: PassPlan, batch_size: int, rng: np.random.Generator, *, by_length: bool = True
 ) -> list[np.ndarray]:
-    """Batches of passes of like length, about `batch_size` targets each, in random order.
+    """Batches of passes of similar length, about `batch_size` targets each, in random order.
 
     Args:
         plan: the passes of the epoch.
-        batch_size: number of targets in a batch; one pass with more is a batch of its own.
+        batch_size: number of targets in a batch; a pass with more is a batch of its own.
         rng: shuffles passes and batches.
-        by_length: False mixes lengths as chance has it.
+        by_length: False mixes lengths at random.
 
     Returns:
         Pass numbers of each batch; every pass once.
@@ -103,8 +103,8 @@ def plan_batches(
     order = rng.permutation(len(plan.start))
     if by_length:
         chunk = np.cumsum(plan.targets[order]) // (batch_size * BATCHES_PER_CHUNK)
-        # Within a chunk by length: rising in one, falling in the next, so that the batch which
-        # straddles two chunks has like lengths too.
+        # Sorted by length within a chunk, ascending and descending in turn, so that a batch
+        # that spans two chunks has similar lengths too.
         length = plan.length[order]
         order = order[np.lexsort((np.where(chunk % 2, -length, length), chunk))]
     count = plan.targets[order]

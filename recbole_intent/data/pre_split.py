@@ -1,9 +1,9 @@
-"""Sequential models on files that are already split: `benchmark_filename: [train, valid, test]`.
+"""Pre-split files for sequential models: `benchmark_filename: [train, valid, test]`.
 
-Such files come in two forms. *Plain* parts hold interactions, user, item and time, and each of
-them is a target of the part that it stands in. Parts of *rows* hold whole samples: a session, the
-items before the target (`item_id_list:token_seq`) and the target. Either way the samples equal
-those that the same data give when they are split here.
+Such files come in two forms. *Plain* parts hold interactions (user, item and time), each of which
+is a target of its part. Parts of *rows* hold whole samples: a session, the items before the target
+(`item_id_list:token_seq`) and the target. In both cases the samples equal those from splitting the
+same data here.
 """
 
 from pathlib import Path
@@ -31,12 +31,12 @@ def part_paths(config) -> list[Path]:
 
 
 def list_field(config) -> str:
-    """The column of a row's history, `item_id_list` unless names were changed."""
+    """The column of a row's history, by default `item_id_list`."""
     return f"{config['ITEM_ID_FIELD']}{config['LIST_SUFFIX']}"
 
 
 def has_rows(config) -> bool:
-    """Tell whether the parts hold rows with histories, by the header of the first."""
+    """Whether the parts hold rows with histories, according to the header of the first."""
     header = read_header(
         part_paths(config)[0], config["field_separator"], config["encoding"] or "utf-8"
     )
@@ -44,10 +44,10 @@ def has_rows(config) -> bool:
 
 
 class PreSplitDataset(IndexedSequentialDataset):
-    """The samples of files that are already split, as (start, length) into `sequences`.
+    """The samples of pre-split files, as (start, length) into `sequences`.
 
     Attributes:
-        holds_rows: the files hold rows with histories; their users have no history besides.
+        holds_rows: the files hold rows with histories; their users have no other history.
     """
 
     def __init__(self, config) -> None:
@@ -56,16 +56,16 @@ class PreSplitDataset(IndexedSequentialDataset):
 
     @property
     def is_by_time(self) -> bool:
-        """Plain parts are put in order by time; rows bring their own order."""
+        """Whether parts are sorted by time: plain ones are; rows bring their own order."""
         return not self.holds_rows
 
     def _benchmark_presets(self) -> None:
-        """RecBole's presets are not for samples by index."""
+        """Skip RecBole's presets, which do not apply to samples by index."""
 
     def _get_load_and_unload_col(self, source):
         load, unload = super()._get_load_and_unload_col(source)
         if self.holds_rows and source == FeatureSource.INTERACTION:
-            # Nothing else of a row is known for each item of its history.
+            # The history's items have only these columns.
             load, unload = {self.uid_field, self.iid_field, list_field(self.config)}, None
         return load, unload
 
@@ -81,15 +81,15 @@ class PreSplitDataset(IndexedSequentialDataset):
             self._order_plain(part)
 
     def _aliases(self, name: str) -> list[str]:
-        # The histories stand in the column of the items.
+        # The histories are stored in the item column.
         return [field for field in super()._aliases(name) if field != list_field(self.config)]
 
     def _order_plain(self, part: np.ndarray) -> None:
-        """Sort by user, in order of first appearance, and time; parts must follow each other."""
+        """Sort by user, in order of first appearance, and time; check the order of the parts."""
         frame = self.inter_feat
         user = pd.factorize(frame[self.uid_field])[0]
         time = frame[self.time_field].to_numpy()
-        order = np.lexsort((part, time, user))  # stable: equal times as in the files
+        order = np.lexsort((part, time, user))  # stable: equal times keep the files' order
         user, part = user[order], part[order]
         back = np.flatnonzero((user[1:] == user[:-1]) & (part[1:] < part[:-1]))
         if len(back):
@@ -114,10 +114,10 @@ class PreSplitDataset(IndexedSequentialDataset):
         )
 
     def _lay_out_rows(self, part: np.ndarray) -> None:
-        """Make the rows' histories and targets interactions of their own, user by user.
+        """Expand the rows' histories and targets into interactions, grouped by user.
 
-        A row whose history is that of the row before it and its target goes on in the same
-        sequence, so that rows of one session lie as they do in data that are not split.
+        A row whose history is the previous row's history and target continues the same sequence,
+        so that rows of one session are laid out as in data without a split.
         """
         frame, name = self.inter_feat, list_field(self.config)
         length = np.array([len(history) for history in frame[name]])
@@ -153,7 +153,7 @@ class PreSplitDataset(IndexedSequentialDataset):
             self.size |= {"interactions": len(self._target), "alone": 0}
 
     def _change_feat_format(self) -> None:
-        super()._change_feat_format()  # which makes no samples of files that are split
+        super()._change_feat_format()  # creates no samples for pre-split files
         self.data_augmentation()
 
     def _starts_and_targets(self) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +162,7 @@ class PreSplitDataset(IndexedSequentialDataset):
         return self._start, self._target
 
     def build(self) -> list["PreSplitDataset"]:
-        """The three parts, a sample for each target that has an item before it."""
+        """The three parts, with one sample per target that has a preceding item."""
         self._change_feat_format()
         self._drop_unused_col()
         part = self._part if self.holds_rows else self._part[self.inter_feat[TARGET_FIELD].numpy()]

@@ -1,4 +1,4 @@
-"""From raw files to RecBole's atomic files: read, filter, check, order, write."""
+"""Converts raw files to RecBole's atomic files: read, filter, check, order, write."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint, remove_dead_temporaries
 
 NAME = re.compile(r"[\w][\w.-]*")
-SUFFIXES = (".inter", ".item", ".user", ".split", ".yaml")  # of what prepare writes
+SUFFIXES = (".inter", ".item", ".user", ".split", ".yaml")  # files that prepare writes
 OUR_COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 
 
@@ -49,37 +49,37 @@ def prepare(
     sessions: SessionOptions | Mapping[str, Any] | str | None = None,
     data_path: Path | str = "dataset",
 ) -> Statistics:
-    """Turn raw files into `<dataset>.inter`, `.item` and `.user` of one folder.
+    """Convert raw files to `<dataset>.inter`, `.item` and `.user` in one folder.
 
-    With `sessions` each user of these files is a session `<user>#<number>`, there is no `.user`,
-    `<dataset>.split` names the part of each session, and `<dataset>.yaml` has the properties that
+    With `sessions` each user in these files is a session `<user>#<number>`, there is no `.user`,
+    `<dataset>.split` gives the split of each session, and `<dataset>.yaml` has the properties that
     make a run follow it.
 
     An option left at None takes the value of `prepare: options:` in the dataset's properties,
-    else it is off.
+    otherwise it is off.
 
     Args:
-        dataset: any name; that of a known dataset brings its download and its papers' counts.
+        dataset: any name; a known dataset has a download and counts of papers.
         source: raw file or folder; None downloads the public raw files, if `interactions` is None.
         output: folder for the atomic files; None: `data_path/dataset`.
-        interactions: a table with a row an interaction, instead of `source`.
-        items: with it, a table of the items' texts.
-        k_core: least interactions of every user and item, applied until nothing changes.
-        min_rating: least rating; lower ones are no interactions.
-        columns: our column name → its name in the raw files, where they differ and the name is
-            not a usual one (`sources.columns.ALIASES`); `user_id=theirs,item_id=theirs` will do.
+        interactions: a table with one row per interaction, instead of `source`.
+        items: with `interactions`, a table of the items' texts.
+        k_core: minimum number of interactions per user and item, applied until nothing changes.
+        min_rating: minimum rating; lower ones are not interactions.
+        columns: our column name → its name in the raw files, if they differ and the name is not
+            one of `sources.columns.ALIASES`; also as text, `user_id=theirs,item_id=theirs`.
         drop_without_text: drop items with neither title nor description.
         drop_duplicates: keep the first of rows with equal user, item, time and position.
-        fill_items: give empty text to items that the items file lacks.
-        sessions: cut histories into sessions, after the filters; a mapping or
-            `max_session_length=20,min_session_length=3` will do.
+        fill_items: give empty text to items missing from the items file.
+        sessions: cut histories into sessions, after the filters; also as a mapping or as text,
+            `max_session_length=20,min_session_length=3`.
         data_path: parent folder of datasets.
 
     Returns:
-        The counts; `<dataset>.prepared.json` holds them too, with options and fingerprints.
+        The counts; `<dataset>.prepared.json` has them too, with options and fingerprints.
 
     Raises:
-        UserError: what is wrong with the source or its content, or why nothing could be written.
+        UserError: the source or its content is invalid, or the files could not be written.
     """
     if not NAME.fullmatch(dataset):
         raise UserError(f"--dataset={dataset}: a name of letters, digits, '-', '_', '.' is needed")
@@ -148,10 +148,10 @@ def prepare(
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Our column name → theirs, of `user_id=theirs,item_id=theirs`.
+    """Parse `user_id=theirs,item_id=theirs` to our column name → theirs.
 
     Raises:
-        UserError: a text of another form.
+        UserError: a text in another form.
     """
     pairs = [pair.partition("=") for pair in text.split(",")]
     if not all(ours and theirs for ours, _, theirs in pairs):
@@ -162,14 +162,14 @@ def parse_columns(text: str) -> dict[str, str]:
 def _read(
     path: Path, columns: dict[str, str] | None, folder: Path, dataset: str
 ) -> tuple[str, RawData]:
-    """The name of the form that the raw files have, and what is in them."""
+    """The name of the raw files' form, and their content."""
     form = detect(path, columns)
     _refuse_overwriting(path, folder, dataset)
     return form.FORM, form.read(path, columns or {})
 
 
 def _clean(raw: RawData, options: dict[str, Any]) -> None:
-    """Check and filter in place; filters come first where they may drop what a check refuses."""
+    """Filter and check in place; filters come first if they may drop what a check rejects."""
     checks.check_ids(raw)
     if options["min_rating"] is not None:
         filters.keep(
@@ -194,7 +194,7 @@ def _clean(raw: RawData, options: dict[str, Any]) -> None:
 
 
 def _tables(raw: RawData, fill_items: bool) -> dict[str, pd.DataFrame]:
-    """Give the frames to write by suffix; users and items that never occur are left out.
+    """The frames to write by suffix, without users and items that never occur.
 
     RecBole would count them as users and items of the dataset.
     """
@@ -224,7 +224,7 @@ def _write(
     about: dict[str, Any],
     properties: str | None,
 ) -> None:
-    """Write the tables, properties of the dataset and, last, what is to be known about them."""
+    """Write the tables, the dataset's properties and, last, the report."""
     hashes: dict[str, str] = {}
 
     def table_writer(suffix: str, frame: pd.DataFrame):
@@ -256,12 +256,12 @@ def _write(
 
 
 def _written_before(report: Path) -> set[str]:
-    """Name the files that an earlier `prepare` wrote, by its report."""
+    """Names of the files written by an earlier `prepare`, from its report."""
     if not report.exists():
         return set()
     try:
         return set(read_seal(report, ""))
-    except UserError:  # damaged: all that can be ours
+    except UserError:  # damaged: assume all files that prepare may write
         return {report.name.removesuffix(".prepared.json") + suffix for suffix in SUFFIXES}
 
 

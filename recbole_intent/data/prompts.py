@@ -1,7 +1,7 @@
-"""Prompts of users and items as token ids: words once through the tokenizer, rows by indexing.
+"""Prompts of users and items as token ids, assembled by indexing.
 
-The tokens of every word, user and item are looked up once. A batch is then put together by
-indexing, and its rows equal what the tokenizer makes of the strings.
+The tokens of every word, user and item are computed once. Batches are then assembled by indexing,
+and their rows equal the tokenizer's output for the same strings.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from recbole_intent.errors import UserError
 
 USER, ITEMS = "{user}", "{items}"
 
-# New histories have no user, and are sequential always.
+# New histories have no user, and are always sequential.
 NEW_USER = ITEMS
-# By task; the first is the bare form, the one of validation, test and recommendation.
+# By task; the first is the bare form, used in validation, test and recommendation.
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "sequential": (
         "{user} {items}",
@@ -36,12 +36,12 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 def user_word(user: int, by_number: bool = True) -> str:
-    """How user number `user` is called; `user_` where the whole word alone tells who it is."""
+    """The word for user number `user`; `user_` if only the whole word identifies the user."""
     return f"user_{user}" if by_number else "user_"
 
 
 def item_word(item_id: str) -> str:
-    """How an item with this id (see `item_ids`) is called."""
+    """The word for an item with this id (see `item_ids`)."""
     return f"item_{item_id}"
 
 
@@ -53,13 +53,13 @@ def literal_words() -> list[str]:
 
 @dataclass(frozen=True)
 class Prompts:
-    """A batch of prompts, padded on the right.
+    """A batch of right-padded prompts.
 
     Attributes:
         tokens: (B, S) int64.
-        mask: (B, S) bool, False where a row has ended.
-        node: (B, S) int64: u where a token is of user u, U + v of item v, -1 of other words.
-        place: (B, S) int64: 1, 2 … of the row's users and items as they come, 0 of other words.
+        mask: (B, S) bool, False at padding.
+        node: (B, S) int64: u for tokens of user u, U + v for item v, -1 for other words.
+        place: (B, S) int64: 1, 2 … for the row's users and items in order, 0 for other words.
     """
 
     tokens: Tensor
@@ -72,13 +72,13 @@ class PromptWriter(nn.Module):
     """Writes prompts of users and items.
 
     Args:
-        tokenizer: of transformers, with a padding and an end token.
+        tokenizer: a transformers tokenizer with a padding and an end token.
         n_users: U, padding included.
-        item_ids: (V,) ids of items; that of padding is not used.
-        number_users: False: all users are one word, `user_`.
+        item_ids: (V,) ids of items; padding's is not used.
+        number_users: False: all users are the same word, `user_`.
 
     Raises:
-        UserError: the tokenizer has no token for a part of a word, or the same for two items.
+        UserError: the tokenizer lacks a token for part of a word, or encodes two items equally.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class PromptWriter(nn.Module):
                     "--t5=scratch"
                 )
         eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-        # Word 0 is nothing, 1 ends a prompt; then literals, users, items.
+        # Word 0 is empty, 1 ends a prompt; literals, users and items follow.
         self._number = {word: n for n, word in enumerate(literals, start=2)}
         self._user = 2 + len(literals)
         self._item = self._user + n_users - 1  # item v is word _item + v; the first item is 1
@@ -114,13 +114,13 @@ class PromptWriter(nn.Module):
         self.register_buffer("targets", targets, persistent=False)
 
     def _targets(self, of_item: list[list[int]], eos: int) -> Tensor:
-        """(V, T): what T5 writes for each item; padding's row is empty."""
+        """(V, T): T5's output tokens for each item; padding's row is empty."""
         if len({tuple(tokens) for tokens in of_item}) < len(of_item):
             raise UserError(
                 "t5: its tokenizer writes two items alike; give --id_tokens=item, another T5, or "
                 "--t5=scratch"
             )
-        if max(map(len, of_item)) > 1:  # an item that is one token needs no end
+        if max(map(len, of_item)) > 1:  # single-token items need no end token
             of_item = [[*tokens, eos] for tokens in of_item]
         table = torch.full((len(of_item) + 1, max(map(len, of_item))), self.pad)
         for item, tokens in enumerate(of_item, start=1):
@@ -132,16 +132,16 @@ class PromptWriter(nn.Module):
 
     @property
     def one_token(self) -> bool:
-        """Is every item one token?"""
+        """Whether every item is one token."""
         return self.targets.size(1) == 1
 
     def write(self, template: str, user: Tensor | None, items: Tensor) -> Prompts:
-        """Prompts of one template.
+        """Write prompts of one template.
 
         Args:
             template: one of `TEMPLATES`.
             user: (B,); None only for a template without a user.
-            items: (B, n), in the order of writing; 0 is passed over wherever it stands.
+            items: (B, n), in the order of writing; 0 is skipped anywhere.
         """
         parts = []
         for word in template.split():
@@ -155,18 +155,18 @@ class PromptWriter(nn.Module):
         return self._expand(torch.cat(parts, dim=1))
 
     def _expand(self, words: Tensor) -> Prompts:
-        """From words (B, W) to their tokens (B, S)."""
+        """Expand words (B, W) to their tokens (B, S)."""
         count = self._count[words]  # (B, W)
         total = count.sum(dim=1)
         column = torch.arange(int(total.max()), device=words.device)
         mask = column < total[:, None]  # (B, S)
-        # Of every token, in reading order: its word, and its place within the word.
+        # For every token, in reading order: its word, and its position within the word.
         flat, flat_count = words.flatten(), count.flatten()
         starts = flat_count.cumsum(0) - flat_count
         word = flat.repeat_interleave(flat_count)
         shift = (self._first[flat] - starts).repeat_interleave(flat_count)
         index = torch.arange(len(word), device=words.device) + shift
-        # Users and items of a row in their order.
+        # Users and items of a row, in order.
         is_name = words >= self._user
         place = (is_name.cumsum(dim=1) * is_name).flatten().repeat_interleave(flat_count)
         node = torch.where(word >= self._user, word - self._user + (word > self._item), -1)

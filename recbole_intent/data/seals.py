@@ -1,7 +1,7 @@
-"""Seals: the hashes that `prepare` and `enrich` leave with their files, checked by every reader.
+"""Seals: hashes that `prepare` and `enrich` store with their files and every reader checks.
 
-A seal is renamed into its place before the files that it names. So whatever moment a process is
-killed at, a mixture of old and new files does not match the seal.
+A seal is renamed into place before the files that it names. So if a process is killed at any
+moment, a mixture of old and new files does not match the seal.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,22 +15,22 @@ SHA256 = "sha256"  # key of a seal: file name -> hash
 
 
 def prepared_path(folder: str | Path, dataset: str) -> Path:
-    """Where the seal of a dataset's atomic files lies."""
+    """The path of the seal of a dataset's atomic files."""
     return Path(folder) / f"{dataset}.prepared.json"
 
 
 def hash_inputs(folder: str | Path, dataset: str, files: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of atomic files by name, after a check against the seal of `prepare`.
 
-    A dataset without a seal was written by hand, and only hashed.
+    A dataset without a seal was written by hand, so its files are only hashed.
 
     Args:
-        folder: of the dataset.
+        folder: folder of the dataset.
         dataset: its name.
-        files: that are read.
+        files: the files to read.
 
     Raises:
-        UserError: the seal is damaged, or a file that it names is absent or another one.
+        UserError: the seal is damaged, or a file that it names is missing or has changed.
     """
     hashes = {path.name: file_sha256(path) for path in files}
     seal = prepared_path(folder, dataset)
@@ -44,10 +44,10 @@ def hash_inputs(folder: str | Path, dataset: str, files: Iterable[Path]) -> dict
 
 
 def read_seal(seal: Path, remedy: str) -> dict[str, str]:
-    """File name -> hash of a seal.
+    """Read a seal: file name -> hash.
 
     Raises:
-        UserError: it is not readable, or names no file.
+        UserError: it is not readable, or names no files.
     """
     named = read_json(seal, {SHA256: dict}, remedy)[SHA256]
     checked(seal, named, dict.fromkeys(named, str), remedy)
@@ -59,16 +59,16 @@ def read_seal(seal: Path, remedy: str) -> dict[str, str]:
 def check_seal(
     seal: Path, named: Mapping[str, str], remedy: str, hashes: Mapping[str, str] | None = None
 ) -> None:
-    """Compare the files beside a seal with what it says of them.
+    """Compare the files next to a seal with its hashes.
 
     Args:
         seal: its path.
-        named: file name -> hash, as it says.
-        remedy: what helps.
-        hashes: of files that are hashed already.
+        named: file name -> hash, from the seal.
+        remedy: remedy named in the error.
+        hashes: hashes that are already computed.
 
     Raises:
-        UserError: a file is absent, unreadable or another one.
+        UserError: a file is missing, unreadable or has changed.
     """
     for name, wanted in named.items():
         path = seal.with_name(name)
@@ -83,12 +83,12 @@ def check_seal(
 
 
 def refuse_unsealed(paths: Iterable[Path], seal: Path, writer: str) -> None:
-    """Raise UserError where files that are to be replaced were not written by us.
+    """Raise UserError if files to be replaced were not written by this package.
 
     Args:
-        paths: of the files to write.
-        seal: of the files of an earlier call; it need not be there. A damaged one, or one of a
-            version that named no files, still says that they are ours.
+        paths: paths of the files to write.
+        seal: seal of an earlier call's files; it may be missing. A damaged one, or one of a version
+            that named no files, still proves that this package wrote them.
         writer: the command.
     """
     named = None

@@ -1,9 +1,10 @@
-"""Sequences by index: one flat item array and (start, length) per sample, no padded copies.
+"""Sequences by index: one flat item array and (start, length) per sample, without padded copies.
 
-RecBole's `SequentialDataset` writes every prefix of every user as a padded row. Here a sample is
+RecBole's `SequentialDataset` stores every prefix of every user as a padded row. Here a sample is
 two numbers that point into the interactions, sorted by user and time; rows are gathered only for
-the batch that needs them, no longer than its longest. Samples, their order and their split into
-training, validation and test are RecBole's own: everything after the augmentation is inherited.
+the batch that needs them and are no longer than its longest history. Samples, their order and
+their split into training, validation and test are RecBole's own: every step after the augmentation
+is inherited.
 """
 
 from dataclasses import dataclass, replace
@@ -29,15 +30,15 @@ class FlatSequences:
     Attributes:
         fields: name of a list field (such as `item_id_list`) -> values (N, ...), one per
             interaction, in RecBole's internal ids.
-        user_start: (M,) flat index of the first interaction of the user to whom the clean
-            interaction i belongs, for every i < M.
+        user_start: (M,) for every clean interaction i < M, the flat index of the first
+            interaction of its user.
     """
 
     fields: dict[str, Tensor]
     user_start: Tensor
 
     def gather(self, start: Tensor, length: Tensor, width: int) -> dict[str, Tensor]:
-        """Histories as right-padded rows.
+        """Gather histories as right-padded rows.
 
         Args:
             start: (B,) flat index of each row's first item.
@@ -45,7 +46,7 @@ class FlatSequences:
             width: n, number of columns.
 
         Returns:
-            Field name -> (B, n, ...), zero where a row has ended.
+            Field name -> (B, n, ...), padded with zeros.
         """
         column = torch.arange(width)
         inside = column < length.unsqueeze(1)  # (B, n)
@@ -62,13 +63,13 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
     """RecBole's `SequentialDataset` with samples kept as (start, length) into `sequences`.
 
     `inter_feat` has, per sample, the user, the target's columns, `item_length`, and the two
-    index columns `START_FIELD` and `TARGET_FIELD`; the list fields are made by `rows`.
+    index columns `START_FIELD` and `TARGET_FIELD`; `rows` creates the list fields.
     """
 
     def data_augmentation(self) -> None:
         """Make every prefix of every user a sample, vectorised; see RecBole's method of this name.
 
-        A sample's history is the at most `MAX_ITEM_LIST_LENGTH` interactions before its target.
+        A sample's history is up to `MAX_ITEM_LIST_LENGTH` interactions before its target.
         """
         self._aug_presets()
         user_start, target = self._starts_and_targets()
@@ -83,8 +84,8 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
             },
             user_start=torch.from_numpy(user_start),
         )
-        # Users and items of all interactions (M,): whole histories, and what perturbed ones are
-        # made from.
+        # Users and items of all interactions (M,): whole histories, and the source of perturbed
+        # ones.
         self.clean_users = flat[self.uid_field]
         self.clean_items = flat[self.iid_field]
         self.is_noisy = False
@@ -101,8 +102,8 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         self.inter_feat = samples
 
     def _starts_and_targets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sort by user and time; the first interaction of the user of each one (M,), and the
-        targets (S,): every interaction but a user's first.
+        """Sort by user and time; return the index of each interaction's user's first one (M,), and
+        the targets (S,): every interaction except each user's first.
         """
         self._check_field("uid_field", "time_field")
         self.sort(by=[self.uid_field, self.time_field], ascending=True)
@@ -127,7 +128,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         return self.in_single_precision(split_by_session(self))
 
     def in_single_precision(self, parts: list) -> list:
-        """As of any checked dataset; the lists that all parts share too."""
+        """As `CheckedDataset.in_single_precision`, including the lists that all parts share."""
         fields = {
             name: values.float() if values.dtype == torch.float64 else values
             for name, values in self.sequences.fields.items()
@@ -141,7 +142,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
 
         Args:
             index: sample numbers of this split, (B,).
-            width: number of columns; the batch's longest history when None.
+            width: number of columns; None: the batch's longest history.
 
         Returns:
             RecBole's interaction of these samples: user, target's columns, list fields (B, n),
@@ -162,22 +163,22 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         return getattr(self, f"{self.iid_field}_list_field")
 
     def with_noise(self, ratio: float, kind: str, seed: int) -> "IndexedSequentialDataset":
-        """This split with perturbed histories; targets stay as they are (IGR-SR, Table 3).
+        """This split with perturbed histories; targets stay unchanged (IGR-SR, Table 3).
 
         Histories are perturbed user by user over the interactions that this split may see, and a
         sample's window is the last `MAX_ITEM_LIST_LENGTH` items of its perturbed history. With
-        `shuffle` a sample could meet its own target in its history if the target were among the
-        shuffled interactions; so only interactions that precede *every* target of the user in
-        this split are shuffled, and a training split (where that leaves one) refuses it.
+        `shuffle`, a history could contain its own target if the target were among the shuffled
+        interactions. So only interactions before *every* target of the user in this split are
+        shuffled, and a training split (where only one would remain) raises an error.
 
         Args:
-            ratio: share of the interactions of each user that is perturbed, 0..1.
+            ratio: share of each user's interactions to perturb, 0..1.
             kind: `replace`, `insert`, `delete` or `shuffle`.
-            seed: of the perturbation; independent of the training seed.
+            seed: seed of the perturbation; independent of the training seed.
 
         Raises:
-            UserError: several targets a user together with `shuffle`, or list fields besides the
-                items (their noisy values are undefined).
+            UserError: several targets per user with `shuffle`, or list fields other than the items
+                (their noisy values are undefined).
         """
         field = self._item_list_field
         users = self.inter_feat[self.uid_field]
@@ -195,14 +196,14 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         if others:
             raise UserError(f"noise: histories with {others[0]} cannot be perturbed; unload it")
 
-        # The part of each user's interactions that comes before the last target of this split.
+        # Each user's interactions before the last target of this split.
         begin = self.sequences.user_start[target]
         last = torch.zeros(len(self.clean_items) + 1, dtype=torch.long)
         last.scatter_reduce_(0, begin, target, "amax")
         owners = torch.unique(begin)
         counts = last[owners] - owners
         offsets = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
-        rank = torch.searchsorted(owners, begin)  # which owner a sample belongs to
+        rank = torch.searchsorted(owners, begin)  # index of a sample's owner
         flat_of = torch.repeat_interleave(owners - offsets[:-1], counts) + torch.arange(
             int(offsets[-1])
         )
@@ -229,9 +230,9 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         return dataset
 
     def last_samples(self) -> np.ndarray:
-        """Sample numbers of each user's last target in this split, rising."""
+        """Sample numbers of each user's last target in this split, ascending."""
         target = self.inter_feat[TARGET_FIELD].numpy()
-        order = np.argsort(target)  # interactions lie user by user
+        order = np.argsort(target)  # interactions are grouped by user
         users = self.inter_feat[self.uid_field].numpy()[order]
         return np.sort(order[np.r_[users[1:] != users[:-1], True][: len(users)]])
 
@@ -239,7 +240,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         """Sparse matrix of all interactions before the targets of this split.
 
         Args:
-            by_sample: a row for each sample; else for each user, of all the user's samples.
+            by_sample: one row per sample; else one row per user, over all the user's samples.
 
         Returns:
             (N, V) or (U, V), CSR.

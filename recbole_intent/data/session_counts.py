@@ -1,4 +1,4 @@
-"""Sizes of the parts of a session dataset, beside those that papers print."""
+"""Sizes of the splits of a session dataset, compared with those printed in papers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _HEADER = ("part", "", "sessions", "share", "kept", "items", "interactions", "me
 
 @dataclass(frozen=True)
 class PartCounts:
-    """Size of one part.
+    """Size of one split.
 
     Attributes:
         part: train, valid or test.
@@ -29,7 +29,7 @@ class PartCounts:
 
 
 def count_parts(sessions: Sessions, item: np.ndarray) -> list[PartCounts]:
-    """Count each part of sessions; `item` (M,) are the codes of their events."""
+    """Count each split of sessions; `item` (M,) are the codes of their events."""
     of_event = sessions.part[sessions.session]
     return [
         PartCounts(
@@ -46,13 +46,13 @@ def count_parts(sessions: Sessions, item: np.ndarray) -> list[PartCounts]:
 def parts_table(
     dataset: str, parts: Sequence[PartCounts], papers: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Lines of a table of the parts, each beside those of the papers that print them.
+    """Lines of a table of the splits, each next to those of the papers that print them.
 
     Args:
         dataset: its name.
         parts: training, validation and test.
-        papers: each with `paper` (where the counts stand) and, if it prints parts, `parts`:
-            name of a part -> [sessions, items, interactions].
+        papers: each with `paper` (source of the counts) and, if it prints splits, `parts`:
+            name of a split -> [sessions, items, interactions].
     """
     of_papers = {
         str(paper["paper"]): _of_paper(paper["parts"]) for paper in papers if "parts" in paper

@@ -1,4 +1,4 @@
-"""What `prepare --sessions` makes of raw data: sessions in the place of users, and their files."""
+"""Replaces users by sessions for `prepare --sessions`, and reads and writes the split files."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ SPLIT_COLUMNS = ("user_id", "part")
 
 
 def cut_into_sessions(raw: RawData, options: SessionOptions) -> tuple[Sessions, int]:
-    """Replace the interactions, in place, by those of sessions `<user>#<number>`.
+    """Replace the interactions, in place, with those of sessions `<user>#<number>`.
 
     Args:
         raw: its interactions filtered, checked and in order.
         options: lengths and gap.
 
     Returns:
-        The sessions, and how many users were left out because only their order is known.
+        The sessions, and the number of users dropped because they have an order but no times.
 
     Raises:
-        UserError: no user has times, or a part is left without a session.
+        UserError: no user has times, or a split has no sessions.
     """
     frame = raw.interactions
     users, items = (frame[key].cat.codes.to_numpy() for key in ("user_id", "item_id"))
@@ -52,7 +52,7 @@ def cut_into_sessions(raw: RawData, options: SessionOptions) -> tuple[Sessions, 
 
 
 def split_table(raw: RawData, sessions: Sessions) -> pd.DataFrame:
-    """The part of each session, in the order of the .inter file."""
+    """The split of each session, in the order of the .inter file."""
     raw.types["part"] = "token"
     ids = raw.interactions["user_id"].cat.categories
     columns = (ids, np.array(PARTS)[sessions.part])
@@ -60,7 +60,7 @@ def split_table(raw: RawData, sessions: Sessions) -> pd.DataFrame:
 
 
 def properties_text(dataset: str, options: SessionOptions) -> str:
-    """The YAML file beside the atomic files: what makes a run follow the split."""
+    """The YAML file next to the atomic files, with properties that make a run follow the split."""
     return (
         f"# Written by prepare. The users are sessions; {printable(dataset)}.split names the part "
         "of each.\n"
@@ -73,8 +73,8 @@ def read_split(path: Path, separator: str) -> pd.Series:
     """Read a split file: session id -> train, valid or test.
 
     Raises:
-        UserError: no such file, other columns, a session that stands twice, or another part; with
-            the line.
+        UserError: the file is missing, has other columns, repeats a session, or names another
+            split; the message names the line.
     """
     wanted = dict.fromkeys(SPLIT_COLUMNS, "token")
     if not path.is_file():

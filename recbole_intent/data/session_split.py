@@ -1,4 +1,4 @@
-"""A session dataset of RecBole's, split by the file that says which part each session is of."""
+"""Splits a RecBole session dataset by the file that assigns each session to a split."""
 
 import logging
 from pathlib import Path
@@ -15,12 +15,12 @@ from recbole_intent.errors import UserError
 
 
 def split_path(config) -> Path:
-    """Where the dataset's split file is."""
+    """The path of the dataset's split file."""
     return Path(config["data_path"]) / f"{config['dataset']}.split"
 
 
 def split_by_session(dataset: SequentialDataset) -> list[SequentialDataset]:
-    """Training: every sample of its sessions; validation and test: the last one of each session.
+    """Split by session: all samples of training sessions, the last of validation and test ones.
 
     Args:
         dataset: after its augmentation, its samples sorted by user and time.
@@ -61,14 +61,14 @@ class PaddedSessionDataset(CheckedSequentialDataset):
         return self.in_single_precision(split_by_session(self))
 
     def history_matrix(self):
-        """Sparse user x item matrix of the items before the targets, as far as the rows reach."""
+        """Sparse user x item matrix of the items before the targets, as far as rows hold them."""
         items = self.inter_feat[f"{self.iid_field}{self.config['LIST_SUFFIX']}"]
         row, column = items.nonzero(as_tuple=True)
         return matrix_of(self, self.inter_feat[self.uid_field][row], items[row, column])
 
 
 def warn_of_user_vectors(model: torch.nn.Module, dataset: SequentialDataset) -> None:
-    """Say so if the model learns something of each user: sessions that are ranked are new to it."""
+    """Warn if the model learns vectors of users, because evaluated sessions are new to it."""
     names = [
         name
         for name, parameter in model.named_parameters()

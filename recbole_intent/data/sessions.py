@@ -1,4 +1,4 @@
-"""Histories cut into sessions, and these shared out to training, validation and test by time."""
+"""Cuts histories into sessions and splits these into training, validation and test by time."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,16 +15,16 @@ CUT_OFFS = (0.8, 0.9)  # quantiles of the sessions' last times
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How histories become sessions (VELI4SBR, section 5.1.1: L_max and L_min).
+    """Options for cutting histories into sessions (VELI4SBR, section 5.1.1: L_max and L_min).
 
     Attributes:
-        max_session_length: longer histories are cut into pieces of so many items.
+        max_session_length: longer histories are cut into pieces of this many items.
         min_session_length: shorter pieces are dropped; at least 2, an item to predict and one
             before it.
         session_gap: seconds without an interaction that end a session; None: never.
 
     Raises:
-        UserError: a value that cannot be.
+        UserError: an invalid value.
     """
 
     max_session_length: int
@@ -41,10 +41,10 @@ class SessionOptions:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "SessionOptions":
-        """Make them from a mapping, such as that of a dataset's properties.
+        """Create the options from a mapping, such as that of a dataset's properties.
 
         Raises:
-            UserError: an unknown name, a length that is not given, or a value that cannot be.
+            UserError: an unknown name, a missing length, or an invalid value.
         """
         names = [field.name for field in fields(cls)]
         for name in values:
@@ -57,10 +57,10 @@ class SessionOptions:
 
     @classmethod
     def parse(cls, text: str) -> "SessionOptions":
-        """Make them from `max_session_length=20,min_session_length=3`.
+        """Create the options from `max_session_length=20,min_session_length=3`.
 
         Raises:
-            UserError: as `of`, or a text of another form.
+            UserError: as `of`, or a text in another form.
         """
         values: dict[str, int | float] = {}
         for pair in text.split(","):
@@ -82,15 +82,15 @@ _EXAMPLE = "such as --sessions=max_session_length=20,min_session_length=3"
 
 @dataclass(frozen=True)
 class Sessions:
-    """Sessions in the order of their last times, so those of training first.
+    """Sessions in the order of their last times, so training sessions come first.
 
     Attributes:
-        event: (M,) which of the given interactions are kept, session after session, in order.
-        session: (M,) session of each of them, 0 .. S - 1, never falling.
+        event: (M,) indices of the kept interactions, grouped by session, in order.
+        session: (M,) session of each of them, 0 .. S - 1, non-decreasing.
         user: (S,) user of each session.
-        number: (S,) which piece of the user's history it is, from 1; dropped pieces count too.
+        number: (S,) index of the piece in the user's history, from 1; dropped pieces count too.
         part: (S,) index into `PARTS`.
-        cut: (3,) sessions of each part before items unseen in training were removed.
+        cut: (3,) sessions of each split before items unseen in training were removed.
     """
 
     event: np.ndarray
@@ -104,33 +104,33 @@ class Sessions:
 def make_sessions(
     user: np.ndarray, item: np.ndarray, time: np.ndarray, options: SessionOptions
 ) -> Sessions:
-    """Cut histories into sessions and share them out.
+    """Cut histories into sessions and assign them to splits.
 
     Each history is cut into pieces, and pieces that are too short are dropped. The 0.8 and 0.9
     quantiles of the pieces' last times are the cut-offs between training, validation and test; a
-    piece that ends at a cut-off belongs to the earlier part. Then items that training does not
-    have leave validation and test, and pieces that thereby get too short are dropped.
+    piece that ends at a cut-off belongs to the earlier split. Then items unseen in training are
+    removed from validation and test, and pieces that thereby become too short are dropped.
 
     Args:
-        user: (N,) int codes, rows of a user beside each other in the order of time.
+        user: (N,) int codes, grouped by user in the order of time.
         item: (N,) int codes from 0.
-        time: (N,) seconds, never falling within a user.
+        time: (N,) seconds, non-decreasing within a user.
         options: lengths and gap.
 
     Returns:
         The sessions. No two of them share an interaction.
 
     Raises:
-        UserError: a part is left without a session.
+        UserError: a split has no sessions.
 
-    Source: VELI4SBR, section 5.1.1 and Table 1, whose sizes tell the order of the steps: training
+    Source: VELI4SBR, section 5.1.1 and Table 1, whose sizes reveal the order of the steps: training
         has four fifths of the sessions before the removal, validation and test have fewer.
     """
     piece, number = cut_into_pieces(user, time, options)
     n_pieces = int(piece[-1]) + 1 if len(piece) else 0
     last_row = np.flatnonzero(np.r_[piece[1:] != piece[:-1], True]) if n_pieces else piece
     end = time[last_row]  # (P,)
-    part = np.full(n_pieces, -1)  # of each piece; -1: dropped
+    part = np.full(n_pieces, -1)  # split of each piece; -1: dropped
     is_long = np.bincount(piece, minlength=n_pieces) >= options.min_session_length
     if not is_long.any():
         raise UserError(
@@ -166,14 +166,14 @@ def make_sessions(
 def cut_into_pieces(
     user: np.ndarray, time: np.ndarray, options: SessionOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut histories into pieces that do not overlap, at gaps and at the greatest length.
+    """Cut histories into pieces that do not overlap, at gaps and at the maximum length.
 
     Args:
-        user, time, options: as `make_sessions`.
+        user, time, options: as in `make_sessions`.
 
     Returns:
-        piece: (N,) piece of each row, 0, 1, …, rising by row.
-        number: (N,) which piece of its user's that is, from 1.
+        piece: (N,) piece of each row, 0, 1, …, non-decreasing.
+        number: (N,) index of the piece among its user's, from 1.
     """
     row = np.arange(len(user))
     first_of_user = np.r_[True, user[1:] != user[:-1]][: len(user)]

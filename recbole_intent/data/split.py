@@ -1,4 +1,4 @@
-"""From a configuration to the loaders of training, validation and test."""
+"""Builds the loaders of training, validation and test from a configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,17 +39,17 @@ _NOISE_KEYS = {"ratio", "kind", "where", "seed"}
 
 @dataclass(frozen=True)
 class SplitData:
-    """A dataset, split.
+    """A split dataset.
 
     Attributes:
-        dataset: the whole, for sizes and names.
-        train: batches to train on.
-        valid: (user, target) rows to choose the epoch and the hyper-parameters by.
-        test: rows to report, touched once.
+        dataset: the whole dataset, for sizes and names.
+        train: training batches.
+        valid: (user, target) rows for choosing the epoch and the hyper-parameters.
+        test: rows for the reported result, used once.
         fingerprint: SHA-256 of the atomic files that were read.
-        counts: users, items, interactions, and what was left out.
-        candidates: what is to be known of the direct task's candidates (negatives, seed, hash);
-            None where all items are ranked.
+        counts: users, items, interactions, and removed ones.
+        candidates: metadata of the direct task's candidates (negatives, seed, hash); None if all
+            items are ranked.
     """
 
     dataset: Dataset
@@ -63,13 +63,13 @@ class SplitData:
 
 @dataclass(frozen=True)
 class Parts:
-    """A dataset as it was read and split, before anything is batched.
+    """A dataset after reading and splitting, before batching.
 
     Attributes:
         files: the atomic files that were read.
-        dataset: the whole.
-        train, valid, test: its parts.
-        is_indexed: the parts are `IndexedSequentialDataset`s.
+        dataset: the whole dataset.
+        train, valid, test: its splits.
+        is_indexed: the splits are `IndexedSequentialDataset`s.
     """
 
     files: tuple[Path, ...]
@@ -83,17 +83,18 @@ class Parts:
 def read_parts(config: Config) -> Parts:
     """Read and split the dataset of a configuration.
 
-    This alone decides which interactions are training, validation and test: runs batch these
-    parts, and `enrich` reads its training interactions from them (`training_interactions.py`).
+    Only this function decides which interactions are training, validation and test: runs batch
+    these splits, and `enrich` reads its training interactions from them
+    (`training_interactions.py`).
 
     Raises:
-        UserError: the dataset is not prepared, its files are not usable, or a part is empty.
+        UserError: the dataset is not prepared, its files are not usable, or a split is empty.
     """
     files = check_files(config)
     is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     _check_protocol(config, is_sequential)
     if config["eval_args"]["order"] == "RO":
-        # A random order is the seed's own, whatever was drawn before in this process.
+        # A random order depends only on the seed, regardless of earlier draws in this process.
         init_seed(config["seed"], config["reproducibility"])
     try:
         dataset = _dataset_class(config, is_sequential)(config)
@@ -101,7 +102,7 @@ def read_parts(config: Config) -> Parts:
     except (ValueError, NotImplementedError) as error:
         if isinstance(error, UserError):
             raise
-        # RecBole's words for an unknown way to filter, a column that it misses …
+        # RecBole's message for an unknown filter, a missing column …
         raise UserError(f"dataset {config['dataset']}: {' '.join(str(error).split())}") from error
     for name, split in (("training", train), ("validation", valid), ("test", test)):
         if len(split.inter_feat) == 0:
@@ -113,9 +114,9 @@ def read_parts(config: Config) -> Parts:
 
 
 def _negative_sampler(config: Config, train: Dataset) -> AbstractSampler | None:
-    """RecBole's sampler of training negatives, which knows the training split alone.
+    """RecBole's sampler of training negatives, restricted to the training split.
 
-    RecBole's `create_samplers` counts popularity over all splits, the test set among them.
+    RecBole's `create_samplers` counts popularity over all splits, including the test set.
     """
     args = config["train_neg_sample_args"]
     if args["distribution"] == "none":
@@ -132,7 +133,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
     """Read, split and batch the dataset of a configuration.
 
     Args:
-        config: of the run.
+        config: configuration of the run.
         shares_passes: the model may be trained on shared batches (see `NextItemMixin`).
 
     Raises:
@@ -205,9 +206,9 @@ def _wanted_of_data(config: Config) -> str:
 
 
 def _history(config: Config, split: Dataset, earlier: list[Dataset]):
-    """Sparse user x item matrix (CSR) of what users of a split had before.
+    """Sparse user x item matrix (CSR) of the earlier items of a split's users.
 
-    Sessions are in one split only, so their own items are meant; else those of earlier splits.
+    Each session is in a single split, so its own items are used; otherwise those of earlier splits.
     """
     if _brings_histories(split):
         return split.history_matrix(by_sample=True)
@@ -217,7 +218,7 @@ def _history(config: Config, split: Dataset, earlier: list[Dataset]):
 
 
 def _brings_histories(split: Dataset) -> bool:
-    """Its rows are whole samples, which say all that is known of a user."""
+    """Whether the rows are whole samples, which contain all that is known of a user."""
     return isinstance(split, PreSplitDataset) and split.holds_rows
 
 
@@ -235,7 +236,7 @@ def _fingerprint(config: Config, files: list[Path]) -> str:
 
 
 def _check_protocol(config: Config, is_sequential: bool) -> None:
-    """What RecBole knows and this package does not must not be passed over."""
+    """Reject RecBole options that this package does not support."""
     args = config["eval_args"]
     if set(args["mode"].values()) != {"full"}:
         raise UserError(
@@ -259,10 +260,10 @@ def _check_protocol(config: Config, is_sequential: bool) -> None:
 
 
 def noise_of(config: Config) -> dict | None:
-    """The property `noise` with all its parts, or None without noise.
+    """The property `noise` with all its entries, or None without noise.
 
     Raises:
-        UserError: not such a mapping, or a part that cannot be.
+        UserError: not such a mapping, or an invalid entry.
     """
     noise = config["noise"]
     if not noise:
@@ -281,7 +282,7 @@ def noise_of(config: Config) -> dict | None:
 
 
 def check_files(config: Config) -> list[Path]:
-    """The atomic files of the dataset, after a look at their headers.
+    """Check the headers of the dataset's atomic files and return their paths.
 
     Raises:
         UserError: the dataset is not prepared, or a file lacks a column, is not UTF-8 ….
@@ -339,7 +340,7 @@ def check_files(config: Config) -> list[Path]:
         read_split(split, config["field_separator"])
         files.append(split)
     elif config["session_split"] is None and split.is_file() and not parts:
-        # The properties that `prepare` wrote are lost: tested sessions would be trained on.
+        # The properties written by `prepare` are lost: tested sessions would be trained on.
         raise UserError(
             f"{split}: shares out sessions, but no property says whether to follow it; give "
             "--session_split=True, or False to split each session itself"

@@ -1,4 +1,4 @@
-"""Counts of a prepared dataset, and their comparison with the counts that papers print."""
+"""Counts of a prepared dataset, compared with the counts printed in papers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,8 +21,8 @@ class Statistics:
         users, items, interactions: counts (no padding item).
         lengths: quantile in [0, 1] → interactions of a user at that quantile.
         mean_length: interactions per user.
-        users_without_time: users whose order is known but whose times are not.
-        parts: sizes of training, validation and test, where users are sessions.
+        users_without_time: users with a known order but without times.
+        parts: sizes of training, validation and test, if users are sessions.
     """
 
     dataset: str
@@ -58,7 +58,7 @@ class Statistics:
         return self.interactions / (self.users * self.items)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Plain values, for JSON."""
         lengths = {f"{quantile:g}": value for quantile, value in self.lengths.items()}
         values = {**asdict(self), "lengths": lengths, "density": self.density}
         if not self.parts:
@@ -66,16 +66,16 @@ class Statistics:
         return values
 
     def table(self, papers: Sequence[Mapping[str, Any]] = ()) -> str:
-        """Print the counts beside those of papers.
+        """Format the counts next to those of papers.
 
         Args:
-            papers: each with `paper` (where the counts stand) and any of `users`, `items`,
-                `interactions`; `counts_padding: true` where the printed number of items counts the
-                padding item; `note` where the counts are of something else; `parts` as
-                `parts_table` takes them.
+            papers: each with `paper` (source of the counts) and any of `users`, `items`,
+                `interactions`; `counts_padding: true` if the printed number of items includes the
+                padding item; `note` if the counts are of something else; `parts` as in
+                `parts_table`.
 
         Returns:
-            A table of several lines; each printed count is called equal or not.
+            A table of several lines; each printed count is marked as equal or not.
         """
         rows = [("", self.dataset, *(str(paper["paper"]) for paper in papers))]
         for name in COUNTS:

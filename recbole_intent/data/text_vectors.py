@@ -1,4 +1,4 @@
-"""Vectors of the texts of items or users: a file beside the atomic files, and their PCA."""
+"""Text vectors of items or users, stored next to the atomic files, and their PCA."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
 from recbole_intent.own_files import read_npz
 
-PADDING = "[PAD]"  # RecBole's name of index 0
+PADDING = "[PAD]"  # RecBole's token for index 0
 Kind = Literal["item", "user"]
 Semantics = Literal["llm", "metadata"]
 Text = Literal["fused", "positive", "negative"]
@@ -19,12 +19,12 @@ Text = Literal["fused", "positive", "negative"]
 
 @dataclass(frozen=True)
 class TextVectors:
-    """What a text encoder made of the texts of items or users.
+    """The output of a text encoder for the texts of items or users.
 
     Attributes:
         ids: (N,) raw ids, strings, each once.
         vectors: (N, D) float32, L2-normalised.
-        semantics: `llm` or `metadata`: where the texts are from.
+        semantics: `llm` or `metadata`: the source of the texts.
         encoder: name of the model that encoded them.
         fingerprint: SHA-256 of the texts and the encoder, as hexadecimal digits.
         split: JSON of the `training_interactions.Split` that the texts were made from; empty in
@@ -42,20 +42,20 @@ class TextVectors:
 def vector_path(
     data_path: str | Path, dataset: str, kind: Kind, semantics: Semantics, text: Text
 ) -> Path:
-    """Where vectors lie: `data_path/<dataset>.<kind>_text.<semantics>.<text>.npz`.
+    """The path of a vector file: `data_path/<dataset>.<kind>_text.<semantics>.<text>.npz`.
 
     Args:
         data_path: folder of the dataset's atomic files.
         dataset: its name.
-        kind: whose texts.
-        semantics: where the texts are from.
-        text: which of a profile's texts; metadata has `fused` alone.
+        kind: texts of items or of users.
+        semantics: source of the texts.
+        text: the text of a profile; metadata only has `fused`.
     """
     return Path(data_path) / f"{dataset}.{kind}_text.{semantics}.{text}.npz"
 
 
 def write_text_vectors(path: str | Path, vectors: TextVectors) -> None:
-    """Write vectors as an .npz, whole or not at all.
+    """Write vectors atomically as an .npz.
 
     Raises:
         UserError: it cannot be written.
@@ -73,10 +73,10 @@ def write_text_vectors(path: str | Path, vectors: TextVectors) -> None:
 
 
 def read_text_vectors(path: str | Path) -> TextVectors:
-    """Read what `write_text_vectors` wrote.
+    """Read a file written by `write_text_vectors`.
 
     Raises:
-        UserError: absent, or no such file.
+        UserError: the file is missing or has another form.
     """
     path = Path(path)
     if not path.is_file():
@@ -96,14 +96,14 @@ def vectors_for(vectors: TextVectors, tokens: Sequence[str] | np.ndarray) -> np.
     """Vectors in the order of a dataset's ids.
 
     Args:
-        vectors: of at least these ids.
-        tokens: raw ids, as RecBole's `field2id_token`; `[PAD]` is among them or not.
+        vectors: must cover at least these ids.
+        tokens: raw ids, as in RecBole's `field2id_token`, with or without `[PAD]`.
 
     Returns:
         (len(tokens), D) float32; the row of `[PAD]` is zero.
 
     Raises:
-        UserError: ids without a vector, which it counts.
+        UserError: ids without a vector; the message counts them.
     """
     row_of = {name: row for row, name in enumerate(vectors.ids.tolist())}
     rows = np.array([row_of.get(str(token), -1) for token in tokens], dtype=np.int64)
@@ -122,18 +122,18 @@ def vectors_for(vectors: TextVectors, tokens: Sequence[str] | np.ndarray) -> np.
 def pca(vectors: np.ndarray, size: int) -> np.ndarray:
     """The first principal components, centred: x_v of ISRF, eq. (2).
 
-    The same vectors give the same numbers: each component's sign makes its loading of the largest
+    The result is deterministic: the sign of each component makes its loading of the largest
     absolute value positive.
 
     Args:
-        vectors: (N, D); rows of padding do not belong here.
+        vectors: (N, D), without rows of padding.
         size: d', in [1, min(N, D)].
 
     Returns:
         (N, size) float32.
 
     Raises:
-        UserError: `size` is out of its range.
+        UserError: `size` is out of range.
     """
     n, width = vectors.shape
     if not 1 <= size <= min(n, width):
@@ -141,7 +141,7 @@ def pca(vectors: np.ndarray, size: int) -> np.ndarray:
             f"PCA to {size}: {n} vectors of {width} numbers have 1 to {min(n, width)} components"
         )
     centred = vectors - vectors.mean(axis=0, dtype=np.float64)
-    # Of the (D, D) scatter matrix, which is small; its eigenvalues rise.
+    # Eigenvectors of the (D, D) scatter matrix, which is small; its eigenvalues ascend.
     axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :size]
     largest = np.abs(axes).argmax(axis=0)
     axes = axes * np.sign(axes[largest, np.arange(size)])

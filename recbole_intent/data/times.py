@@ -1,4 +1,4 @@
-"""Times as people write them, as seconds since 1970: numbers of any unit, and dates."""
+"""Converts times in common forms, numbers of any unit and dates, to seconds since 1970."""
 
 import logging
 import re
@@ -11,28 +11,28 @@ from recbole_intent.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 
-# From which size on a number is of the unit. Seconds reach 1e11 in the year 5138; milliseconds of
+# Smallest size of a number in each unit. Seconds reach 1e11 in the year 5138; milliseconds of
 # 1973 and later are larger, and so on.
 UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
-# A date of ISO 8601 begins with four digits of the year, and has a month.
+# An ISO 8601 date begins with a four-digit year and has a month.
 _ISO = re.compile(r"\d{4}[-/]\d{1,2}")
 
 
 def seconds(values: pd.Series, place: Callable[[int], str], column: str) -> pd.Series:
-    """Times in seconds, whatever form they have.
+    """Convert times in any supported form to seconds.
 
     Args:
-        values: numbers (as such or as text), dates of ISO 8601 (as such or as text), or datetimes.
-            Empty text, None and NaN are unknown times. A date without a zone is of UTC.
-        place: says where a row (0-based) stands, for errors.
+        values: numbers (as such or as text), ISO 8601 dates (as such or as text), or datetimes.
+            Empty text, None and NaN are unknown times. A date without a zone is in UTC.
+        place: returns the location of a row (0-based), for errors.
         column: its name, for errors and for the log.
 
     Returns:
-        float64 seconds, NaN where unknown; numbers as large as milli-, micro- or nanoseconds of
+        float64 seconds, NaN if unknown; numbers as large as milli-, micro- or nanoseconds of
         today are divided, which is logged.
 
     Raises:
-        UserError: a value that is none of these.
+        UserError: a value in another form.
     """
     if pd.api.types.is_datetime64_any_dtype(values):
         return _since_1970(values)
@@ -59,7 +59,7 @@ def seconds(values: pd.Series, place: Callable[[int], str], column: str) -> pd.S
 
 
 def in_seconds(numbers: pd.Series, column: str) -> pd.Series:
-    """Numbers of a unit that their median size tells, as seconds."""
+    """Convert numbers to seconds; their median size determines the unit."""
     known = numbers.abs().to_numpy()
     known = known[np.isfinite(known)]
     size = np.median(known) if len(known) else 0.0

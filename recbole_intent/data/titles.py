@@ -1,4 +1,4 @@
-"""The titles of items, where the atomic files have them."""
+"""Item titles from the atomic files."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from recbole_intent.data.atomic_tables import read_atomic, read_header
 
 
 def item_titles(config: Config, item_ids: np.ndarray) -> np.ndarray | None:
-    """The titles of items, from the dataset's `.item` file.
+    """Read the titles of items from the dataset's `.item` file.
 
     A title-like column is `title` or `name`, else the first whose name ends in `_title` or
     `_name`.
 
     Args:
-        config: of a run on the dataset.
+        config: configuration of a run on the dataset.
         item_ids: (V,) raw ids.
 
     Returns:
-        (V,) strings, empty where an item has no title; None where there is no such column.
+        (V,) strings, empty if an item has no title; None if there is no such column.
     """
     path = Path(config["data_path"]) / f"{config['dataset']}.item"
     if not path.is_file():
@@ -38,7 +38,7 @@ def item_titles(config: Config, item_ids: np.ndarray) -> np.ndarray | None:
 
 
 def title_like(names: list[str]) -> str | None:
-    """The column among these that holds titles; None where there is none."""
+    """The column that holds titles; None if there is none."""
     for name in ("title", "name"):
         if name in names:
             return name

@@ -1,8 +1,8 @@
-"""The training interactions of a configuration: one definition, for runs and for `enrich`.
+"""Training interactions of a configuration, defined once for runs and for `enrich`.
 
-`split.read_parts` splits a dataset; here its training part becomes one history a user, with a
-fingerprint. What `enrich` makes of training interactions carries this fingerprint, and a run
-refuses files whose training interactions are not its own.
+`split.read_parts` splits a dataset; here its training split becomes one history per user, with a
+fingerprint. Files that `enrich` makes from training interactions carry this fingerprint, and a run
+rejects files made from other training interactions than its own.
 """
 
 import hashlib
@@ -23,23 +23,23 @@ from recbole_intent.data.sequences import TARGET_FIELD, IndexedSequentialDataset
 from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint
 
-# Keys of a run that decide which interactions are training, besides the files themselves.
+# Keys of a run that decide which interactions are training, in addition to the files themselves.
 SPLIT_KEYS = (
     "eval_args session_split benchmark_filename USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD "
     "field_separator load_col unload_col alias_of_user_id alias_of_item_id val_interval "
     "user_inter_num_interval item_inter_num_interval filter_inter_by_user_or_item rm_dup_inter"
 ).split()
-_NOT_OF_SPLIT = ("mode",)  # of eval_args: how a part is ranked
+_NOT_OF_SPLIT = ("mode",)  # of eval_args: only affects the ranking of a split
 _ALWAYS_SAID = ("eval_args", "session_split", "benchmark_filename")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which split something was made from.
+    """The identity of the split that a file was made from.
 
     Attributes:
         definition: key -> value of a configuration: how the data are split, and every other key of
-            `SPLIT_KEYS` that is not the dataset's default.
+            `SPLIT_KEYS` that differs from the dataset's default.
         fingerprint: SHA-256 of the training interactions.
     """
 
@@ -55,7 +55,7 @@ class Split:
 
     @classmethod
     def of_plain(cls, values: Any) -> "Split | None":
-        """What `plain` gave; None where it is no such thing."""
+        """The inverse of `plain`; None for invalid values."""
         if not isinstance(values, Mapping):
             return None
         definition, digest = values.get("definition"), values.get("fingerprint")
@@ -65,7 +65,7 @@ class Split:
 
     @classmethod
     def of_text(cls, text: str) -> "Split | None":
-        """What JSON of `plain` says; None where it is no such text."""
+        """Parse JSON of `plain`; None for an invalid text."""
         try:
             return cls.of_plain(json.loads(text))
         except (ValueError, RecursionError):
@@ -74,13 +74,13 @@ class Split:
 
 @dataclass(frozen=True)
 class TrainingHistories:
-    """Training interactions, user after user (or session after session).
+    """Training interactions, grouped by user (or session).
 
     Attributes:
-        ids: (S,) ids of the users, strings, in the order in which they begin in the data.
-        items: (N,) codes of their training items, in the order of time; there may be none.
-        first: (S + 1,) where each user begins in `items`; the last entry is N.
-        item_ids: (V,) id of each code: the items of training alone, as they first come in `items`.
+        ids: (S,) ids of the users, strings, in the order of their first interactions in the data.
+        items: (N,) codes of their training items, in the order of time; may be empty.
+        first: (S + 1,) start of each user in `items`; the last entry is N.
+        item_ids: (V,) id of each code: only training items, in order of appearance in `items`.
     """
 
     ids: np.ndarray
@@ -92,16 +92,16 @@ class TrainingHistories:
         return len(self.ids)
 
     def of(self, index: int) -> np.ndarray:
-        """Item codes of a user, the oldest first."""
+        """Item codes of a user, oldest first."""
         return self.items[self.first[index] : self.first[index + 1]]
 
     @property
     def lengths(self) -> np.ndarray:
-        """(S,) training items of each user."""
+        """(S,) number of training items of each user."""
         return np.diff(self.first)
 
     def at_least(self, length: int) -> "TrainingHistories":
-        """Those of users with so many training items."""
+        """The histories of users with at least `length` training items."""
         kept = self.lengths >= length
         items = self.items[np.repeat(kept, self.lengths)]
         codes, seen = pd.factorize(items)
@@ -109,7 +109,7 @@ class TrainingHistories:
         return TrainingHistories(self.ids[kept], codes.astype(np.int32), first, self.item_ids[seen])
 
     def fingerprint(self) -> str:
-        """SHA-256 of who chose what, in which order; users without training do not count."""
+        """SHA-256 of users and their items in order; users without training items do not count."""
         owners = np.flatnonzero(self.lengths)
         owners = owners[np.argsort(self.ids[owners].astype(str))]
         digest = hashlib.sha256()
@@ -120,11 +120,11 @@ class TrainingHistories:
 
 
 def training_histories(config: Config, train: Dataset) -> TrainingHistories:
-    """The training interactions of a run: all that its training samples show or ask for.
+    """The training interactions of a run: all inputs and targets of its training samples.
 
     Args:
-        config: of the run.
-        train: its training part, with noise or without: noise does not change it.
+        config: configuration of the run.
+        train: its training split, with or without noise, which does not affect the result.
     """
     users, items = _rows(config, train)
     lengths = np.bincount(users, minlength=train.user_num)[1:]  # 0 is padding
@@ -141,17 +141,17 @@ def training_split(config: Config, train: Dataset) -> Split:
     """The split of a run.
 
     Args:
-        config: of the run.
-        train: its training part.
+        config: configuration of the run.
+        train: its training split.
     """
     return Split(definition(config), training_histories(config, train).fingerprint())
 
 
 def _rows(config: Config, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Users (N,), rising, and items (N,), in the order of time, in the numbers of the dataset."""
+    """Users (N,), ascending, and items (N,), in the order of time, as the dataset's numbers."""
     rows = train.inter_feat
     users, items = (rows[name].numpy() for name in (train.uid_field, train.iid_field))
-    is_of_samples = getattr(train, "holds_rows", False)  # files of samples, which repeat each other
+    is_of_samples = getattr(train, "holds_rows", False)  # files of samples, which overlap
     if is_of_samples and isinstance(train, IndexedSequentialDataset):
         rows = train.rows(np.arange(len(users)))
     elif isinstance(train, IndexedSequentialDataset):
@@ -165,7 +165,7 @@ def _rows(config: Config, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
         return users[order], items[order]
     lists = rows[f"{train.iid_field}{config['LIST_SUFFIX']}"].numpy()
     if not is_of_samples:
-        # Every prefix is a row: its target, and of the first one the item before it.
+        # Every prefix is a row: take its target, and for the first one also the preceding item.
         order = np.argsort(users, kind="stable")
         users, items, lists = users[order], items[order], lists[order]
         first = np.flatnonzero(np.r_[True, users[1:] != users[:-1]][: len(users)])
@@ -176,14 +176,14 @@ def _rows(config: Config, train: Dataset) -> tuple[np.ndarray, np.ndarray]:
 def _joined(
     users: np.ndarray, lists: np.ndarray, lengths: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Users and items of rows that somebody else made: what one row continues counts once."""
+    """Users and items of externally made rows; overlapping parts of rows count once."""
     histories: dict[int, list[int]] = {}
     for row in np.lexsort((lengths, users)).tolist():
         before, target = lists[row, : lengths[row]].tolist(), int(targets[row])
         known = histories.setdefault(int(users[row]), [])
-        if before[: len(known)] == known:  # it begins as all rows so far
+        if before[: len(known)] == known:  # it begins with all rows so far
             known[:] = [*before, target]
-        elif known[-len(before) :] == before:  # it goes on where they ended
+        elif known[-len(before) :] == before:  # it continues where they end
             known.append(target)
         elif known[: len(before) + 1] != [*before, target]:
             known += [*before, target]
@@ -192,14 +192,14 @@ def _joined(
 
 
 def definition(config: Config) -> dict[str, Any]:
-    """How a configuration splits its data; see `Split`."""
+    """The split settings of a configuration; see `Split`."""
     values, usual = _values(config), _values(_default(config))
     said = {k: v for k, v in values.items() if v != usual[k] or (k in _ALWAYS_SAID and v)}
     return {"eval_args": values["eval_args"], **said}
 
 
 def split_options(config: Config) -> dict[str, Any]:
-    """The keys of `SPLIT_KEYS` whose values are not the dataset's own defaults."""
+    """The keys of `SPLIT_KEYS` whose values differ from the dataset's defaults."""
     values, usual = _values(config), _values(_default(config))
     given = {key: value for key, value in values.items() if value != usual[key]}
     if "eval_args" in given:
@@ -223,25 +223,25 @@ def _default(config: Config) -> Config:
 
 
 def enriched_folder(config: Config) -> Path:
-    """Where `enrich` puts files made of a configuration's training interactions.
+    """The folder where `enrich` puts files made from a configuration's training interactions.
 
-    The dataset's own folder, or with another split than the dataset's default a folder of that
-    split in it, so that two splits do not take each other's place.
+    It is the dataset's own folder, or a subfolder for a split other than the dataset's default, so
+    that files of two splits do not replace each other.
     """
     folder, given = Path(config["data_path"]), split_options(config)
     return folder / f"split-{fingerprint(given)[:10]}" if given else folder
 
 
 def find_enriched(config: Config, names: list[str]) -> Path:
-    """The folder that a run reads enriched files from.
+    """The folder from which a run reads enriched files.
 
     Args:
-        config: of the run.
-        names: of the files that it needs.
+        config: configuration of the run.
+        names: names of the files that it needs.
 
     Returns:
-        `enriched_folder`, or the dataset's own where that lacks a file and this has all: the
-        split is checked in the files.
+        `enriched_folder`, or the dataset's own folder if the former lacks a file and the latter
+        has all of them: the split is checked in the files.
     """
     own, base = enriched_folder(config), Path(config["data_path"])
     has_own = all((own / name).is_file() for name in names)
@@ -253,9 +253,9 @@ def enrich_command(config: Config, purpose: str, *words: str) -> str:
     """The command that makes enriched files for a run, in backquotes.
 
     Args:
-        config: of the run.
-        purpose: what the files are for.
-        words: further options, as `--semantics=metadata`.
+        config: configuration of the run.
+        purpose: purpose of the files.
+        words: further options, such as `--semantics=metadata`.
     """
     plain = config.plain()
     given = [f"--{key}={_flow(value)}" for key, value in split_options(config).items()]
@@ -270,10 +270,10 @@ def check_split(path: Path, theirs: Split | None, mine: Split, remedy: str) -> N
     """Raise UserError if a file was not made from a run's own training interactions.
 
     Args:
-        path: of the file.
-        theirs: the split that it names; None where it names none.
-        mine: of the run.
-        remedy: what to do.
+        path: path of the file.
+        theirs: the split named in the file; None if it names none.
+        mine: the split of the run.
+        remedy: remedy named in the error.
     """
     if theirs is None:
         raise UserError(f"{path}: does not say which split it was made from; {remedy}")
@@ -285,6 +285,6 @@ def check_split(path: Path, theirs: Split | None, mine: Split, remedy: str) -> N
 
 
 def _flow(value: Any) -> str:
-    """A value as YAML on one line, as the command line reads it."""
+    """A value as one-line YAML, as accepted by the command line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")

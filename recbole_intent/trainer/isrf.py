@@ -24,7 +24,7 @@ from recbole_intent.trainer.base import Trainer
 class ISRFTrainer(Trainer):
     """Refines iteratively, alternating direct (explicit -> group interest) and sequential batches.
 
-    An epoch covers every training target (sequential) and every user (direct).
+    An epoch covers the training targets (sequential) and `direct_targets` per user (direct).
     `refine_every: batch` spreads both evenly over the epoch, `epoch` runs one task after the
     other, in the order of `tasks`.
 

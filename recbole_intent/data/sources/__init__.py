@@ -1,4 +1,4 @@
-"""Raw forms of public data sets, each recognised by its content and read into `RawData`."""
+"""Reads raw data sets in several public forms, detected by content, into `RawData`."""
 
 from pathlib import Path
 from types import ModuleType
@@ -17,24 +17,24 @@ from recbole_intent.errors import UserError
 
 __all__ = ["SOURCES", "RawData", "detect", "files_in", "read"]
 
-# The narrower form stands first: a shared folder may hold tables and plain sequences of the same
-# data, and the tables say more.
+# The more specific form comes first: a shared folder may hold tables and plain sequences of the
+# same data, and the tables contain more.
 SOURCES: tuple[ModuleType, ...] = (atomic, amazon, amazon_csv, yelp, tabular, sequences)
 
 
 def detect(path: Path, columns: dict[str, str] | None = None) -> ModuleType:
-    """Find the source module whose form `path` has.
+    """Find the source module for the form of `path`.
 
     Args:
         path: a file, or a folder of files.
-        columns: our column name → its name in the file, where they differ.
+        columns: our column name → its name in the file, if they differ.
 
     Returns:
         A module with `FORM`, `COLUMNS`, `recognises(path, columns)` and `read(path, columns)`.
 
     Raises:
-        UserError: the path is absent, holds nothing or an empty file, or has no known form; or
-            the form has no such columns to map.
+        UserError: the path is missing, an empty folder or file, or has no known form; or the form
+            has no such columns to map.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give the raw data by --source=PATH")

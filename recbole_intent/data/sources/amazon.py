@@ -1,8 +1,8 @@
-"""Amazon reviews as one record a line: 2014 and 2018 (`reviewerID`), 2023 (`parent_asin`).
+"""Amazon reviews, one record per line: 2014 and 2018 (`reviewerID`), 2023 (`parent_asin`).
 
-Reviews of 2014 and 2018 carry `reviewerID`, `asin`, `unixReviewTime` (seconds) and `overall`;
+Reviews of 2014 and 2018 have `reviewerID`, `asin`, `unixReviewTime` (seconds) and `overall`;
 those of 2023 `user_id`, `parent_asin`, `timestamp` (milliseconds) and `rating`. Item text is in
-`meta_*.json(l)(.gz)`; the one of 2014 holds Python literals, which are parsed, never evaluated.
+`meta_*.json(l)(.gz)`; that of 2014 holds Python literals, which are parsed, never evaluated.
 
 Sources: McAuley et al., "Image-based recommendations on styles and substitutes", SIGIR 2015;
 Ni et al., EMNLP 2019; Hou et al., 2024 (https://amazon-reviews-2023.github.io).
@@ -34,7 +34,7 @@ FIELDS_2023 = {
     "rating": "rating",
 }
 COLUMNS = frozenset(FIELDS_2014)
-# A field that no other data set has; so that mapped columns do not make any JSON an Amazon file.
+# Fields that no other data set has, so that mapped columns do not make any JSON an Amazon file.
 MARKS = {"asin": {"reviewerID", "asin"}, "parent_asin": {"parent_asin"}}
 MS_PER_SECOND = 1000
 ITEM_KEY = re.compile(r"""["'](?:parent_asin|asin)["']\s*:\s*["']([^"']+)["']""")
@@ -42,16 +42,16 @@ PRICE = re.compile(r"(?:from )?\$?(\d+(?:,\d{3})*(?:\.\d+)?)")
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
-    """Tell whether a file's first record names a reviewer and a product as Amazon data do."""
+    """Whether a file's first record names a reviewer and a product as in Amazon data."""
     return any(_fields(file, columns) for file in files_in(path))
 
 
 def read(path: Path, columns: dict[str, str]) -> RawData:
-    """Read the reviews of a file or folder, and the item text beside them.
+    """Read the reviews of a file or folder, and the item text next to them.
 
     Raises:
-        UserError: a field is missing, a value is no number, a line is damaged, or several review
-            files could be meant.
+        UserError: a field is missing, a value is not a number, a line is damaged, or several
+            files could be the reviews.
     """
     files = [file for file in files_in(path) if _fields(file, columns)]
     if len(files) > 1:
@@ -72,7 +72,7 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
 
 
 def meta_file(path: Path) -> Path | None:
-    """Find the file of item records in a folder: they name a product and a title, no reviewer."""
+    """Find the file of item records in a folder: they have a product and a title, no reviewer."""
     found = [
         file
         for file in files_in(path)
@@ -92,11 +92,11 @@ def read_items(file: Path, wanted: set[str]) -> pd.DataFrame:
     Args:
         file: `meta_*.json(l)(.gz)` of 2014, 2018 or 2023.
         wanted: the item ids to keep. A meta file describes many times more items than a 5-core
-            holds, and literals are slow to parse: other lines are passed by their id alone.
+            holds, and literals are slow to parse: other lines are skipped after reading the id.
 
     Returns:
         A frame with `item_id`, `title`, `brand`, `categories` (path joined by " > ", several
-        joined by " ; "), `price` (float, NaN where unknown) and `description`.
+        joined by " ; "), `price` (float, NaN if unknown) and `description`.
     """
     rows: dict[str, dict[str, Any]] = {}
     for number, line in lines_of(file):
@@ -115,7 +115,7 @@ def _fields(file: Path, columns: dict[str, str]) -> dict[str, str] | None:
     keys = keys_of(file)
     for fields in (FIELDS_2014, FIELDS_2023):
         needed = {**fields, **columns}
-        # both ids must be there; a missing time is reported by name when reading
+        # both ids are required; a missing time is reported by name when reading
         if {needed["user_id"], needed["item_id"]} <= keys and keys & MARKS[fields["item_id"]]:
             return fields
     return None
@@ -148,7 +148,7 @@ def _categories(value: Any) -> str:
 
 
 def _price(value: Any) -> float:
-    # 2018 and 2023 write "$1,299.00", "from 4.99" or a range, of which the lower end is taken;
-    # where the crawl went wrong, a style sheet stands here, with numbers further on
+    # 2018 and 2023 write "$1,299.00", "from 4.99" or a range, whose lower end is taken; where the
+    # crawl went wrong, the field holds a style sheet, with numbers further on
     match = PRICE.match(str(value)) if value is not None else None
     return float(match[1].replace(",", "")) if match else float("nan")

@@ -1,8 +1,8 @@
 """Amazon Reviews 2023 as CSV: `user_id,parent_asin,rating,timestamp[,history]`, times in ms.
 
-Read are the official `rating_only` file as well as the `last_out` and `timestamp` splits, whose
-three files hold every interaction exactly once (`history` only repeats earlier rows). Item text
-comes from `meta_*.jsonl(.gz)` beside them.
+It reads the official `rating_only` file and the `last_out` and `timestamp` splits, whose three
+files hold every interaction exactly once (`history` only repeats earlier rows). Item text comes
+from `meta_*.jsonl(.gz)` next to them.
 
 Source: Hou et al., "Bridging Language and Items for Retrieval and Recommendation", 2024;
 https://amazon-reviews-2023.github.io
@@ -20,14 +20,14 @@ from recbole_intent.data.sources.reading import files_in, first_line, header_of
 from recbole_intent.errors import UserError
 
 FORM = "Amazon 2023 CSV (user_id,parent_asin,rating,timestamp; also train/valid/test files)"
-# Equal times keep file order, so the parts of a split must be read in the order of time.
+# Equal times keep file order, so the parts of a split must be read in chronological order.
 PARTS = ("train", "valid", "test")
 COLUMNS = amazon.COLUMNS
 MS_PER_SECOND = 1000
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
-    """Tell whether a CSV file names `parent_asin` in its first line."""
+    """Whether a CSV file names `parent_asin` in its first line."""
     return bool(_ratings(path))
 
 
@@ -36,7 +36,7 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
 
     Raises:
         UserError: a split is incomplete or mixed with whole files, a column is missing or a value
-            is no number.
+            is not a number.
     """
     files = _ratings(path)
     parts = [_part(file) for file in files]

@@ -1,6 +1,6 @@
 """RecBole's own atomic files: `<name>.inter`, `.item`, `.user`, tab-separated, typed header.
 
-All columns are copied along with their types. Format: https://recbole.io/docs/user_guide/data/
+All columns are copied with their types. Format: https://recbole.io/docs/user_guide/data/
 """
 
 import re
@@ -28,15 +28,15 @@ TYPED = re.compile(r"[^:\t]+:(token|token_seq|float|float_seq)")
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
-    """Tell whether a `.inter` file has a header of `name:type` fields."""
+    """Whether a `.inter` file has a header of `name:type` fields."""
     return bool(_files(path, ".inter"))
 
 
 def read(path: Path, columns: dict[str, str]) -> RawData:
-    """Read `.inter`, and `.item` and `.user` where the folder has them.
+    """Read `.inter`, and `.item` and `.user` if the folder has them.
 
     Raises:
-        UserError: a column is missing, a value is no number, or several files could be meant.
+        UserError: a column is missing, a value is not a number, or several files are possible.
     """
     found = _files(path, ".inter")
     if len(found) > 1:

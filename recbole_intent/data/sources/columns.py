@@ -1,4 +1,4 @@
-"""What people call our columns, and the one error for those that a table lacks."""
+"""Common aliases of our column names, and the error for columns that a table lacks."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from recbole_intent.errors import UserError
 from recbole_intent.printable import printable
 
-# Our name → what else it is called, without case and signs; the first group that has one counts.
+# Our name → aliases, ignoring case and punctuation; the first group with a match is used.
 ALIASES: dict[str, tuple[str, ...]] = {
     "user_id": (
         "userid uid user customerid customer reviewerid visitorid memberid accountid personid",
@@ -31,7 +31,7 @@ class MissingColumns(UserError):
     """A table lacks columns.
 
     Attributes:
-        option: how `--columns` would name them, such as `item_id=NAME,timestamp=NAME`.
+        option: the missing columns as `--columns` takes them: `item_id=NAME,timestamp=NAME`.
     """
 
     def __init__(self, path: Path, names: Sequence[str], missing: dict[str, str]) -> None:
@@ -46,19 +46,19 @@ class MissingColumns(UserError):
 def resolve(
     names: Sequence[str], columns: dict[str, str], keys: Iterable[str], path: Path
 ) -> dict[str, str]:
-    """Our name → the table's, of the columns that it has.
+    """Map our names to the table's, for the columns that it has.
 
     Args:
         names: the table's columns.
-        columns: our name → the table's, as the user says.
-        keys: our names to look for.
+        columns: our name → the table's, given by the user.
+        keys: our names to look up.
         path: the table, for the error.
 
     Returns:
-        What the user says first, then our own names, then the `ALIASES`.
+        Our name → the table's: the user's mapping first, then our own names, then the `ALIASES`.
 
     Raises:
-        UserError: two columns could be meant.
+        UserError: a name matches two columns.
     """
     found, taken = {}, set(columns.values())
     for key in keys:

@@ -1,4 +1,4 @@
-"""Files with one record a line, as JSON or as a Python literal, read without ever running it."""
+"""Reads files with one record per line, as JSON or as a Python literal, without executing them."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ from recbole_intent.parsing import FAILURES
 
 
 def record_of(line: str) -> dict[str, Any] | None:
-    """Parse one line: JSON first (fast), then a Python literal; None where it is neither."""
+    """Parse one line: JSON first (fast), then a Python literal; None if it is neither."""
     try:
         record = json.loads(line)
     except FAILURES:
@@ -28,7 +28,7 @@ def record_of(line: str) -> dict[str, Any] | None:
 
 
 def keys_of(file: Path) -> set[str]:
-    """Give the keys of a file's first record, or nothing where it holds no records."""
+    """The keys of a file's first record, empty if it holds no records."""
     line = first_line(file)
     record = record_of(line) if line.startswith("{") else None
     return set(record or ())
@@ -38,14 +38,14 @@ def records_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, record) of every line.
 
     Raises:
-        UserError: a line is no record, or the file is damaged.
+        UserError: a line is not a record, or the file is damaged.
     """
     for number, line in lines_of(file):
         yield number, parsed(line, file, number)
 
 
 def parsed(line: str, file: Path, number: int) -> dict[str, Any]:
-    """Parse a line that must be a record, or say which line is not."""
+    """Parse a line that must be a record, or raise an error that names the line."""
     record = record_of(line)
     if record is None:
         raise UserError(f"{file} line {number}: neither JSON nor a Python literal; mend the line")
@@ -53,19 +53,19 @@ def parsed(line: str, file: Path, number: int) -> dict[str, Any]:
 
 
 def read_reviews(file: Path, fields: dict[str, str], number_of_file: int = 0) -> pd.DataFrame:
-    """Read one review a line.
+    """Read one review per line.
 
     Args:
         file: the file.
         fields: `user_id`, `item_id`, `timestamp` and `rating` → key of the record. `rating` may
-            be absent in the records.
-        number_of_file: goes into the column `file`.
+            be missing from the records.
+        number_of_file: value of the column `file`.
 
     Returns:
         A frame as `RawData.interactions`; `timestamp` holds the raw values, not yet numbers.
 
     Raises:
-        UserError: a record lacks a field, or is no record.
+        UserError: a record lacks a field, or a line is not a record.
     """
     users: dict[str, int] = {}
     items: dict[str, int] = {}
@@ -82,7 +82,7 @@ def read_reviews(file: Path, fields: dict[str, str], number_of_file: int = 0) ->
                 f"{file} line {number}: no field {key!r} (it has "
                 f"{', '.join(islice(record, 12))}); name the right one by --columns={ours}=NAME"
             ) from error
-        # codes instead of strings: a million reviews stay within some tens of megabytes
+        # codes instead of strings: a million reviews need only some tens of megabytes
         user_codes.append(users.setdefault(str(user), len(users)))
         item_codes.append(items.setdefault(str(item), len(items)))
         times.append(time)
@@ -92,7 +92,7 @@ def read_reviews(file: Path, fields: dict[str, str], number_of_file: int = 0) ->
         {
             "user_id": pd.Categorical.from_codes(np.array(user_codes, int), list(users)),
             "item_id": pd.Categorical.from_codes(np.array(item_codes, int), list(items)),
-            "timestamp": np.array(times, object),  # keeps null apart from NaN
+            "timestamp": np.array(times, object),  # distinguishes null from NaN
             "file": number_of_file,
         },
         index=np.array(numbers, int),
@@ -103,13 +103,13 @@ def read_reviews(file: Path, fields: dict[str, str], number_of_file: int = 0) ->
 
 
 def finite(values: pd.Series, file: Path, column: str) -> pd.Series:
-    """Turn values of JSON into float64; null and "" become NaN, anything else is an error."""
+    """Convert JSON values to float64; null and "" become NaN, anything else is an error."""
     try:
         result = pd.to_numeric(values, errors="coerce").astype("float64")
-    except (TypeError, OverflowError):  # lists, or whole numbers of hundreds of digits
+    except (TypeError, OverflowError):  # lists, or whole numbers with hundreds of digits
         result = pd.Series([_float(value) for value in values], values.index)
     bad = ~np.isfinite(result.to_numpy())
-    # null and "" are empty, which later steps judge; NaN, infinity and words are mistakes
+    # null and "" are empty, which later steps check; NaN, infinity and words are errors
     if bad.any():
         bad &= np.array([value not in (None, "") for value in values])
     if bad.any():

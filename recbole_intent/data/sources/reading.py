@@ -1,4 +1,4 @@
-"""Opening raw files, plain or gzip, so that a damaged one is named with its line."""
+"""Opens raw files, plain or gzip, and reports damaged ones with their line."""
 
 import codecs
 import csv
@@ -24,11 +24,11 @@ HEAD_BYTES = 1 << 18
 def files_in(path: Path) -> list[Path]:
     """List the visible files of a folder by name, or the one file that `path` is.
 
-    Unfinished downloads (`*.part` and their `*.part.etag`) are left out, and so is what is no
-    text and no table: pictures, archives.
+    Unfinished downloads (`*.part` and their `*.part.etag`) are left out, and so are files that are
+    neither text nor tables, such as pictures and archives.
 
     Raises:
-        UserError: neither a file nor a folder, or one that cannot be read.
+        UserError: neither a file nor a folder, or not readable.
     """
     if path.is_file():
         return [path]
@@ -49,11 +49,11 @@ def files_in(path: Path) -> list[Path]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes, unpacked where it is gzip (told by content, not by name).
+    """Open a file for reading bytes, decompressing gzip (detected by content, not by name).
 
     Raises:
-        UserError: the file cannot be read, or its gzip stream is cut off or damaged. Errors of
-            the `with` block that come from reading this file are turned likewise.
+        UserError: the file cannot be read, or its gzip stream is truncated or damaged. Errors in
+            the `with` block that come from reading this file are converted too.
     """
     try:
         with path.open("rb") as raw:
@@ -77,19 +77,19 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number, text without line end) of every line that is not blank."""
     with opened(path) as binary:
-        # newline="\n": a lone carriage return inside a text is no line end
+        # newline="\n": a lone carriage return inside a text is not a line end
         for number, line in enumerate(io.TextIOWrapper(binary, "utf-8", newline="\n"), 1):
             if text := line.rstrip("\r\n"):
                 yield number, text
 
 
 def head(path: Path) -> str:
-    """Give the beginning of a file (at most 256 KiB), for telling what form it has."""
+    """The beginning of a file (at most 256 KiB), for detecting its form."""
     stat = path.stat()
     return _head(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=32)  # every source asks for the same heads; size and time guard against change
+@lru_cache(maxsize=32)  # every source reads the same heads; size and time detect changes
 def _head(path: Path, _size: int, _mtime: int) -> str:
     with opened(path) as binary:
         start = binary.read(HEAD_BYTES)
@@ -99,17 +99,17 @@ def _head(path: Path, _size: int, _mtime: int) -> str:
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell whether a file is Parquet, by its content."""
+    """Whether a file is Parquet, by its content."""
     return head(path).startswith("PAR1")
 
 
 def is_binary(path: Path) -> bool:
-    """Tell whether a file is neither text nor Parquet."""
+    """Whether a file is neither text nor Parquet."""
     return "\0" in head(path) and not is_parquet(path)
 
 
 def first_line(path: Path) -> str:
-    """Give the first line of a file without its line end."""
+    """The first line of a file without its line end."""
     return head(path).split("\n", 1)[0].rstrip("\r")
 
 
@@ -121,16 +121,16 @@ def read_table(
     Args:
         path: the file.
         separator: "\\t" or "::" (no quoting at all), or another (usual CSV quoting).
-        categories: columns to hold as categories, for memory.
-        names: of the columns where there is no header line. Such a file may be Latin-1, as those
-            of MovieLens are.
+        categories: columns to store as categories, to save memory.
+        names: column names if there is no header line. Such a file may be Latin-1, as those of
+            MovieLens are.
 
     Returns:
-        A frame of strings; empty fields are "", and so are those that a short line lacks. Blank
-        lines are left out.
+        A frame of strings; empty fields and those missing from a short line are "". Blank lines
+        are skipped.
 
     Raises:
-        UserError: a column stands twice, a line has too many fields, or the file is damaged.
+        UserError: a repeated column, a line with too many fields, or a damaged file.
     """
     has_header = names is None
     names = header_of(path, separator) if names is None else names
@@ -138,17 +138,17 @@ def read_table(
     if twice:
         raise UserError(f"{path} line 1: the column {twice[0]!r} stands twice; rename one of them")
     try:
-        # pandas only warns where the first line below the header has too many fields.
+        # pandas only warns if the first line below the header has too many fields.
         with opened(path) as binary, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            if separator == "::":  # which pandas splits at too, a hundred times as slowly
+            if separator == "::":  # pandas can split at it too, but a hundred times slower
                 binary = io.BytesIO(binary.read().replace(b"::", b"\t"))
             frame = pd.read_csv(
                 binary,
                 sep="\t" if separator == "::" else separator,
                 header=0 if has_header else None,
                 names=names,
-                dtype=str,  # for "category" the parser would make numbers of ids such as 007
+                dtype=str,  # with "category" the parser would convert ids such as 007 to numbers
                 keep_default_na=False,
                 index_col=False,
                 skip_blank_lines=False,
@@ -171,12 +171,12 @@ def read_table(
 
 
 def header_of(path: Path, separator: str) -> list[str]:
-    """Give the column names of a table's first line."""
+    """The column names in a table's first line."""
     return [name.strip().strip('"') for name in first_line(path).split(separator)]
 
 
 def numbers(values: pd.Series, path: Path, column: str) -> pd.Series:
-    """Turn strings into float64; empty ones become NaN.
+    """Convert strings to float64; empty ones become NaN.
 
     Raises:
         UserError: a value is not a finite number; `values.index` holds the line numbers.
@@ -196,12 +196,12 @@ def require(names: list[str], needed: dict[str, str], path: Path) -> None:
     """Check that a file has its columns.
 
     Args:
-        names: the columns that it has.
+        names: the file's columns.
         needed: our name → name in the file.
         path: the file.
 
     Raises:
-        MissingColumns: naming all that are missing.
+        MissingColumns: naming all missing columns.
     """
     missing = {ours: theirs for ours, theirs in needed.items() if theirs not in names}
     if missing:

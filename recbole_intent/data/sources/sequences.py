@@ -1,7 +1,7 @@
 """Plain lines `user item item ...`, chronological, with an optional `item2attributes.json`.
 
-The form of S3-Rec (Zhou et al., CIKM 2020) and of many public repositories after it. There are no
-times: the place in the line is the order.
+The form of S3-Rec (Zhou et al., CIKM 2020) and of many later public repositories. There are no
+times: the position in the line is the order.
 """
 
 import json
@@ -17,22 +17,22 @@ from recbole_intent.errors import UserError
 from recbole_intent.parsing import reason_of
 
 FORM = "plain lines 'user item item ...' (with item2attributes.json beside them)"
-COLUMNS: frozenset[str] = frozenset()  # nothing has a name here
-# Every id holds a digit: this tells a line of ids from a line of prose.
+COLUMNS: frozenset[str] = frozenset()  # this form has no named columns
+# Every id contains a digit, which distinguishes a line of ids from a line of prose.
 IDS = re.compile(r"(?=\S*\d)[\w-]+(?: +(?=\S*\d)[\w-]+)+ *")
 ATTRIBUTES = re.compile(r'\s*\{\s*"[^"]+"\s*:\s*\[')
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
-    """Tell whether a file's first line is two or more ids with spaces between."""
+    """Whether a file's first line is two or more ids separated by spaces."""
     return any(IDS.fullmatch(first_line(file)) for file in files_in(path))
 
 
 def read(path: Path, columns: dict[str, str]) -> RawData:
-    """Read the sequences of a file or folder, and the attributes beside them.
+    """Read the sequences of a file or folder, and the attributes next to them.
 
     Raises:
-        UserError: a line has no items, a user stands twice, or several files could be meant.
+        UserError: a line has no items, a user appears twice, or several files are possible.
     """
     files = [file for file in files_in(path) if IDS.fullmatch(first_line(file))]
     if len(files) > 1:

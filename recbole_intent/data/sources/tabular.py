@@ -1,8 +1,8 @@
 """Tables: text with a header line, Parquet, MovieLens' own forms without one, and pandas' frames.
 
 Interactions need a user, an item, and a time or `position` (0-based, chronological, per user);
-`rating` is read where it is. Times may be numbers of any unit or dates, and empty where there is a
-position. Columns go by our names or by what people usually call them (`columns.ALIASES`).
+`rating` is read if it exists. Times may be numbers in any unit or dates, and may be empty if there
+is a position. Columns have our names or common aliases (`columns.ALIASES`).
 """
 
 import re
@@ -36,7 +36,7 @@ FORM = (
 KEYS = ("user_id", "item_id", "timestamp", "position", "rating")
 COLUMNS = frozenset(KEYS) | set(TYPES)
 _SEPARATORS = ("\t", "::", ",", ";", "|")
-# Of tables that hold interactions, the one that is the whole of it: others are tags, or parts.
+# Preferred names among tables of interactions: others are tags or parts.
 _USUAL_NAMES = r"(interactions|ratings|reviews)\.|u\.data$"
 _GENRES = (
     "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
@@ -46,12 +46,12 @@ _GENRES = (
 
 @dataclass(frozen=True)
 class Form:
-    """How a table is written.
+    """The format of a table.
 
     Attributes:
-        names: of its columns.
+        names: column names.
         separator: between fields; None for Parquet.
-        has_header: its first line is a header.
+        has_header: the first line is a header.
     """
 
     names: tuple[str, ...]
@@ -60,10 +60,10 @@ class Form:
 
 
 def form_of(file: Path) -> Form | None:
-    """How a table is written, by its beginning; None where it is none.
+    """Detect the format of a table from its beginning; None if it is not a table.
 
-    MovieLens' files without a header are known by their fields: `user::item::rating::time` and
-    the same with tabs, `item::title::genres`, and `u.item` with its 19 columns of genres.
+    MovieLens' files without a header are recognised by their fields: `user::item::rating::time`
+    and the same with tabs, `item::title::genres`, and `u.item` with its 19 columns of genres.
     """
     if is_parquet(file):
         return Form(tuple(parquet_columns(file)), None)
@@ -84,7 +84,7 @@ def form_of(file: Path) -> Form | None:
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
-    """Tell whether a file has a user or item column, or one of our others.
+    """Whether a file has a user or item column, or another of our columns.
 
     A lone file of several columns counts too, so that missing columns can be named.
     """
@@ -94,10 +94,10 @@ def recognises(path: Path, columns: dict[str, str]) -> bool:
 
 
 def read(path: Path, columns: dict[str, str]) -> RawData:
-    """Read the interactions table of a file or folder, and the items table beside it.
+    """Read the interactions table of a file or folder, and the items table next to it.
 
     Raises:
-        UserError: a column is missing or a value is no number; several files could be meant.
+        UserError: a column is missing, a value is not a number, or several files are possible.
     """
     tables = [file for file in files_in(path) if (form := form_of(file)) and len(form.names) > 1]
     known = {file: _known(file, columns) for file in tables}
@@ -113,10 +113,10 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
 def read_frames(
     interactions: pd.DataFrame, items: pd.DataFrame | None, columns: dict[str, str]
 ) -> RawData:
-    """Take frames of pandas as `read` takes files; a named index is a column too.
+    """Convert pandas frames as `read` does files; a named index is a column too.
 
     Raises:
-        UserError: as `read`, or what is no frame.
+        UserError: as `read`, or an object that is not a frame.
     """
     places = (Path("interactions"), Path("items"))
     interactions = interactions_of(_of_pandas(interactions, places[0]), places[0], columns)
@@ -127,7 +127,7 @@ def read_frames(
 
 
 def read_frame(file: Path) -> pd.DataFrame:
-    """All columns of a table, index = line number; texts, but for numbers of Parquet."""
+    """All columns of a table, index = line number; as text, except for numbers of Parquet."""
     form = form_of(file)
     if form.separator is None:
         return _of_pandas(read_parquet(file), file)
@@ -145,16 +145,16 @@ def _genres(flags: Iterable[str]) -> str:
 def interactions_of(
     frame: pd.DataFrame, file: Path, columns: dict[str, str], per_second: float | None = None
 ) -> pd.DataFrame:
-    """A table of interactions in the columns of `RawData.interactions`.
+    """Convert a table of interactions to the columns of `RawData.interactions`.
 
     Args:
         frame: all columns, index = line number.
-        file: where it comes from, for errors.
-        columns: our column name → its name in the frame, where they differ.
-        per_second: the unit of its times, which are then numbers; None tells it by their size.
+        file: its source, for errors.
+        columns: our column name → its name in the frame, if they differ.
+        per_second: the unit of its times, which must be numbers; None infers it from their size.
 
     Raises:
-        UserError: a column is missing, or a value is no id, number or time.
+        UserError: a column is missing, or a value is not a valid id, number or time.
     """
     present = resolve(list(frame), columns, KEYS, file)
     needed = {"user_id", "item_id", *columns.keys() & set(KEYS)}
@@ -186,10 +186,10 @@ def interactions_of(
 
 
 def items_of(frame: pd.DataFrame, file: Path, columns: dict[str, str]) -> pd.DataFrame:
-    """A table of items, with our names where others are usual; see `tidy_items`.
+    """Convert a table of items, replacing common aliases by our names; see `tidy_items`.
 
     Raises:
-        UserError: no column of items, or one that the user names is not there.
+        UserError: there is no item column, or a column named by the user is missing.
     """
     text = {ours: theirs for ours, theirs in columns.items() if ours not in KEYS}
     require(list(frame), text, file)
@@ -207,9 +207,9 @@ def items_of(frame: pd.DataFrame, file: Path, columns: dict[str, str]) -> pd.Dat
 
 
 def tidy_items(items: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """Make attribute lists and prices of an items table uniform; a second row of an item is bad.
+    """Normalise attribute lists and prices of an items table; a repeated item is an error.
 
-    `attr_N` is an attribute whose name is lost, so it says nothing as text and is left out.
+    `attr_N` is an attribute whose name is lost, so it is meaningless as text and is left out.
     """
     twice = items["item_id"].duplicated().to_numpy()
     if twice.any():
@@ -234,7 +234,7 @@ def _known(file: Path, columns: dict[str, str]) -> dict[str, str]:
 
 
 def _is_lone_text(form: Form) -> bool:
-    """A line with commas that names no column: prose as well as a table of unknown columns."""
+    """Whether a file has commas but no named columns: prose, or a table of unknown columns."""
     return not all(re.fullmatch(r"[\w .-]{1,40}", name) for name in form.names)
 
 
@@ -246,7 +246,7 @@ def _interactions_file(
     if not tables:
         raise UserError(f"{path}: no table of two columns or more with the interactions")
     if not both:
-        return tables[0]  # which lacks it, as the error will say
+        return tables[0]  # the error will report its missing columns
     rated = [file for file in both if "rating" in known[file]] or both
     usual = [file for file in rated if re.match(_USUAL_NAMES, file.name)]
     chosen = usual if len(rated) > 1 else rated
@@ -261,7 +261,7 @@ def _interactions_file(
 def _items_file(
     path: Path, chosen: Path, tables: list[Path], known: Mapping[Path, dict[str, str]]
 ) -> Path | None:
-    """The table of items; one with titles is taken first."""
+    """The table of items; one with titles is preferred."""
     found = [
         f for f in tables if f != chosen and "item_id" in known[f] and "user_id" not in known[f]
     ]
@@ -274,14 +274,14 @@ def _items_file(
 
 
 def _is_rating(fields: list[str]) -> bool:
-    """`user, item, rating, seconds` of MovieLens, and no names of columns."""
+    """Whether the fields are MovieLens' `user, item, rating, seconds` rather than a header."""
     user, item, rating, time = fields
     is_plain = user.isdecimal() and item.isdecimal() and time.isdecimal()
     return is_plain and re.fullmatch(r"\d(\.\d)?|10", rating) is not None and int(time) >= 10**8
 
 
 def _of_pandas(frame: Any, file: Path) -> pd.DataFrame:
-    """A frame of others with names of columns that are texts and lines from 1."""
+    """Convert any frame to pandas, with text column names and lines numbered from 1."""
     if hasattr(frame, "to_pandas"):  # polars, pyarrow
         frame = frame.to_pandas()
     if not isinstance(frame, pd.DataFrame):
@@ -296,7 +296,7 @@ def _of_pandas(frame: Any, file: Path) -> pd.DataFrame:
 
 
 def _ids(values: pd.Series, file: Path, column: str) -> pd.Series:
-    """Ids of any kind as categories of texts; those that are missing are empty."""
+    """Ids of any kind as categories of strings; missing ones are empty."""
     codes, names = pd.factorize(values, use_na_sentinel=True)
     texts: dict[str, int] = {}
     number_of = []
@@ -309,7 +309,7 @@ def _ids(values: pd.Series, file: Path, column: str) -> pd.Series:
 
 
 def _texts(values: pd.Series) -> pd.Series:
-    """Values as texts, empty where they are missing; lists of texts are joined by ` ; `."""
+    """Values as strings, empty if missing; lists of strings are joined by ` ; `."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
 

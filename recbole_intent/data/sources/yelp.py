@@ -19,15 +19,15 @@ ITEM_KEYS = ("city", "state")
 
 
 def recognises(path: Path, columns: dict[str, str]) -> bool:
-    """Tell whether a file's first record is a Yelp review."""
+    """Whether a file's first record is a Yelp review."""
     return _find(path, {"review_id", "business_id"}) is not None
 
 
 def read(path: Path, columns: dict[str, str]) -> RawData:
-    """Read the reviews of a file or folder, and the businesses beside them.
+    """Read the reviews of a file or folder, and the businesses next to them.
 
     Raises:
-        UserError: a field is missing, a date is none, or a line is damaged.
+        UserError: a field is missing, a date is invalid, or a line is damaged.
     """
     file = _find(path, {"review_id", "business_id"})
     interactions = read_reviews(file, {**FIELDS, **columns})

@@ -71,8 +71,6 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
 
     Raises:
         UserError: a property outside its range, or missing texts, T5 or libraries.
-    Raises:
-        UserError: a property outside its range, or texts, T5 or libraries that are not there.
     """
 
     input_type = InputType.POINTWISE

@@ -102,8 +102,10 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         self.inter_feat = samples
 
     def _starts_and_targets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sort by user and time; return the index of each interaction's user's first one (M,), and
-        the targets (S,): every interaction except each user's first.
+        """Sort by user and time, and return the flat indices of users' first items and of targets.
+
+        These are, for each interaction, that of its user's first one (M,), and all targets (S,):
+        every interaction except a user's first.
         """
         self._check_field("uid_field", "time_field")
         self.sort(by=[self.uid_field, self.time_field], ascending=True)

@@ -22,7 +22,7 @@ from recbole_intent.trainer.base import Trainer
 
 
 class ISRFTrainer(Trainer):
-    """Refines iteratively, alternating direct (explicit -> group interest) and sequential batches.
+    """Alternates direct (explicit -> group interest) and sequential batches: iterative refinement.
 
     An epoch covers the training targets (sequential) and `direct_targets` per user (direct).
     `refine_every: batch` spreads both evenly over the epoch, `epoch` runs one task after the

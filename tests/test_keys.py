@@ -11,7 +11,7 @@ from recbole_intent.command_keys import COMPARE, PREPARE, RECOMMEND, SESSIONS, T
 from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import Entry, read_entries, refuse_idle
 from recbole_intent.comparing.request import Request
-from recbole_intent.config import Config
+from recbole_intent.config import Config, read_yaml
 from recbole_intent.enrich.option_keys import INTENTS, PROFILES
 from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
@@ -350,3 +350,17 @@ def test_bf16_products_are_for_cpus_that_have_them(monkeypatch, caplog):
 def test_lists_as_long_as_all_that_is_ranked_are_refused(tiny, options, message):
     with pytest.raises(UserError, match=message):
         build(tiny("BPR", **options))
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((properties_dir() / "preset").glob("*/*.yaml")),
+    ids=lambda p: f"{p.parent.name}-{p.stem}",
+)
+def test_presets_satisfy_the_rows(path):
+    table = key_table(get_spec(path.stem).keys)
+    values = read_yaml(path)
+    assert [key for key in values if key not in table.rows] == []
+    assert {key: table.mistake(key, value) for key, value in values.items()} == dict.fromkeys(
+        values
+    )

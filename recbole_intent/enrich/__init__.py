@@ -1,1 +1,1 @@
-"""Offline enrichment: what a language model says of sessions and items, kept in files."""
+"""Offline enrichment: files of language-model answers about sessions, items and users."""

@@ -1,4 +1,4 @@
-"""From what a model wrote to checked values: JSON in fences, among words, with raw line breaks."""
+"""Parse and validate JSON in model answers, despite code fences, prose and raw line breaks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-_MOST_TRIES = 50  # openings of JSON that are looked at: a page of brackets must not take minutes
+_MOST_TRIES = 50  # JSON openings to try: a page of brackets must not take minutes
 _THOUGHTS = ("<think>", "</think>")
 _OPENING = re.compile(r"[\[{]")
 _DECODER = json.JSONDecoder(strict=False)  # small models put raw control characters in strings
@@ -18,17 +18,17 @@ _Model = TypeVar("_Model", bound="BaseModel")
 
 
 class MalformedAnswer(ValueError):
-    """An answer without the JSON that was asked for; its message says what is wrong."""
+    """An answer without the requested JSON; the message says what is wrong."""
 
 
 def parse_answer(text: str, model_class: type[_Model]) -> _Model:
-    """The first JSON value in a text that fits a pydantic model.
+    """Return the first JSON value in a text that validates against a pydantic model.
 
-    Code fences, words around the JSON and `<think>…</think>` before it are passed over. Halves of
-    surrogate pairs, which models cut off in the middle of an emoji, become U+FFFD.
+    Code fences, words around the JSON and a preceding `<think>…</think>` are skipped. Lone
+    surrogates, left when a model stops in the middle of an emoji, become U+FFFD.
 
     Raises:
-        MalformedAnswer: no JSON there, or none that fits.
+        MalformedAnswer: no JSON, or none that validates.
     """
     from pydantic import ValidationError
 
@@ -46,9 +46,10 @@ def parse_answer(text: str, model_class: type[_Model]) -> _Model:
 
 
 def _without_thoughts(text: str) -> str:
-    """The text without what stands between the marks of thoughts.
+    """Remove the thinking sections from a text.
 
-    One pass: a pattern would look for the end of each beginning, up to the end of the text.
+    This is a single pass; a regular expression would scan to the end of the text for every opening
+    tag.
     """
     begin, end = _THOUGHTS
     kept, place = [], 0
@@ -59,7 +60,7 @@ def _without_thoughts(text: str) -> str:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """JSON objects and lists that stand in a text, outermost first."""
+    """Iterate over the JSON objects and lists in a text, outermost first."""
     position = 0
     for _ in range(_MOST_TRIES):
         opening = _OPENING.search(text, position)
@@ -84,5 +85,5 @@ def _whole(value: Any) -> Any:
 
 
 def whole_text(text: str) -> str:
-    """The text with U+FFFD for halves of surrogate pairs, which no file can hold."""
+    """Replace lone surrogates, which cannot be written to a file, by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

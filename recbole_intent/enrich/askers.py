@@ -1,4 +1,4 @@
-"""From the options to what answers: which source, and how it is asked."""
+"""Create sources of answers and askers from the options of `enrich`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,13 +18,14 @@ MakeSource = Callable[[], Source]
 
 
 def make_sources(options: EnrichOptions) -> tuple[list[tuple[MakeSource, Source]], str]:
-    """The source of answers and, where one is needed, that of likelihoods.
+    """Create the source of answers and, if needed, the source of likelihoods.
 
     Returns:
-        For each what makes it (in another process, too) and itself; and the model's name.
+        A list of (factory, source) pairs, where the factory also works in another process; and
+        the model's name.
 
     Raises:
-        UserError: options that do not go together, or something that is not installed.
+        UserError: incompatible options or a missing package.
     """
     llm = options.llm
     if llm.source == "embedded":
@@ -54,7 +55,7 @@ def make_asker(
     cache: AnswerCache,
     export_batch: Path | None,
 ) -> Asker:
-    """What asks a source as the options say; or only writes what it would ask to a file."""
+    """Create the asker that the options select; with `export_batch`, it only writes requests."""
     if export_batch:
         return BatchExporter(source, cache, export_batch)
     if options.runner == "ray":

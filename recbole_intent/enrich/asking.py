@@ -1,4 +1,4 @@
-"""Asking many questions at once; their answers come back in the order of the questions."""
+"""Askers: send many requests at once and return the answers in the order of the requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from recbole_intent.enrich.sources import ChatRequest, RequestFailed, Source
 
 
 class Asker(Protocol):
-    """Where a step of the work gets its answers.
+    """Interface through which a step gets its answers.
 
     Attributes:
-        progress: counters of what was asked.
-        at_once: requests of a step to hand over together, where they are more.
+        progress: request counters.
+        at_once: maximum number of requests that a step should pass in one call.
     """
 
     progress: Progress
     at_once: int
 
     def ask_all(self, requests: Sequence[ChatRequest]) -> list[Answer | RequestFailed]:
-        """An answer for each request, or why it has none.
+        """Return an answer for each request, or the reason for its failure.
 
         Raises:
             UserError: no request can be answered.
@@ -30,17 +30,17 @@ class Asker(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing is asked after it."""
+        """Release resources; no requests may follow."""
         ...
 
 
 class LocalAsker:
-    """Asks from this process, many requests at once.
+    """Sends concurrent requests from this process.
 
     Args:
-        source: closed with it.
+        source: closed together with this asker.
         cache: stays open.
-        concurrency: requests under way at once.
+        concurrency: maximum number of requests in flight.
     """
 
     at_once = 256

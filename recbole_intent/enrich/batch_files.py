@@ -1,9 +1,9 @@
-"""Files of OpenAI's batch service: requests by the hundred thousand, answered within a day.
+"""Export and import of files for OpenAI's batch service, for hundreds of thousands of requests.
 
-The requests that a step still needs are written as JSON lines, each under its key in the cache as
-`custom_id`; the results are taken into the cache by it. A step depends on the one before it, so
-export and import take turns: pool and item features, then the attempts of a window. With a window
-as large as the dataset that is two turns and one for each attempt.
+Missing requests of a step are written as JSON lines with their cache key as `custom_id`; results
+are imported into the cache by this key. Each step depends on the previous one, so exports and
+imports alternate: pool and item features, then the attempts of a window. If one window covers the
+dataset, this takes two rounds plus one per attempt.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ from recbole_intent.enrich.sources import Completion, RequestFailed, Source, req
 from recbole_intent.errors import UserError
 from recbole_intent.files import atomic_write
 
-# What the service takes in one file, with a margin.
+# Limits of the service for one file, with a margin.
 MAX_REQUESTS = 50_000
 MAX_BYTES = 190_000_000
 
 _PATH = "/v1/chat/completions"
 _KEY = re.compile(r"[0-9a-f]{64}")
-_AT_ONCE = 1000  # answers a transaction
+_AT_ONCE = 1000  # answers per transaction
 _LONGEST_LINE = 4_000_000  # bytes: twice the longest reply of an endpoint
-_MOST_TOLD = 20  # lines without an answer that are told one by one
+_MOST_TOLD = 20  # lines without an answer that are reported individually
 _LOGGER = logging.getLogger("recbole_intent")
 
 
 class BatchPending(Exception):
-    """Nothing more can be done before the requests that were written are answered."""
+    """The work cannot continue until the exported requests are answered."""
 
 
 class BodySource(Source, Protocol):
-    """A source that can tell the body of a request over HTTP."""
+    """A source that can build the HTTP body of a request."""
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
-        """JSON of a chat completion."""
+        """The JSON body of a chat completion request."""
         ...
 
 
 class BatchExporter:
-    """Answers from the cache alone; where one is missing, all missing ones become a file.
+    """Asker that answers from the cache only and writes all missing requests to a file.
 
     Args:
-        source: tells keys and bodies; never asked.
+        source: provides keys and bodies; never called for answers.
         cache: stays open.
-        path: of the file.
+        path: path of the batch file.
     """
 
-    at_once = sys.maxsize  # a file is to hold all that can be asked now
+    at_once = sys.maxsize  # one export holds all requests that can be made now
 
     def __init__(self, source: BodySource, cache: AnswerCache, path: Path) -> None:
         self._source, self._cache, self._path = source, cache, path
@@ -75,7 +75,7 @@ class BatchExporter:
         """As `asking.Asker`.
 
         Raises:
-            BatchPending: answers are missing; the file is written.
+            BatchPending: answers are missing; their requests were written.
         """
         found: list[Answer | RequestFailed] = []
         missing: dict[str, ChatRequest] = {}
@@ -98,7 +98,7 @@ class BatchExporter:
         return found
 
     def close(self) -> None:
-        """As `asking.Asker`; nothing is open."""
+        """Do nothing: no resources are open."""
 
 
 def write_batch(
@@ -109,14 +109,14 @@ def write_batch(
     max_requests: int = MAX_REQUESTS,
     max_bytes: int = MAX_BYTES,
 ) -> list[Path]:
-    """Write requests as batch files, all or none, each no longer than the service takes.
+    """Write requests as batch files within the limits of the service, all files or none.
 
     Args:
-        requests: by their keys.
-        path: of the first file, such as `batch.jsonl`; further ones are `batch.2.jsonl` …
+        requests: key -> request.
+        path: path of the first file, such as `batch.jsonl`; the next are `batch.2.jsonl` …
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
         UserError: a file cannot be written.
@@ -143,18 +143,18 @@ def _open(files: ExitStack, path: Path) -> TextIO:
 
 
 def import_batch(path: Path, cache: AnswerCache) -> tuple[int, int]:
-    """Take the results of a batch into the cache; lines without an answer are told by number.
+    """Import batch results into the cache; lines without an answer are reported by number.
 
     Args:
-        path: JSON lines of the batch service: a result or an error file.
-        cache: of answers.
+        path: JSON lines from the batch service: a result or an error file.
+        cache: cache of answers.
 
     Returns:
-        How many answers were taken in, and how many lines had none (those requests are asked
+        The number of imported answers and the number of lines without one (these requests are sent
         again).
 
     Raises:
-        UserError: the file cannot be read, or the cache not be written.
+        UserError: the file cannot be read or the cache cannot be written.
     """
     problems: list[tuple[int, str]] = []
     answers, taken = _answers(path, problems), 0
@@ -183,7 +183,7 @@ def _answers(path: Path, problems: list[tuple[int, str]]) -> Iterator[tuple[str,
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines, each with no more than the first bytes that are too many for an answer."""
+    """Iterate over the lines, each cut to one byte more than the longest valid answer."""
     while line := file.readline(_LONGEST_LINE + 1):
         rest = line
         while len(rest) > _LONGEST_LINE and not rest.endswith(b"\n"):

@@ -1,15 +1,14 @@
-"""Every answer kept the moment it arrives, in one sqlite file that several processes share.
+"""Cache of answers in one sqlite file that several processes can share.
 
-What is guaranteed, on one machine and a local disk (sqlite's log does not work over a network):
+Guarantees, on one machine and a local disk (sqlite's log does not work over a network):
 
-- An answer is on disk before `store` returns: a kill or a power cut after it loses nothing.
-- A question is claimed before it is asked. While the claiming process lives, no other asks it;
-  when it ends, however it ends, its claims are free at once: there is no clock in it. (A claim is
-  that of an `AnswerCache`: one process with two of them on a file counts as two.)
-- An error (a full disk) leaves all earlier answers whole and names the file.
+- An answer is on disk before `store` returns: a later kill or power cut loses nothing.
+- A request is claimed before it is sent. While the claiming process lives, no other sends it; when
+  the process ends for any reason, its claims are released at once, without a timeout. (Claims
+  belong to an `AnswerCache`: two of them on one file in one process count as two owners.)
+- An error such as a full disk leaves all earlier answers intact and names the file.
 
-What a process was just being told when it was killed is asked again: at most one answer for each
-request that was under way.
+Requests in flight when the process dies are sent again.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from recbole_intent.enrich.sources import Completion, token_count
 from recbole_intent.errors import UserError
 
 _VERSION = 1
-_PATIENCE = 60.0  # seconds that one process waits for another's write
+_PATIENCE = 60.0  # seconds that a process waits for another's write
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, text TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
@@ -42,13 +41,13 @@ _T = TypeVar("_T")
 
 
 class AnswerCache:
-    """Answers by key.
+    """Persistent mapping from request keys to answers.
 
     Args:
-        path: the sqlite file; made, with its folder, if it is not there.
+        path: the sqlite file; created with its folder if missing.
 
     Raises:
-        UserError: the file is no such cache, or cannot be written.
+        UserError: the file is not an answer cache or cannot be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -64,7 +63,7 @@ class AnswerCache:
         except UserError:
             self._owner.leave()
             raise
-        # All writing is done by one thread, so that the loop does not wait for the disk.
+        # One thread does all writing, so that the event loop does not wait for the disk.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
         self._waiting: list[tuple[str, Completion, str]] = []
 
@@ -80,7 +79,7 @@ class AnswerCache:
         return connection
 
     def get(self, key: str) -> Completion | None:
-        """The stored answer of a request; None where there is none."""
+        """The stored answer to a request; None if there is none."""
         with self._named():
             return _select(self._reader, key)
 
@@ -89,11 +88,11 @@ class AnswerCache:
             return self._reader.execute("SELECT count(*) FROM answers").fetchone()[0]
 
     async def claim(self, key: str) -> Completion | bool:
-        """The stored answer; or else whether this process is the one that is to ask."""
+        """Return the stored answer, or else whether this process now owns the request."""
         return await self._in_thread(self._claim, key)
 
     def _claim(self, key: str) -> Completion | bool:
-        # Read again under the lock: another process may have stored it meanwhile.
+        # Read again under the lock: another process may have stored it in the meantime.
         with self._transaction("NORMAL") as connection:
             if (stored := _select(connection, key)) is not None:
                 return stored
@@ -104,7 +103,7 @@ class AnswerCache:
             return True
 
     async def release(self, key: str) -> None:
-        """Give up a claim without an answer."""
+        """Release a claim without an answer."""
         await self._in_thread(self._release, key)
 
     def _release(self, key: str) -> None:
@@ -113,21 +112,21 @@ class AnswerCache:
             connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", mine)
 
     async def store(self, key: str, completion: Completion, tag: str = "") -> None:
-        """Keep an answer; it is on disk when this returns, and its claim is gone.
+        """Store an answer on disk and release its claim.
 
         Raises:
-            UserError: it cannot be written, such as on a full disk.
+            UserError: the answer cannot be written, for example because the disk is full.
         """
         self._waiting.append((key, completion, tag))
         await self._in_thread(self._store_waiting)
 
     def store_all(self, rows: Iterable[tuple[str, Completion, str]]) -> None:
-        """Keep many answers at once, all or none: (key, completion, tag)."""
+        """Store many (key, completion, tag) rows at once, all or none."""
         self._thread.submit(self._store, list(rows)).result()
 
     def _store_waiting(self) -> None:
-        # What came in while the disk was busy with the last answers goes in one transaction; those
-        # who asked for it find it done.
+        # Answers that arrived during the previous write share one transaction; later calls for
+        # these rows have nothing left to do.
         rows, self._waiting = self._waiting, []
         try:
             self._store(rows)
@@ -147,7 +146,7 @@ class AnswerCache:
 
     @contextmanager
     def _transaction(self, synchronous: str) -> Iterator[sqlite3.Connection]:
-        """Everything in the block or nothing; FULL is safe from a power cut, NORMAL from a kill."""
+        """Run the block as one transaction; FULL survives a power cut, NORMAL a kill."""
         with self._named():
             self._writer.execute(f"PRAGMA synchronous = {synchronous}")
             self._writer.execute("BEGIN IMMEDIATE")
@@ -181,16 +180,16 @@ class AnswerCache:
             raise UserError(f"{self.path}: {_advice(error)}") from error
 
     def close(self) -> None:
-        """Store what still waits, and free this process's claims.
+        """Store pending answers and release this owner's claims.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: the answers cannot be written.
         """
         try:
             self._thread.submit(self._store_waiting).result()
         finally:
             self._thread.shutdown()
-            with suppress(sqlite3.Error):  # they are free in any case once the owner has left
+            with suppress(sqlite3.Error):  # free in any case once the owner has left
                 self._writer.execute("DELETE FROM claims WHERE owner = ?", [self._owner.name])
             self._reader.close()
             self._writer.close()
@@ -204,7 +203,7 @@ class AnswerCache:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:
-    # In this order: another process may be making the tables, and sets the version with them.
+    # In this order: another process may be creating the tables, and sets the version with them.
     has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if has_tables and version == 0:
@@ -222,7 +221,7 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _when_free(action: Callable[[], object]) -> None:
-    """Repeat while another process, which opens the file too, holds it."""
+    """Repeat the action while another process that opens the file holds the lock."""
     until = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -238,7 +237,7 @@ def _select(connection: sqlite3.Connection, key: str) -> Completion | None:
     row = connection.execute(
         "SELECT text, prompt_tokens, completion_tokens FROM answers WHERE key = ?", [key]
     ).fetchone()
-    if row is None or not isinstance(row[0], str):  # sqlite holds any type in any column
+    if row is None or not isinstance(row[0], str):  # sqlite allows any type in any column
         return None
     text, asked, given = row
     return Completion(text, token_count(asked), token_count(given))
@@ -257,10 +256,10 @@ def _advice(error: sqlite3.Error) -> str:
 
 
 class _Owner:
-    """This process's sign of life: a file beside the cache that it holds locked.
+    """Liveness marker of this process: a locked file next to the cache.
 
-    The system drops the lock when the process ends, however it ends. A child that is forked (not
-    spawned) holds it too, as long as it lives.
+    The operating system releases the lock when the process ends for any reason. A forked (not
+    spawned) child also holds the lock as long as it lives.
     """
 
     def __init__(self, path: Path) -> None:
@@ -270,23 +269,23 @@ class _Owner:
         new = self._path.with_name(f".{self._file.name}.tmp")
         self._descriptor = os.open(new, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        os.rename(new, self._file)  # seen by others only once it is locked
+        os.rename(new, self._file)  # visible to others only once it is locked
 
     def _sign(self, name: str) -> Path:
         return self._path.with_name(f"{self._path.name}-owner-{name}")
 
     def is_alive(self, name: str) -> bool:
-        """Whether the owner of a claim still runs; the file of a dead one is removed."""
+        """Whether the owner of a claim still runs; a dead owner's file is removed."""
         return name == self.name or _is_locked(self._sign(name))
 
     def sweep(self) -> None:
-        """Remove the files that killed processes left."""
+        """Remove the files left by killed processes."""
         for file in self._path.parent.glob(f"{self._path.name}-owner-*"):
             if file != self._file:
                 _is_locked(file)
 
     def leave(self) -> None:
-        """Give the sign of life up."""
+        """Remove this process's marker."""
         self._file.unlink(missing_ok=True)
         os.close(self._descriptor)
 

@@ -1,4 +1,4 @@
-"""Ask a source many questions at once: cached, claimed, repeated, and stopped where it is no use.
+"""Client that sends concurrent requests to a source, with cache, claims, retries and early stop.
 
 async with ChatClient(source, cache, concurrency=8) as client:
     answer = await client.ask(ChatRequest(messages, schema, tag="item_features@1"))
@@ -26,13 +26,13 @@ from recbole_intent.errors import UserError
 
 __all__ = ["Answer", "ChatClient", "ChatRequest", "RequestFailed"]
 
-_LOOK_AGAIN = 0.25  # seconds between looks at what another process is asking
-_TRIES_IF_ABSENT = 3  # where nothing ever listened: most likely a wrong address
+_LOOK_AGAIN = 0.25  # seconds between checks of a request claimed by another process
+_TRIES_IF_ABSENT = 3  # if nothing ever listened: most likely a wrong address
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, and whether it was in the cache; the tokens are those that it once cost."""
+    """An answer, and whether it was in the cache; tokens are those of the original request."""
 
     text: str
     prompt_tokens: int
@@ -41,15 +41,15 @@ class Answer:
 
 
 class ChatClient:
-    """Asks a source, never twice the same.
+    """Sends requests to a source, each distinct request only once.
 
     Args:
-        source: closed with the client.
+        source: closed together with the client.
         cache: stays open.
-        concurrency: requests under way at once, >= 1.
-        retry: how often and how long.
-        max_failures: so many requests in a row that were given up after all tries stop
-            everything: the server is gone. One that it refuses shows that it is there.
+        concurrency: maximum number of requests in flight, >= 1.
+        retry: retry settings.
+        max_failures: number of consecutive requests given up after all tries at which the client
+            stops, since the server is gone. A refused request does not count: the server replied.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class ChatClient:
         self._slots = asyncio.Semaphore(concurrency)
         self._asking: dict[str, asyncio.Task[Answer]] = {}
         self._stopped: UserError | None = None
-        self._not_before = 0.0  # of the monotonic clock: a server asked for silence until then
+        self._not_before = 0.0  # monotonic time until which a server asked to wait
         self._given_up_in_row = 0
 
     async def ask(self, request: ChatRequest) -> Answer:
-        """The answer of a request, from the cache if it is there.
+        """Return the answer to a request, from the cache if possible.
 
         Raises:
             RequestFailed: this request cannot be answered.
-            UserError: none can; every request that waits ends with the same error.
+            UserError: no request can be answered; all waiting requests fail with the same error.
         """
         key = request_key(self.source, request)
         task = self._asking.get(key)
@@ -96,12 +96,12 @@ class ChatClient:
         return self._cached(Completion(answer.text, answer.prompt_tokens, answer.completion_tokens))
 
     async def ask_all(self, requests: Iterable[ChatRequest]) -> list[Answer | RequestFailed]:
-        """The answers of many requests in their order, or why one has none.
+        """Return the answers to many requests in order, or the reasons for failures.
 
-        So many are held at once as are under way, not all: memory is that of the answers.
+        Only requests in flight are held in memory, in addition to the answers.
 
         Raises:
-            UserError: as of `ask`.
+            UserError: as in `ask`.
         """
         found: dict[int, Answer | RequestFailed] = {}
         numbered = enumerate(requests)
@@ -113,7 +113,7 @@ class ChatClient:
                 except RequestFailed as error:
                     found[index] = error
 
-        # More than are asked at once: some wait for what another process is asking.
+        # More workers than slots: some wait for requests claimed by another process.
         workers = [asyncio.create_task(work()) for _ in range(4 * self._concurrency)]
         try:
             await asyncio.gather(*workers)
@@ -129,7 +129,7 @@ class ChatClient:
 
     async def _wait_for(self, task: asyncio.Task[Answer]) -> Answer:
         try:
-            # One who no longer waits must not take the answer from another who does.
+            # Cancelling one waiter must not cancel the request for the others.
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():
@@ -139,7 +139,7 @@ class ChatClient:
     def _forget(self, key: str, task: asyncio.Task[Answer]) -> None:
         del self._asking[key]
         if not task.cancelled():
-            task.exception()  # looked at: nobody may wait for it any more
+            task.exception()  # mark as retrieved: no waiter may be left
 
     async def _answer(self, key: str, request: ChatRequest) -> Answer:
         try:
@@ -150,7 +150,7 @@ class ChatClient:
                         return self._cached(claimed)
                     if claimed:
                         return await self._ask(key, request)
-                await asyncio.sleep(_LOOK_AGAIN)  # without a slot: others may be asked meanwhile
+                await asyncio.sleep(_LOOK_AGAIN)  # holds no slot: others may be sent
         except UserError as error:
             raise self._stop(error) from None
         except RequestFailed as error:
@@ -200,7 +200,7 @@ class ChatClient:
 
     async def _wait_before_next(self, error: TryAgain, tries: int, end: float) -> None:
         now = time.monotonic()
-        if error.after is not None:  # holds for all: they go to the same server
+        if error.after is not None:  # applies to all: they go to the same server
             self._not_before = max(self._not_before, now + error.after)
         was_never_there = error.is_absent and not self.progress.asked
         limit = _TRIES_IF_ABSENT if was_never_there else self._retry.max_tries
@@ -227,11 +227,11 @@ class ChatClient:
 
     def _check(self) -> None:
         if self._stopped:
-            # A new object each time: a raised one carries the traceback of its first raise.
+            # A new object each time: a raised one keeps the traceback of its first raise.
             raise UserError(*self._stopped.args)
 
     def _stop(self, error: UserError) -> UserError:
-        """End all that is under way; the first error is the one that is told."""
+        """Cancel all requests in flight; only the first error is reported."""
         if self._stopped is None:
             self._stopped = error
             for task in self._asking.values():
@@ -251,4 +251,4 @@ class ChatClient:
 
 
 class _GivenUp(RequestFailed):
-    """After all tries, or at the time limit."""
+    """The request failed in all tries or reached the time limit."""

@@ -1,4 +1,4 @@
-"""The words of `enrich` on the command line, made into one call."""
+"""Command `enrich`: turns its command-line options into one call of the enrichment."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ twice. Nothing of validation and test is ever shown to a model.
 
 @dataclass(frozen=True)
 class _Purpose:
-    """What files may be for.
+    """A purpose of the files, given by `--for`.
 
     Attributes:
-        options: their class.
-        enrich: makes the files.
-        covered: what `min_coverage` is a share of.
+        options: class of the options.
+        enrich: function that makes the files.
+        covered: the things that `min_coverage` is a share of.
         first: suffix of the first file.
     """
 
@@ -83,17 +83,17 @@ def _purposes() -> dict[str, _Purpose]:
 
 
 def run_command(options: dict[str, str], flags: set[str]) -> int:
-    """Enrich as the options ask, and print the report.
+    """Run the enrichment and print the report.
 
     Args:
-        options: `--KEY=VALUE` words, the values still texts.
-        flags: none is known.
+        options: `--KEY=VALUE` options, with unparsed values.
+        flags: must be empty; `enrich` has none.
 
     Returns:
-        The exit code: 1 where too few answers are usable.
+        The exit code: 1 if too few answers are usable.
 
     Raises:
-        UserError: an option that is missing, or a value that cannot be.
+        UserError: a missing option or an invalid value.
     """
     options = dict(options)
     if flags:

@@ -1,4 +1,4 @@
-"""A question that is asked again, with what was wrong, until its answer can be used."""
+"""Conversations that repeat a request with feedback until the answer is usable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ _NO_ANSWER = "(no answer)"  # some endpoints refuse an empty message
 
 @dataclass(frozen=True)
 class Manner:
-    """How everything is asked.
+    """Sampling settings of all requests.
 
     Attributes:
         temperature: >= 0.
-        max_tokens: of an answer.
-        seed: of the model's sampling.
+        max_tokens: maximum length of an answer.
+        seed: seed of the model's sampling.
     """
 
     temperature: float
@@ -30,13 +30,13 @@ class Manner:
 
 
 class Conversation:
-    """Messages so far, and the form of the answer.
+    """The messages so far and the schema of the answer.
 
     Args:
-        first: its prompt.
+        first: prompt of the first request.
         schema: JSON schema of the answer.
-        manner: how it is asked.
-        values: what fills the prompt's gaps.
+        manner: sampling settings.
+        values: values for the prompt's placeholders.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Conversation:
         self._messages = first.messages(form=form_of(schema), **values)
 
     def request(self) -> ChatRequest:
-        """The next thing to ask."""
+        """The next request."""
         manner = self._manner
         return ChatRequest(
             messages=self._messages,
@@ -60,7 +60,7 @@ class Conversation:
         )
 
     def correct(self, answer: str, feedback: str, **values: object) -> None:
-        """Append an answer and what is wrong with it: a prompt and what fills its gaps."""
+        """Append an answer and the feedback on it: a prompt name and its placeholder values."""
         asked = prompt(feedback)
         answered = {"role": "assistant", "content": answer.strip() or _NO_ANSWER}
         messages = asked.messages(form=form_of(self.schema), **values)
@@ -69,12 +69,12 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Told:
-    """The end of a conversation.
+    """The result of a conversation.
 
     Attributes:
-        value: the parsed answer; None where there is no usable one.
+        value: the parsed answer; None if there is no usable one.
         problem: why there is none.
-        tokens: (prompt, completion) of all its answers.
+        tokens: (prompt, completion) tokens of all its answers.
     """
 
     value: Any
@@ -85,16 +85,16 @@ class Told:
 def ask_until_usable(
     asker: Asker, conversations: Sequence[Conversation], kind: type, attempts: int
 ) -> list[Told]:
-    """Hold conversations whose answers need no more than the right form.
+    """Run conversations whose answers only need to match the schema.
 
     Args:
-        asker: what answers.
-        conversations: side by side.
-        kind: model class of the answers.
-        attempts: how often each is asked at most.
+        asker: sends the requests.
+        conversations: run in parallel.
+        kind: pydantic model of the answers.
+        attempts: maximum number of requests per conversation.
 
     Returns:
-        The ends, in the order of `conversations`.
+        The results, in the order of `conversations`.
     """
     told: list[Told] = [Told(None, "", (0, 0)) for _ in conversations]
     open_ones = list(range(len(conversations)))
@@ -123,5 +123,5 @@ def _one_step(
 
 
 def add_tokens(tokens: tuple[int, int], answer: Answer) -> tuple[int, int]:
-    """(prompt, completion) tokens with those of one more answer."""
+    """Add the (prompt, completion) tokens of one more answer."""
     return tokens[0] + answer.prompt_tokens, tokens[1] + answer.completion_tokens

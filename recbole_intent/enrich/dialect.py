@@ -1,4 +1,4 @@
-"""What an endpoint understands of a chat request: found out once, then remembered."""
+"""Dialects of chat requests: the options that an endpoint supports, probed once."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from recbole_intent.enrich.sources import ChatRequest
 
-# From the strictest: OpenAI, vLLM, Ollama and xllamacpp know the first, llama-cpp-python's server
-# the second; the last is to say in the prompt alone what is wanted.
+# Strictest first: OpenAI, vLLM, Ollama and xllamacpp support the first, llama-cpp-python's server
+# the second; with the last, only the prompt describes the format.
 SCHEMA_STYLES = ("json_schema", "json_object", "none")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How to put a request.
+    """The form of requests to one endpoint.
 
     Attributes:
         style: one of `SCHEMA_STYLES`.
-        limit: name of the option for the longest answer.
-        dropped: options that the endpoint refuses, such as `temperature`.
+        limit: name of the option for the maximum answer length.
+        dropped: options that the endpoint rejects, such as `temperature`.
     """
 
     style: str = SCHEMA_STYLES[0]
@@ -27,7 +27,7 @@ class Dialect:
     dropped: frozenset[str] = field(default=frozenset())
 
     def body(self, model: str, request: ChatRequest) -> dict[str, Any]:
-        """The JSON body of a chat completion."""
+        """The JSON body of a chat completion request."""
         options: dict[str, Any] = {
             self.limit: request.max_tokens,
             "temperature": request.temperature,
@@ -46,12 +46,12 @@ class Dialect:
         if self.style == "json_object":
             return {"type": "json_object", "schema": schema}
         named: dict[str, Any] = {"name": "answer", "schema": schema}
-        if schema.get("additionalProperties") is False:  # a closed schema can be held to strictly
+        if schema.get("additionalProperties") is False:  # strict mode needs a closed schema
             named["strict"] = True
         return {"type": "json_schema", "json_schema": named}
 
     def without(self, option: str | None) -> Dialect | None:
-        """The dialect for an endpoint that refuses an option by name; None where nothing helps."""
+        """The dialect for an endpoint that rejects this option; None if nothing can be dropped."""
         if option == "max_tokens" and self.limit == "max_tokens":
             return replace(self, limit="max_completion_tokens")
         if option in ("temperature", "seed") and option not in self.dropped:

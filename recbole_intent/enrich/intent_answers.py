@@ -1,4 +1,4 @@
-"""What answers about intents must look like: a JSON schema to ask with, models to check with."""
+"""Answers about intents: JSON schemas for requests and pydantic models for validation."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from recbole_intent.enrich.schemas import StrictAnswer, closed_object
 
 
 def _as_id(value: Any) -> Any:
-    """Ids are texts that may look like numbers, and models then write numbers."""
+    """Convert a number to text: models write ids that look like numbers as numbers."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number else value
 
@@ -43,8 +43,8 @@ def intents_schema(most: int, pool: Sequence[str] | None = None) -> dict[str, An
     """JSON schema of `Intents`.
 
     Args:
-        most: intents in the answer.
-        pool: the only ones that may be answered; None for any.
+        most: maximum number of intents in the answer.
+        pool: the allowed intents; None allows any.
     """
     return closed_object(intents=_strings(most, pool))
 
@@ -59,11 +59,11 @@ def prediction_schema(
     """JSON schema of `Prediction`.
 
     Args:
-        most: intents a session.
-        pool: the only intents that may be answered; None for any.
-        candidates: the only ids that may be answered; None leaves it to the check afterwards, so
-            that all sessions share one schema, which some endpoints compile slowly.
-        reason: ask for a brief reason as well.
+        most: maximum number of intents per session.
+        pool: the allowed intents; None allows any.
+        candidates: the allowed ids; None leaves this to the later check, so that all sessions
+            share one schema, which some endpoints compile slowly.
+        reason: also ask for a brief reason.
     """
     item: dict[str, Any] = {"type": "string"}
     if candidates is not None:

@@ -1,4 +1,4 @@
-"""The files of intents beside a dataset's atomic files: what `enrich` writes and VELI4SBR reads.
+"""Intent files next to a dataset's atomic files, written by `enrich` and read by VELI4SBR.
 
     <name>.intent                {"session", "intents", "hard_negatives", "attempts", "passed"}
     <name>.intent_pool           {"intent", "sessions"}
@@ -22,14 +22,14 @@ MANIFEST = ".intent.manifest.json"
 
 @dataclass(frozen=True)
 class SessionIntents:
-    """What was found for one training session.
+    """The intents of one training session.
 
     Attributes:
-        session: its id, as `user_id` in the .inter file.
-        intents: members of the pool; none where `passed` is False.
-        hard_negatives: ids of items that were predicted wrongly, each once, the first one first.
-        attempts: how often the model was asked, >= 1; 0 where nothing was asked (metadata).
-        passed: the intents led to the session's last item.
+        session: id of the session, as `user_id` in the .inter file.
+        intents: intents from the pool; empty if `passed` is False.
+        hard_negatives: distinct ids of wrongly predicted items, in the order of prediction.
+        attempts: number of requests to the model, >= 1; 0 without a model (metadata).
+        passed: whether the intents led to the session's last item.
     """
 
     session: str
@@ -41,7 +41,7 @@ class SessionIntents:
 
 @dataclass(frozen=True)
 class PoolIntent:
-    """An intent of the pool, and how many sessions have it."""
+    """An intent of the pool and the number of sessions that have it."""
 
     intent: str
     sessions: int
@@ -56,24 +56,24 @@ class ItemFeatures:
 
 
 def intent_path(folder: str | Path, dataset: str, suffix: str) -> Path:
-    """Where one of the files lies: `folder/<dataset><suffix>`."""
+    """The path of one of the files: `folder/<dataset><suffix>`."""
     return Path(folder) / f"{dataset}{suffix}"
 
 
 def read_intents(path: str | Path) -> Iterator[SessionIntents]:
-    """The lines of an .intent file, one after another.
+    """Iterate over the lines of an .intent file.
 
     Raises:
-        UserError: absent, or a line that is not of this form (named).
+        UserError: a missing file or a malformed line (named).
     """
     return read_records(path, SessionIntents)
 
 
 def read_pool(path: str | Path) -> list[PoolIntent]:
-    """The pool of an .intent_pool file, in the order in which intents entered it.
+    """Read the pool of an .intent_pool file, in the order in which intents entered it.
 
     Raises:
-        UserError: absent, a line that is not of this form, or an intent that stands twice.
+        UserError: a missing file, a malformed line, or a duplicate intent.
     """
     pool = list(read_records(path, PoolIntent))
     seen: set[str] = set()
@@ -85,10 +85,10 @@ def read_pool(path: str | Path) -> list[PoolIntent]:
 
 
 def read_features(path: str | Path) -> dict[str, tuple[str, ...]]:
-    """Item id -> its features, of an .item_feature file.
+    """Read an .item_feature file as item id -> features.
 
     Raises:
-        UserError: absent, or a line that is not of this form.
+        UserError: a missing file or a malformed line.
     """
     return {entry.item: entry.features for entry in read_records(path, ItemFeatures)}
 
@@ -102,21 +102,21 @@ def write_intent_files(
     features: Iterable[ItemFeatures],
     manifest: Callable[[], Mapping[str, Any]],
 ) -> None:
-    """Write all four files: each whole or not at all, the manifest last.
+    """Write all four files atomically, the manifest last.
 
-    An old manifest goes first, so that a manifest tells that the other three belong to it.
+    An old manifest is removed first, so that a manifest always belongs to the other three files.
 
     Args:
-        folder: of the dataset.
-        dataset: its name.
-        intents: one line a training session that was asked or has intents of metadata; may be
-            read as it is written.
-        pool: in the order in which intents entered it; read after `intents`.
-        features: one line an item; read after `pool`.
-        manifest: gives plain values; called when the others are written.
+        folder: folder of the dataset.
+        dataset: name of the dataset.
+        intents: one entry per training session that was sent to the model or has metadata
+            intents; may be a lazy iterable.
+        pool: in the order in which intents entered it; consumed after `intents`.
+        features: one entry per item; consumed after `pool`.
+        manifest: returns plain values; called after the other files are written.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written; old files then stay.
+        UserError: the disk is full or the folder is not writable; old files are kept.
     """
     records = {INTENT: intents, POOL: pool, FEATURE: features}
     write_records(

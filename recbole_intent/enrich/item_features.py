@@ -1,4 +1,4 @@
-"""Prompt P1: the raw fields of an item become short, distinctive features."""
+"""Item features (prompt P1): turn an item's raw fields into short, distinctive features."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def raw_features(texts: ItemTexts, code: int) -> tuple[str, ...]:
-    """The fields of an item as they are, a feature each; its id where it has none."""
+    """The raw fields of an item, one feature each; its id if it has none."""
     return tuple(texts.fields(code).values()) or (texts.title(code),)
 
 
@@ -30,17 +30,17 @@ def refine_features(
     attempts: int,
     counts: StepCounts,
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Features of items by a language model; where it fails, their raw fields.
+    """Ask a language model for features of items; use the raw fields if it fails.
 
     Args:
-        asker: what answers.
-        texts: of the items.
-        codes: items to ask for.
-        manner: how it is asked.
-        domain: what the prompt calls the catalogue.
-        most: features an item.
-        attempts: how often an item is asked for at most.
-        counts: counted up.
+        asker: sends the requests.
+        texts: texts of the items.
+        codes: codes of the items to ask about.
+        manner: sampling settings.
+        domain: name of the catalogue in the prompt.
+        most: maximum number of features per item.
+        attempts: maximum number of requests per item.
+        counts: updated in place.
 
     Yields:
         (code, features), in the order of `codes`.
@@ -71,7 +71,7 @@ def _clean(features: list[str], most: int) -> tuple[str, ...]:
 
 
 def in_chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Values in lists of `size`, the last one shorter."""
+    """Split values into lists of `size`; the last one may be shorter."""
     rest = iter(values)
     while chunk := list(islice(rest, size)):
         yield chunk

@@ -1,4 +1,4 @@
-"""What is known of items in words: the text columns of the .item file."""
+"""Item texts: the text columns of the .item file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ class ItemTexts:
 
     Args:
         path: the .item file.
-        item_ids: (V,) items to keep, in the order of their codes; None keeps all of the file.
+        item_ids: (V,) items to keep, in the order of their codes; None keeps all items.
 
     Attributes:
         ids: (V,) id of each code.
-        columns: text column -> it is a sequence.
+        columns: text column -> whether it is a sequence.
 
     Raises:
-        UserError: absent, of another form, or without a text column.
+        UserError: the file is missing, malformed, or has no text column.
     """
 
     def __init__(self, path: Path, item_ids: Sequence[str] | None = None) -> None:
@@ -33,7 +33,7 @@ class ItemTexts:
             raise UserError(f"{path}: no column 'item_id:token'")
         frame = read_atomic(path, texts=[name for name in is_seq if name != "item_id"]).frame
         texts = [name for name in frame if name != "item_id"]
-        if "attributes" in texts and len(texts) > 1:  # brand and categories once more
+        if "attributes" in texts and len(texts) > 1:  # repeats brand and categories
             texts.remove("attributes")
         if not texts:
             raise UserError(f"{path}: no text column besides item_id, such as title:token_seq")
@@ -42,21 +42,21 @@ class ItemTexts:
         self.columns = {name: is_seq[name] for name in texts}
         self.ids = list(frame.index if item_ids is None else item_ids)
         frame = frame.reindex(self.ids, fill_value="")
-        # Lists: a row of a frame takes many times as long, and each prompt shows several.
+        # Lists, because row access in a data frame is many times slower.
         self._texts = {name: frame[name].tolist() for name in texts}
         self._title = title_like(texts)
 
     def fields(self, code: int) -> dict[str, str]:
-        """Column -> text, as far as the item has any, long ones cut."""
+        """Column -> text, for the non-empty columns of an item; long texts are cut."""
         row = {name: texts[code] for name, texts in self._texts.items()}
         return {name: _cut(text) for name, text in row.items() if text.strip()}
 
     def column(self, name: str) -> list[str]:
-        """One column, a text for each item."""
+        """One column, with one text per item."""
         return self._texts[name]
 
     def title(self, code: int) -> str:
-        """The title, else the first text that there is, else the id."""
+        """The title, else the first available text, else the id."""
         fields = self.fields(code)
         first = next(iter(fields.values()), str(self.ids[code]))
         return fields.get(self._title or "") or first

@@ -1,8 +1,8 @@
-"""`validate: likelihood` (ours): which candidate do the intents make more likely, and by how much?
+"""Likelihood judge (`validate: likelihood`, ours): predicts the item that the intents favour.
 
-A candidate's score is log p(title | intents) - log p(title | nothing known), in nats: how much
-the intents tell of it, whether its title is a usual text or not. For small models this is a far
-better judge than an answer that they write.
+A candidate's score is log p(title | intents) - log p(title | nothing known), in nats. This is the
+information that the intents give about it, independent of how common its title is. For small
+models this judge is far better than the answers that they write.
 """
 
 import json
@@ -18,12 +18,12 @@ from recbole_intent.enrich.sources import RequestFailed
 
 
 def scores_schema(texts: Sequence[str]) -> dict[str, Any]:
-    """Asks a source that scores for a log-likelihood of each text, as a JSON list of numbers."""
+    """Schema that asks a scoring source for each text's log-likelihood, as a list of numbers."""
     return {"type": "array", "items": {"type": "number"}, "prefixItems": _titles(texts)}
 
 
 def texts_of(schema: dict[str, Any]) -> list[str]:
-    """The texts of `scores_schema`."""
+    """The texts in a schema made by `scores_schema`."""
     return [item["title"] for item in schema["prefixItems"]]
 
 
@@ -32,11 +32,11 @@ def _titles(texts: Sequence[str]) -> list[dict[str, str]]:
 
 
 class LikelihoodJudge:
-    """Predicts items by their likelihood.
+    """Predicts items by their likelihood given the intents.
 
     Args:
-        asker: of a source that scores (`EmbeddedScorer`).
-        domain: what prompts call the catalogue.
+        asker: asker of a scoring source (`EmbeddedScorer`).
+        domain: name of the catalogue in prompts.
     """
 
     def __init__(self, asker: Asker, domain: str) -> None:
@@ -68,7 +68,7 @@ class LikelihoodJudge:
 
 
 def best(names: Sequence[str], scores: Sequence[float]) -> tuple[str, float]:
-    """The name of the highest score, and its lead over the next; of equal ones the first."""
+    """The name with the highest score (ties: the first) and its lead over the next."""
     ranked = sorted(range(len(names)), key=lambda i: -scores[i])
     lead = scores[ranked[0]] - scores[ranked[1]] if len(names) > 1 else math.inf
     return names[ranked[0]], lead

@@ -1,7 +1,7 @@
-"""`intents: metadata`: categories or genres of a session's items as its intents, without any LLM.
+"""Metadata intents (`intents: metadata`): item categories or genres as intents, without an LLM.
 
-The "explicit" family of the paper's related work: a baseline, and what to begin with where there
-is no language model. Reports and manifest call it by this name.
+This is the "explicit" family of the paper's related work: a baseline, and a start if no language
+model is available. Reports and the manifest use this name.
 """
 
 import math
@@ -16,16 +16,17 @@ from recbole_intent.enrich.pool import IntentPool, clean_intent
 from recbole_intent.errors import UserError
 
 COLUMNS = ("categories", "category", "genres", "genre", "class", "attributes")
-# The first kind that occurs in a column is its separator: names hold the later ones themselves.
+# The first pattern that occurs in a column is its separator; names may contain the later ones.
 _SEPARATORS = (re.compile(r"[>;|]"), re.compile(r","))
-_TELLS_NOTHING = 0.9  # a name that so many of the items have is that of the catalogue
+_TELLS_NOTHING = 0.9  # a name shared by more than this share of items describes the catalogue
 
 
 def item_categories(texts: ItemTexts) -> tuple[str, list[tuple[str, ...]]]:
-    """The names of categories or genres of each item.
+    """Read the category or genre names of each item.
 
     Returns:
-        The column that they are from, and (V,) names of each item, without those of nearly all.
+        The column they come from, and (V,) names per item, without names that nearly all items
+        have.
 
     Raises:
         UserError: the .item file has no such column.
@@ -38,7 +39,7 @@ def item_categories(texts: ItemTexts) -> tuple[str, list[tuple[str, ...]]]:
         )
     values = texts.column(column)
     separator = next((s for s in _SEPARATORS if any(map(s.search, values))), None)
-    # Without one, a sequence has a name a word.
+    # Without a separator, each word of a sequence is a name.
     words = str.split if texts.columns[column] else lambda text: [text]
     split = separator.split if separator else words
     names = [tuple(dict.fromkeys(filter(None, map(clean_intent, split(v))))) for v in values]
@@ -48,7 +49,7 @@ def item_categories(texts: ItemTexts) -> tuple[str, list[tuple[str, ...]]]:
 
 
 def frequent_categories(names: list[tuple[str, ...]], most: int) -> list[str]:
-    """The categories that the most items have, the most frequent first."""
+    """The most frequent categories among items, in descending order."""
     having = Counter(name for of_item in names for name in of_item)
     return sorted(having, key=lambda name: (-having[name], name))[:most]
 
@@ -56,19 +57,17 @@ def frequent_categories(names: list[tuple[str, ...]], most: int) -> list[str]:
 def metadata_intents(
     sessions: TrainingHistories, chosen, names: list[tuple[str, ...]], pool: IntentPool, most: int
 ) -> Iterator[SessionIntents]:
-    """The most telling categories of each session's items but the last.
-
-    A category tells by how often the session has it and how few items have it (tf-idf).
+    """Choose the most informative categories (tf-idf) of each session's items except the last.
 
     Args:
-        sessions: of training.
+        sessions: training sessions.
         chosen: indices of sessions.
         names: (V,) categories of each item.
-        pool: changed.
-        most: intents a session.
+        pool: updated in place.
+        most: maximum number of intents per session.
 
     Yields:
-        A line of the .intent file for each; without attempts, for nothing was asked.
+        An .intent entry per session, with zero attempts because no model was used.
     """
     having = Counter(name for of_item in names for name in of_item)
     weight = {name: math.log(len(names) / count) for name, count in having.items()}

@@ -1,4 +1,4 @@
-"""Answers from any endpoint of the OpenAI protocol: OpenAI, vLLM, Ollama, llama.cpp."""
+"""Source for endpoints with the OpenAI protocol: OpenAI, vLLM, Ollama, llama.cpp."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from recbole_intent.errors import UserError
 
 _HOST = "api.openai.com"  # and its regions: eu.api.openai.com
 _OPENAI = f"https://{_HOST}/v1"
-# Who pays, among those that a key may speak for: nobody else's business.
+# Billing headers for keys that belong to several organizations; sent to OpenAI only.
 _OF_OPENAI = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-_PAUSE = 0.5  # seconds before a server's error is believed to be about the style
+_PAUSE = 0.5  # seconds before a server error is attributed to the schema style
 
 
 class OpenAISource:
     """Chat completions over HTTP.
 
     Args:
-        model: as the endpoint calls it.
-        base_url: such as `http://127.0.0.1:8000/v1`; OpenAI's own if None.
-        api_key_env: environment variable that holds the key; None for an endpoint without one
-            (OpenAI itself: `OPENAI_API_KEY`). The key is in memory and in requests alone. No
-            other endpoint is sent it unless it is named here, nor `OPENAI_ORG_ID` and
-            `OPENAI_PROJECT_ID` in any case; further variables of that name are not read.
-        timeout: seconds for a try: an answer that is not whole by then is a failed try.
-        max_bytes: an answer longer than this is given up while it is being read.
+        model: the endpoint's name of the model.
+        base_url: such as `http://127.0.0.1:8000/v1`; None: OpenAI.
+        api_key_env: environment variable that holds the key; None: no key (for OpenAI:
+            `OPENAI_API_KEY`). The key exists only in memory and in requests. Other endpoints get
+            `OPENAI_API_KEY` only if it is named here, and never get `OPENAI_ORG_ID` or
+            `OPENAI_PROJECT_ID`; other `OPENAI_` variables are not read.
+        timeout: seconds per try; an incomplete answer by then is a failed try.
+        max_bytes: a longer answer is abandoned while it is read.
 
     Raises:
-        UserError: no such variable, a URL that cannot be, or the package `httpx2` is missing.
+        UserError: a missing variable, an invalid URL, or the package `httpx2` is missing.
     """
 
     name = "openai"
@@ -69,18 +69,18 @@ class OpenAISource:
         self._endpoint = HttpEndpoint(
             self.base_url, headers, timeout=timeout, max_bytes=max_bytes, secret=self._key
         )
-        # OpenAI's newer models know the new name alone, local servers often the old one alone.
+        # OpenAI's newer models accept only the new name, local servers often only the old one.
         self._dialect = Dialect(limit="max_completion_tokens" if is_openai else "max_tokens")
         self._is_style_known = False
-        self._styles_tried = asyncio.Event()  # not set while a request tries them
+        self._styles_tried = asyncio.Event()  # cleared while a request tries them
         self._styles_tried.set()
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
-        """The JSON body of a request, in what is known of the endpoint's dialect."""
+        """The JSON body of a request, in the endpoint's dialect as far as known."""
         return self._dialect.body(self.model, request)
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """Ask once; an endpoint that refuses the form of a question is asked in another.
+        """Send a request once; if the endpoint rejects its form, send it in another form.
 
         Raises: as `Source.complete`.
         """
@@ -103,7 +103,10 @@ class OpenAISource:
         return completion
 
     async def _in_any_style(self, request: ChatRequest) -> Completion:
-        """After HTTP 500, by one request at a time: the server may as well be in trouble."""
+        """After HTTP 500, retry (the server may be in trouble), then try the other styles.
+
+        Only one request at a time does this.
+        """
         self._styles_tried.clear()
         try:
             await asyncio.sleep(_PAUSE)
@@ -118,7 +121,7 @@ class OpenAISource:
             self._styles_tried.set()
 
     async def _in_other_styles(self, request: ChatRequest) -> Completion:
-        """Ask in the laxer ways to tell a schema; the first that is understood stays."""
+        """Try the less strict schema styles and keep the first that the endpoint accepts."""
         last: Exception | None = None
         for style in SCHEMA_STYLES[1:]:
             try:
@@ -132,7 +135,7 @@ class OpenAISource:
                     self._dialect = replace(self._dialect, style=style)
                     self._is_style_known = True
                 return completion
-        raise last  # it was not the style
+        raise last  # the style was not the cause
 
     async def _send(self, request: ChatRequest, style: str | None = None) -> Completion:
         while True:
@@ -144,12 +147,12 @@ class OpenAISource:
                 changed = dialect.without(error.option)
                 if changed is None:
                     raise
-                if self._dialect == dialect:  # else another request has changed it meanwhile
+                if self._dialect == dialect:  # else another request has changed it
                     self._dialect = changed
 
     async def _post(self, body: dict[str, Any]) -> Completion:
         reply = await self._endpoint.post("/chat/completions", body)
-        # Once more where JSON was read: it may hold the key in another spelling (\\u0073k-…).
+        # Again after JSON is parsed, where the key may have been escaped (\\u0073k-…).
         without_key = self._endpoint.without_secret
         if not 200 <= reply.status < 300:
             said = error_of(reply.content)
@@ -168,7 +171,7 @@ class OpenAISource:
 
 
 def _may_be_the_style(error: Refused | TryAgain) -> bool:
-    # llama-cpp-python's server answers HTTP 500 to a style that it does not know.
+    # llama-cpp-python's server answers HTTP 500 to an unknown style.
     return isinstance(error, Refused) or (error.kind == "HTTP 500" and error.after is None)
 
 
@@ -179,7 +182,7 @@ def _checked_url(url: str) -> str:
         is_good = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
         if host.isascii():
             host.encode("idna")
-    except ValueError:  # such as a port that is no number, or a name that no host can have
+    except ValueError:  # such as a non-numeric port or an invalid host name
         is_good = False
     if not is_good:
         raise UserError("llm.base_url: must be like http://127.0.0.1:8000/v1")
@@ -208,7 +211,7 @@ def _key_of(variable: str) -> str:
 
 
 def _from_environment(variable: str) -> str:
-    """What a variable holds, fit for a header; empty if it is not set."""
+    """The value of a variable, valid in a header; empty if it is not set."""
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise UserError(f"environment variable {variable}: has characters that no key has")

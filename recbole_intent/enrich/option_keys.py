@@ -1,4 +1,4 @@
-"""The options of `enrich`, one row each; properties/enrich has their defaults."""
+"""Table of the options of `enrich`, one row each; their defaults are in properties/enrich."""
 
 from recbole_intent.key_kinds import Choice, Flag, Listing, Number, Optional, Whole, Word
 from recbole_intent.keys import Key, KeyTable

@@ -1,6 +1,6 @@
-"""What can be chosen for `enrich`: properties/enrich/<purpose>.yaml has the defaults.
+"""Options of `enrich`, with defaults in properties/enrich/<purpose>.yaml.
 
-A later source wins: the file of defaults, files of the user, the command line.
+Later sources take precedence: the defaults, the user's files, the command line.
 """
 
 import difflib
@@ -22,7 +22,7 @@ class _Strict(BaseModel):
 
 
 class LLMOptions(_Strict):
-    """Which language model, and how it is asked."""
+    """The language model and its request settings."""
 
     source: Literal["openai", "embedded"]
     base_url: str | None
@@ -35,19 +35,19 @@ class LLMOptions(_Strict):
 
     @property
     def asks_reason(self) -> bool:
-        """Answers give reasons; those of the embedded model only where that is wanted."""
+        """Whether answers give reasons; for the embedded model only if requested."""
         return self.source != "embedded" if self.reason is None else self.reason
 
 
 class EnrichOptions(_Strict):
-    """What all purposes have in common; see the comments in the files of defaults.
+    """Options common to all purposes; see the comments in the default files.
 
     Attributes:
-        purpose: what the files are for, and the name of the file of defaults.
-        without_model: the option that does without a language model.
-        rows: what values its options may have.
-        is_llm: a language model is asked.
-        needs_likelihood: it is asked how likely a text is, too.
+        purpose: purpose of the files, and the name of the default file.
+        without_model: the option that avoids a language model.
+        rows: allowed values of the options.
+        is_llm: whether a language model is used.
+        needs_likelihood: whether likelihoods of texts are needed too.
     """
 
     purpose: ClassVar[str]
@@ -75,13 +75,13 @@ class EnrichOptions(_Strict):
 
 
 class IntentLLMOptions(LLMOptions):
-    """What is asked of a language model that finds intents."""
+    """Language-model options for intents."""
 
     name_candidates: bool | None
 
 
 class IntentOptions(EnrichOptions):
-    """For the intents of VELI4SBR."""
+    """Options for the intents of VELI4SBR."""
 
     purpose: ClassVar[str] = "VELI4SBR"
     without_model: ClassVar[str] = "--intents=metadata"
@@ -115,7 +115,7 @@ class IntentOptions(EnrichOptions):
 
 
 class ProfileOptions(EnrichOptions):
-    """For the texts of ISRF, and their vectors."""
+    """Options for the texts of ISRF and their vectors."""
 
     purpose: ClassVar[str] = "ISRF"
     without_model: ClassVar[str] = "--semantics=metadata"
@@ -148,16 +148,16 @@ def read_options(
     kind: type[_Options] = IntentOptions,
     passed_over: Collection[str] = (),
 ) -> _Options:
-    """The options of a run.
+    """Read the options of a run.
 
     Args:
-        files: YAML files of the user; later ones win.
-        given: typed values that win over all files; `llm.model` is a key within `llm`.
+        files: YAML files of the user; later ones take precedence.
+        given: typed values that override all files; `llm.model` is a key within `llm`.
         kind: class of the options.
-        passed_over: keys of the files that are not for `enrich`, unless it has such an option.
+        passed_over: keys of the files to ignore, unless they are options of `enrich`.
 
     Raises:
-        UserError: an unknown key, or a value that cannot be.
+        UserError: an unknown key or an invalid value.
     """
     default = properties_dir() / "enrich" / f"{kind.purpose}.yaml"
     values = _flat(read_yaml(default))
@@ -178,7 +178,7 @@ def read_options(
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`llm: {model: x}` as `llm.model: x`."""
+    """Flatten `llm: {model: x}` to `llm.model: x`."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if key == "llm" and isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""`enrich --for=VELI4SBR`: from a session dataset to the files of intents beside it.
+"""Pipeline of `enrich --for=VELI4SBR`: writes intent files next to a session dataset.
 
-Item features (P1), the first pool (P2), then predict and correct (P3), for training sessions alone.
-Every answer is kept as it comes; the files are written whole, at the end.
+The steps are item features (P1), the initial pool (P2), and predict and correct (P3), for training
+sessions only. Every answer is stored on arrival; the files are written atomically at the end.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import write_text
 
 _LOGGER = logging.getLogger("recbole_intent")
-_NOT_IN_MANIFEST = NOT_IN_MANIFEST | {"encoder": True}  # vectors tell in their own file
-_CHUNK = 512  # texts between two savings of their vectors
+_NOT_IN_MANIFEST = NOT_IN_MANIFEST | {"encoder": True}  # recorded in the vector file
+_CHUNK = 512  # texts per save of their vectors
 REPORT = ".intent.report.md"
 
 
@@ -78,23 +78,23 @@ def enrich(
     export_batch: Path | None = None,
     import_batch: Path | None = None,
 ) -> Enriched:
-    """Find intents for training sessions, and write them beside the dataset.
+    """Find intents of training sessions and write them next to the dataset.
 
-    The same call again continues one that was cut off, without asking anything twice.
+    Repeating the call resumes an interrupted one without sending any request twice.
 
     Args:
-        dataset: a session dataset (`prepare --sessions=…`), or one whose users have histories.
-        options: of the intents.
+        dataset: a session dataset (`prepare --sessions=…`), or one with user histories.
+        options: options of the intents.
         data_path: parent folder of datasets.
-        output: folder of the files; the dataset's own when None, or that of its split.
-        split: values of a run's keys that decide what is training, such as `eval_args`.
-        cache: file of all answers so far, whatever the output; beside the dataset when None.
-        export_batch: ask nothing; where answers are missing, write their requests to this file.
-        import_batch: results of a batch to take in first.
+        output: folder of the files; None: the folder of the dataset or of its split.
+        split: values of the run keys that define the training split, such as `eval_args`.
+        cache: file of all answers so far, shared by all outputs; None: next to the dataset.
+        export_batch: send nothing; write requests with missing answers to this file.
+        import_batch: batch results to import first.
 
     Raises:
-        UserError: bad data or options, or no request can be answered; old files are as they were.
-        BatchPending: requests were exported, and nothing can go on without their answers.
+        UserError: invalid data or options, or no request can be answered; old files are kept.
+        BatchPending: requests were exported and must be answered first.
     """
     data = read_training_data(options.purpose, dataset, data_path, split)
     folder = Path(output) if output is not None else data.folder
@@ -118,11 +118,11 @@ def enrich(
 
 
 class _Work:
-    """One run: what was read, what is asked with, and the counts so far."""
+    """State of one run: data, askers and counts."""
 
     def __init__(self, dataset: str, data: TrainingData, options: IntentOptions) -> None:
         self.dataset, self.data, self.options = dataset, data, options
-        # The last item is to be predicted from those before it.
+        # The last item is predicted from the items before it.
         self.sessions = data.histories.at_least(2)
         self.texts = ItemTexts(data.source / f"{dataset}.item", self.sessions.item_ids)
         self.chosen = choose(self.sessions, options.sample, options.limit, options.seed)
@@ -136,8 +136,8 @@ class _Work:
         self.model = ""
         self.pool = IntentPool()
         self.column = ""
-        self.names: list[tuple[str, ...]] = []  # of the categories of each item, where wanted
-        self.n_rest = 0  # sessions that were not asked and have intents of metadata
+        self.names: list[tuple[str, ...]] = []  # categories of each item, if needed
+        self.n_rest = 0  # sessions not sent to the model, with metadata intents
         if not self.is_llm and options.rest != "none":
             raise UserError("rest: metadata goes with intents: llm")
         if not self.is_llm or "metadata" in (options.first_pool, options.rest):
@@ -146,7 +146,7 @@ class _Work:
             _check_catalogue(self.sessions, self.chosen, options.negatives)
 
     def write(self, folder: Path) -> None:
-        """Find everything and write the four files."""
+        """Run all steps and write the four files."""
         features: dict[int, tuple[str, ...]] = {}
         write_intent_files(
             folder,
@@ -226,7 +226,7 @@ class _Work:
         talk = Conversation(prompt("intent_pool"), schema, manner, domain=self.domain, most=most)
         (told,) = ask_until_usable(self.askers[0], [talk], Intents, self.options.attempts)
         self.pool_counts.add(told.value is not None, told.problem, told.tokens)
-        # Without an answer the pool begins empty, and grows by what sessions bring.
+        # Without an answer the pool starts empty and grows with the sessions' intents.
         self.pool.enter(told.value.intents[:most] if told.value else ())
 
     def _features(self, manner: Manner) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -247,7 +247,7 @@ class _Work:
         yield from bar("intents", "items", len(codes), found)
 
     def _is_shown(self) -> np.ndarray:
-        """(V,) items that some prompt of a session shows."""
+        """(V,) mask of the items that appear in a session's prompt."""
         is_shown = np.zeros(len(self.sessions.item_ids), dtype=bool)
         for index in self.chosen:
             is_shown[self._history(index)] = True
@@ -325,7 +325,7 @@ class _Work:
         }
 
     def encode(self, encoder: TextEncoder, folder: Path) -> None:
-        """Write the vectors of the items' texts, unless they are there."""
+        """Write the vectors of the items' texts, unless they exist."""
         path = vector_path(folder, self.dataset, "item", "metadata", "fused")
         texts = dict(zip(map(str, self.texts.ids), PlainTexts(self.texts).item, strict=True))
         is_new = encode_texts(
@@ -334,7 +334,7 @@ class _Work:
         _LOGGER.info("%s: %d items%s", path, len(texts), "" if is_new else ", as before")
 
     def report(self) -> str:
-        """The report's text."""
+        """The text of the report."""
         about = f"metadata ({self.column} of the items; no language model)"
         if self.is_llm:
             about = f"{self.model} ({self.options.llm.source})"
@@ -352,7 +352,7 @@ class _Work:
 
 
 def _lazily(make: Callable[[], dict]) -> Iterator[tuple]:
-    """The pairs that there are when the first one is asked for."""
+    """Iterate over the pairs of a mapping that is built when iteration starts."""
     yield from make().items()
 
 

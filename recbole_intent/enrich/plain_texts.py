@@ -1,5 +1,4 @@
-"""Texts of items and users from the .item file alone: `semantics: metadata`, and what a language
-model is shown."""
+"""Texts of items and users from the .item file, for `semantics: metadata` and for prompts."""
 
 import math
 from collections import Counter
@@ -9,20 +8,20 @@ from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.metadata import COLUMNS, item_categories
 
 _LONG = "description"
-_MOST_NAMES = 5  # categories, and brands, in the text of a user
+_MOST_NAMES = 5  # categories in a user's text, and likewise brands
 
 
 class PlainTexts:
-    """One line for each item, and for a user by the items.
+    """One-line texts of items, and of users from their items.
 
     Args:
-        texts: of the catalogue.
-        others: ids that it lacks, which are all that is known of these items.
+        texts: texts of the catalogue.
+        others: ids of items missing from the catalogue, for which no text is known.
 
     Attributes:
-        ids: (V,) items, those of the catalogue first; the lists below go with them.
-        has_text: whether the file tells anything of an item.
-        title: titles; ids where there is no text.
+        ids: (V,) items, those of the catalogue first; the lists below have the same order.
+        has_text: whether the file has text for an item.
+        title: titles; the id if there is no text.
         brief: titles and short fields.
         item: the same and the description.
     """
@@ -34,7 +33,7 @@ class PlainTexts:
         self.has_text = [bool(of_item) for of_item in fields]
         self.title = [texts.title(code) for code in codes]
         self.brief = [_line(*pair) for pair in zip(self.title, fields, strict=True)]
-        # Last, for an encoder reads the beginning of what is too long.
+        # The description comes last, because an encoder truncates long texts.
         told = zip(self.brief, fields, self.title, strict=True)
         self.item = [
             f"{brief}. {long}" if (long := of_item.get(_LONG, title)) != title else brief
@@ -43,7 +42,7 @@ class PlainTexts:
         has_categories = any(name in texts.columns for name in COLUMNS)
         names = item_categories(texts)[1] if has_categories else [()] * len(fields)
         brands = [tuple(filter(None, [of_item.get("brand")])) for of_item in fields]
-        # How telling a name is depends on the catalogue alone, not on who chose what.
+        # The weight of a name depends only on the catalogue, not on interactions.
         weights = _weights(names), _weights(brands)
         names, brands = ([*of_items, *[()] * len(others)] for of_items in (names, brands))
         self._names = (("Categories", names, weights[0]), ("Brands", brands, weights[1]))
@@ -52,10 +51,10 @@ class PlainTexts:
             lines += others
 
     def user(self, codes: Iterable[int]) -> str:
-        """The most telling categories and brands of some items, and their titles.
+        """The most informative categories and brands of some items, and their titles.
 
         Args:
-            codes: training items of a user, the oldest first.
+            codes: training items of a user, oldest first.
         """
         codes = list(codes)
         parts = []
@@ -69,12 +68,12 @@ class PlainTexts:
 
 
 def _line(title: str, fields: dict[str, str]) -> str:
-    """The title, then what is short."""
+    """The title, then the short fields."""
     names = (name for name in fields if name != _LONG and fields[name] != title)
     return ". ".join([title, *(f"{name.replace('_', ' ')}: {fields[name]}" for name in names)])
 
 
 def _weights(names: list[tuple[str, ...]]) -> dict[str, float]:
-    """log of how rare a name is: what all items have tells nothing of a user."""
+    """Log inverse frequency of each name: a name that all items have weighs 0."""
     having = Counter(name for of_item in names for name in of_item)
     return {name: math.log(len(names) / count) for name, count in having.items()}

@@ -1,28 +1,28 @@
-"""The global intent pool: each intent once, in the words in which it came first."""
+"""Global pool of distinct intents, each in its first wording."""
 
 import re
 from collections.abc import Iterable
 
-LONGEST = 100  # characters of an intent; what is longer is no intent but an essay
+LONGEST = 100  # characters of an intent; longer texts are rejected
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
 def normal_form(intent: str) -> str:
-    """What two intents are compared by: letters and digits in lower case, single spaces."""
+    """The form used to compare intents: letters and digits in lower case, single spaces."""
     return _NOT_WORD.sub(" ", intent).strip().casefold()
 
 
 def clean_intent(text: str) -> str:
-    """An intent on one line, without quotes or a full stop around it; empty if it is none."""
+    """The intent on one line, without surrounding quotes or full stop; empty if invalid."""
     text = " ".join(text.split()).strip(" \"'`.;,:")
     return text if normal_form(text) and len(text) <= LONGEST else ""
 
 
 class IntentPool:
-    """Intents in the order in which they entered, and how many sessions have each.
+    """Intents in the order of entry, each with the number of sessions that have it.
 
     Args:
-        intents: to begin with.
+        intents: initial intents.
     """
 
     def __init__(self, intents: Iterable[str] = ()) -> None:
@@ -34,7 +34,7 @@ class IntentPool:
         return len(self._known)
 
     def enter(self, intents: Iterable[str]) -> None:
-        """Enter intents that no session has yet."""
+        """Add intents without assigning them to a session."""
         for intent in intents:
             self._enter(intent)
 
@@ -47,20 +47,20 @@ class IntentPool:
         return intent
 
     def accept(self, intents: Iterable[str]) -> tuple[str, ...]:
-        """Enter a session's intents; returns them in the pool's words, each once."""
+        """Add a session's intents and return them in the pool's wording, each once."""
         entered = dict.fromkeys(filter(None, map(self._enter, intents)))
         for intent in entered:
             self._sessions[intent] += 1
         return tuple(entered)
 
     def shown(self, most: int) -> list[str]:
-        """The intents to show in a prompt: those of the most sessions, else the older ones.
+        """The intents to show in a prompt: those with the most sessions, older ones first.
 
         Args:
-            most: how many at most, so that prompts stay short when the pool is large.
+            most: maximum number, so that prompts stay short when the pool is large.
 
         Returns:
-            Intents in the order in which they entered.
+            Intents in the order of entry.
         """
         names = list(self._sessions)
         if len(names) > most:
@@ -69,5 +69,5 @@ class IntentPool:
         return names
 
     def counts(self) -> dict[str, int]:
-        """Intent -> how many sessions have it, in the order in which they entered."""
+        """Intent -> number of sessions that have it, in the order of entry."""
         return dict(self._sessions)

@@ -1,13 +1,13 @@
-"""Predict and correct: intents count only if they lead to the item that was held out.
+"""Predict-and-correct loop that accepts intents only if they lead to the held-out item.
 
-Prompt P3, eq. (4)-(7) and Algorithm 1 of the paper. A session's intents are asked for; they are
-accepted if the item predicted from them is its last one, else what was wrong is said and it is
-asked again, at most T times.
+This is prompt P3, eq. (4)-(7) and Algorithm 1 of the paper. The model is asked for a session's
+intents. They are accepted if the item predicted from them is the session's last one; otherwise the
+model gets feedback and is asked again, at most T times.
 
-The paper grows the pool session by session. Here sessions go in windows: all of a window see the
-pool as it stood at its start, and what they found enters it at the end, in their order. So the
-outcome depends on the window's size, and not on which answer came first; a window of 1 is the
-paper's way.
+The paper grows the pool session by session. Here sessions are processed in windows: all sessions of
+a window see the pool as of its start, and their intents enter the pool at its end, in order. The
+result therefore depends on the window size but not on the order of answers. A window of 1 is the
+paper's procedure.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ from recbole_intent.enrich.pool import IntentPool, clean_intent
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.sources import RequestFailed
 
-# How an attempt can end.
+# Possible results of an attempt.
 RIGHT, WRONG, NO_CANDIDATE, MALFORMED, VAGUE = (
     "right item",
     "wrong item",
@@ -42,14 +42,14 @@ RIGHT, WRONG, NO_CANDIDATE, MALFORMED, VAGUE = (
 
 @dataclass(frozen=True)
 class Task:
-    """A session to find intents for, in the words of the prompt.
+    """A session whose intents are wanted, with the texts of its prompt.
 
     Attributes:
-        session: its id.
-        history: a line for each item but the last, the oldest first.
+        session: id of the session.
+        history: one line per item except the last, oldest first.
         target: id of the last item.
-        candidates: ids with the target among them -> line of the item; their order is shown.
-        titles: a title for each candidate.
+        candidates: item id -> line of the item, including the target, in prompt order.
+        titles: one title per candidate.
     """
 
     session: str
@@ -61,13 +61,13 @@ class Task:
 
 @dataclass
 class Outcome:
-    """What came of a task.
+    """The result of a task.
 
     Attributes:
-        intents: in the model's words; empty where it did not pass.
-        hard_negatives: wrong candidates that were predicted, each once.
-        ends: how each attempt ended: RIGHT, WRONG …, or the kind of a failed request.
-        tokens: (prompt, completion) of all its answers.
+        intents: in the model's words; empty if the task did not pass.
+        hard_negatives: distinct wrong candidates that were predicted.
+        ends: result of each attempt: RIGHT, WRONG …, or the kind of a failed request.
+        tokens: (prompt, completion) tokens of all its answers.
     """
 
     intents: tuple[str, ...] = ()
@@ -77,25 +77,25 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Its intents are accepted."""
+        """Whether its intents were accepted."""
         return bool(self.intents)
 
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How sessions are asked about.
+    """Settings of the predict-and-correct loop.
 
     Attributes:
-        manner: of each request.
-        domain: what prompts call the catalogue.
-        attempts: T.
-        most: intents a session.
-        pool_shown: intents of the pool in a prompt.
-        window: sessions that see the same pool.
-        name_candidates: the schema allows candidates alone.
-        new_intents: intents that the pool lacks may be answered.
-        reason: ask for a reason too.
-        min_margin: least lead of the right item, where a judge tells one.
+        manner: sampling settings of each request.
+        domain: name of the catalogue in prompts.
+        attempts: T, maximum number of attempts per session.
+        most: maximum number of intents per session.
+        pool_shown: number of pool intents in a prompt.
+        window: number of sessions that see the same pool.
+        name_candidates: whether the schema allows only the candidates.
+        new_intents: whether answers may contain intents that are not in the pool.
+        reason: also ask for a reason.
+        min_margin: minimum lead of the right item, if a judge is used.
     """
 
     manner: Manner
@@ -111,12 +111,12 @@ class LoopOptions:
 
 
 class Judge(Protocol):
-    """Predicts the items of tasks from intents, apart from the answer that has these."""
+    """Predicts the items of tasks from intents, independently of the answer with the intents."""
 
     def predict(
         self, tasks: Sequence[Task], intents: Sequence[Sequence[str]]
     ) -> list[tuple[str, float] | RequestFailed]:
-        """For each task the best candidate, and its lead over the next one in nats."""
+        """For each task, return the best candidate and its lead over the next one in nats."""
         ...
 
 
@@ -129,25 +129,25 @@ def find_intents(
     *,
     accepts_all: bool = False,
 ) -> Iterator[tuple[SessionIntents, Outcome]]:
-    """Find the intents of sessions; the pool grows.
+    """Find the intents of sessions and extend the pool.
 
     Args:
-        tasks: in order.
-        pool: of intents; changed at the end of each window.
-        asker: what answers.
-        options: of the loop.
-        judge: predicts items by intents; the answer itself names the item when None.
-        accepts_all: take the first intents without a look at any item (the paper's ablation).
+        tasks: sessions, in order.
+        pool: intent pool; updated at the end of each window.
+        asker: sends the requests.
+        options: settings of the loop.
+        judge: predicts items from intents; None: the answer itself names the item.
+        accepts_all: accept the first intents without validation (the paper's ablation).
 
     Yields:
-        A session's line for the .intent file, and how it came about, in the order of `tasks`.
+        Each session's entry of the .intent file and its outcome, in the order of `tasks`.
     """
     for window in in_chunks(tasks, options.window):
         shown = pool.shown(options.pool_shown)
         for task, outcome in zip(
             window, _solve(window, shown, asker, options, judge, accepts_all), strict=True
         ):
-            # A text that is no intent by itself has been dropped before: what passed keeps some.
+            # Invalid texts were dropped earlier, so a session that passed keeps some intents.
             line = SessionIntents(
                 session=task.session,
                 intents=pool.accept(outcome.intents),
@@ -191,7 +191,7 @@ def _solve(
         for i in readable:
             intents = _clean(found[i].intents, options)
             _weigh(tasks[i], intents, predicted[i], texts[i].text, outcomes[i], talks[i], options)
-        # A request that cannot succeed fails its own session; the others are corrected.
+        # A request that cannot succeed fails only its own session; the others are corrected.
         endings = (MALFORMED, WRONG, NO_CANDIDATE, VAGUE)
         open_ones = [i for i in open_ones if outcomes[i].ends[-1] in endings]
     return outcomes
@@ -222,7 +222,7 @@ def _list(lines: Sequence[str]) -> str:
 def _read(
     answer: Answer | RequestFailed, kind: type, outcome: Outcome, talk: Conversation
 ) -> Intents | Prediction | None:
-    """The parsed answer; None where it is of no use, which is noted and told."""
+    """Return the parsed answer; if it is unusable, record this, give feedback and return None."""
     if isinstance(answer, RequestFailed):
         outcome.ends.append(answer.kind)
         return None
@@ -251,7 +251,7 @@ def _weigh(
     talk: Conversation,
     options: LoopOptions,
 ) -> None:
-    """Accept or correct."""
+    """Accept the intents or give feedback."""
     if isinstance(predicted, RequestFailed):
         outcome.ends.append(predicted.kind)
         return

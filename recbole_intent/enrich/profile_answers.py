@@ -1,4 +1,4 @@
-"""What answers about items and users must look like: a JSON schema to ask, a model to check."""
+"""Answers about items and users: JSON schema for requests and pydantic model for validation."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from recbole_intent.enrich.schemas import StrictAnswer, closed_object
 
 
 class Description(StrictAnswer):
-    """Answer to each of the questions about an item or a user."""
+    """Answer to any of the questions about an item or a user."""
 
     description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     reasoning: str = ""
@@ -18,7 +18,7 @@ def description_schema(*, reason: bool) -> dict[str, Any]:
     """JSON schema of `Description`.
 
     Args:
-        reason: ask for the reasoning first, that the description may follow from it.
+        reason: ask for the reasoning first, so that the description can follow from it.
     """
     text = {"type": "string"}
     if reason:

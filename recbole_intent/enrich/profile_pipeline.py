@@ -1,7 +1,7 @@
-"""`enrich --for=ISRF`: texts of items and users, and their vectors, beside the dataset.
+"""Pipeline of `enrich --for=ISRF`: writes texts of items and users and their vectors.
 
-Items are asked about first, then users by a sample of their training items. Every answer is kept
-as it comes; the files of texts are written whole, at the end, then the vectors.
+Items are processed first, then users, based on a sample of their training items. Every answer is
+stored on arrival; the text files are written atomically at the end, followed by the vectors.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from recbole_intent.enrich.workplace import (
 from recbole_intent.errors import UserError
 from recbole_intent.files import write_text
 
-# Vectors tell in their own files where they are from.
+# Recorded in the vector files.
 _OF_VECTORS = ("texts", "encoder", "encoder_dtype", "encoder_batch", "encoder_chunk")
 _NOT_IN_MANIFEST = NOT_IN_MANIFEST | dict.fromkeys(("steps", *_OF_VECTORS), True)
 
@@ -73,27 +73,27 @@ def enrich_profiles(
 ) -> Enriched:
     """Write texts of all items and users of a dataset, and their vectors.
 
-    The same call again continues one that was cut off, without asking or encoding anything twice.
+    Repeating the call resumes an interrupted one without repeating requests or encodings.
 
     Args:
-        dataset: a dataset of users' histories, of which training alone is looked at.
-        options: of the texts and vectors.
+        dataset: a dataset of user histories, of which only the training split is read.
+        options: options of the texts and vectors.
         data_path: parent folder of datasets.
-        output: folder of the files; the dataset's own when None, or that of its split.
-        split: values of a run's keys that decide what is training, such as `eval_args`.
-        cache: file of all answers so far, whatever the output; beside the dataset when None.
-        export_batch: ask nothing; where answers are missing, write their requests to this file.
-        import_batch: results of a batch to take in first.
+        output: folder of the files; None: the folder of the dataset or of its split.
+        split: values of the run keys that define the training split, such as `eval_args`.
+        cache: file of all answers so far, shared by all outputs; None: next to the dataset.
+        export_batch: send nothing; write requests with missing answers to this file.
+        import_batch: batch results to import first.
 
     Raises:
-        UserError: bad data or options, or no request can be answered; old files are as they were.
-        BatchPending: requests were exported, and nothing can go on without their answers.
+        UserError: invalid data or options, or no request can be answered; old files are kept.
+        BatchPending: requests were exported and must be answered first.
     """
     batches = Batches(export_batch, import_batch)
     batches.check(options)
     if options.semantics == METADATA and set(options.texts) != {"fused"}:
         raise UserError("texts: metadata has one text of each item and user; give --texts=[fused]")
-    # What is not installed is told before anything is asked.
+    # Report a missing package before sending any request.
     encoder = _encoder(options) if options.steps != "texts" else None
     data = read_training_data(options.purpose, dataset, data_path, split)
     folder = Path(output) if output is not None else data.folder
@@ -125,18 +125,18 @@ def _encoder(options: ProfileOptions) -> TextEncoder:
 
 
 class _Work:
-    """The texts of one run: what was read, what is asked with, and the counts so far."""
+    """State of one run: data, askers and counts."""
 
     def __init__(self, dataset: str, data: TrainingData, options: ProfileOptions) -> None:
         self.dataset, self.options, self.data = dataset, options, data
         self.histories = data.histories
-        # All items of the file, whoever chose them: which ones are asked about tells nothing.
+        # All items of the file, whatever their interactions, so that the selection leaks nothing.
         catalogue = ItemTexts(data.source / f"{dataset}.item")
         known = set(catalogue.ids)
         others = [item for item in data.catalogue if item not in known]
         self.texts = PlainTexts(catalogue, others)
         code_of = {item: code for code, item in enumerate(self.texts.ids)}
-        # Of the codes of the .inter file to those of the catalogue.
+        # Maps item codes of the .inter file to codes of the catalogue.
         codes = [code_of[str(item)] for item in self.histories.item_ids]
         self.codes = np.array(codes, dtype=np.int64)
         self.counts = {
@@ -155,13 +155,13 @@ class _Work:
 
     @property
     def about(self) -> str:
-        """Where the texts are from."""
+        """The origin of the texts."""
         if self.options.is_llm:
             return f"{self.model} ({self.options.llm.source})"
         return "metadata (the .item file; no language model)"
 
     def write(self, folder: Path) -> None:
-        """Find all texts and write the three files."""
+        """Make all texts and write the three files."""
         items: list[Profile] = []
         write_records(
             {
@@ -205,7 +205,7 @@ class _Work:
         askable: Sequence[int],
         shown: Sequence[str],
     ) -> Iterator[Profile]:
-        """A profile of each id: of the model where it was asked and answered."""
+        """A profile per id: from the model if it answered, else from metadata."""
         if not self.options.is_llm:
             yield from map(plain_profile, ids, plain)
             return

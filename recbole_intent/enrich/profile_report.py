@@ -1,4 +1,4 @@
-"""What `enrich --for=ISRF` did, in counts and plain words."""
+"""Report of `enrich --for=ISRF`: counts and a summary in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from recbole_intent.printable import markdown
 
 @dataclass
 class ProfileCounts(StepCounts):
-    """Of items, or of users.
+    """Counts of item or user profiles.
 
     Attributes:
-        total: all that have a profile: those that were not asked about have one of metadata.
+        total: number of profiles, including metadata profiles of those not asked about.
     """
 
     total: int = 0
 
     @property
     def unasked(self) -> int:
-        """Not in the sample, or without any text to ask about."""
+        """Number of those outside the sample or without any text to ask about."""
         return self.total - self.done - self.failed
 
     def as_dict(self) -> dict[str, Any]:
@@ -28,7 +28,7 @@ class ProfileCounts(StepCounts):
         return {"total": self.total, "unasked": self.unasked, **super().as_dict()}
 
     def sentence(self) -> str:
-        """How many of which kind, and why some have no text of the model."""
+        """The counts in words, with the reasons for missing model texts."""
         failed = f" ({counted(self.reasons)})" if self.reasons else ""
         return (
             f"{self.total:,}; {self.done:,} by the model, {self.failed:,} failed{failed} and "
@@ -37,7 +37,7 @@ class ProfileCounts(StepCounts):
 
 
 def share_answered(counts: Sequence[ProfileCounts]) -> float:
-    """Profiles of the model among those that it was asked for, in [0, 1]; 1 where none was."""
+    """Share of requested profiles that the model gave, in [0, 1]; 1 if none was requested."""
     asked = sum(step.done + step.failed for step in counts)
     return sum(step.done for step in counts) / asked if asked else 1.0
 
@@ -45,14 +45,14 @@ def share_answered(counts: Sequence[ProfileCounts]) -> float:
 def profile_summary(
     dataset: str, about: str, counts: dict[str, ProfileCounts], is_llm: bool, vectors: list[str]
 ) -> str:
-    """The whole report as text.
+    """Write the whole report as text.
 
     Args:
-        dataset: its name.
-        about: where the texts are from.
-        counts: of items and of users; empty where no texts were made.
-        is_llm: a language model was asked.
-        vectors: a line for each file of vectors.
+        dataset: name of the dataset.
+        about: origin of the texts.
+        counts: counts of items and users; empty if no texts were made.
+        is_llm: whether a language model was used.
+        vectors: one line per vector file.
     """
     lines = [f"# Texts of {markdown(dataset)} by {markdown(about)}", ""]
     for kind, step in counts.items():

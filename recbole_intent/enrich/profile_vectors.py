@@ -1,4 +1,4 @@
-"""From the files of texts to the files of their vectors."""
+"""Encode the text files of ISRF into vector files."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from recbole_intent.own_files import checked
 def check_texts(
     folder: Path, dataset: str, options: ProfileOptions, inputs: dict[str, str], split: Split
 ) -> str:
-    """Where the texts that are there come from.
+    """Check the existing texts and return their origin.
 
     Raises:
-        UserError: they are absent, of other semantics, or of other data.
+        UserError: the texts are missing, or have other semantics or come from other data.
     """
     path = folder / f"{dataset}{MANIFEST}"
     again = "write the texts again by --steps=all"
@@ -40,13 +40,13 @@ def check_texts(
 def encode_profiles(
     folder: Path, dataset: str, options: ProfileOptions, encoder: TextEncoder, split: Split
 ) -> list[str]:
-    """Write the vectors of items and users that are not there yet.
+    """Write the missing vectors of items and users.
 
     Returns:
-        A line about each file, for the report.
+        One line per file, for the report.
 
     Raises:
-        UserError: a file cannot be written, or the encoder not be read.
+        UserError: a file cannot be written or the encoder cannot be loaded.
     """
     lines = []
     for kind in PROFILES:

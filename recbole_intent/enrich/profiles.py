@@ -1,7 +1,7 @@
-"""Three questions about an item or a user, each with the answers before it: Section 4.1, A.1.
+"""Profiles of items and users from three consecutive questions (Section 4.1, A.1).
 
-Forward: who may like it; backward: who may not; fused: what it is. One that is not answered leaves
-the item or user without a profile by the model.
+Each question includes the previous answers. Forward: who may like it; backward: who may not;
+fused: what it is. If any question has no answer, the item or user gets no profile from the model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from recbole_intent.enrich.profile_answers import Description, description_schem
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.report import StepCounts
 
-# The names of the prompts, in the order of asking.
+# Prompt names, in the order of the requests.
 QUESTIONS = {
     "item": ("item_forward", "item_backward", "item_fused"),
     "user": ("user_forward", "user_backward", "user_fused"),
@@ -25,13 +25,13 @@ Texts = tuple[str, str, str]  # positive, negative, fused
 
 @dataclass(frozen=True)
 class AskOptions:
-    """How all items and users are asked about.
+    """Settings of the questions about items and users.
 
     Attributes:
-        manner: of each request.
-        domain: what prompts call the catalogue.
-        attempts: at a question, at most.
-        reason: ask for the reasoning, too.
+        manner: sampling settings of each request.
+        domain: name of the catalogue in prompts.
+        attempts: maximum number of attempts per question.
+        reason: also ask for the reasoning.
     """
 
     manner: Manner
@@ -50,15 +50,15 @@ def ask_profiles(
     """Ask about items or users.
 
     Args:
-        asker: what answers.
-        kind: what is asked about.
-        shown: what the prompt shows of each: fields of an item, lines of a user's items.
-        options: how.
-        counts: counted up.
+        asker: sends the requests.
+        kind: whether `shown` describes items or users.
+        shown: prompt text of each: fields of an item, or lines of a user's items.
+        options: settings of the questions.
+        counts: updated in place.
 
     Yields:
-        (positive, negative, fused) of each, in the order of `shown`; None where a question has
-        no usable answer.
+        (positive, negative, fused) of each, in the order of `shown`; None if a question has no
+        usable answer.
     """
     schema = description_schema(reason=options.reason)
     for chunk in in_chunks(shown, asker.at_once):

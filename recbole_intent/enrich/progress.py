@@ -1,4 +1,4 @@
-"""Counters of what was asked, for a progress bar and for the report."""
+"""Request counters for the progress bar and the report."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-_WINDOW = 500  # the rate is that of so many last answers
+_WINDOW = 500  # the rate is computed over this many recent answers
 
 
 @dataclass
 class Progress:
-    """What a client has done so far.
+    """Counters of a client.
 
     Attributes:
-        asked: answers that a source gave now.
-        cached: answers that were there already.
+        asked: answers received from a source.
+        cached: answers from the cache.
         failed: requests without an answer.
         retried: tries beyond the first of each request.
-        prompt_tokens, completion_tokens: of the answers given now; what was cached costs nothing.
-        reasons: kind of failure -> requests that failed so.
+        prompt_tokens, completion_tokens: tokens of the received answers; cached ones cost nothing.
+        reasons: kind of failure -> number of failed requests.
     """
 
     asked: int = 0
@@ -34,12 +34,12 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Requests with an answer, or without hope of one."""
+        """Number of answered and failed requests."""
         return self.asked + self.cached + self.failed
 
     @property
     def rate(self) -> float:
-        """Requests that were asked and came to an end, per second, of late."""
+        """Recently completed requests per second, without cached ones."""
         if self._began is None or not self._times:
             return 0.0
         is_all = len(self._times) < _WINDOW
@@ -47,10 +47,10 @@ class Progress:
         return len(self._times) / max(time.monotonic() - since, 1e-9)
 
     def begin(self) -> None:
-        """A request is about to be asked."""
+        """Record that a request is about to be sent."""
         if self._began is None:
             self._began = time.monotonic()
 
     def end(self) -> None:
-        """A request that was asked has come to its end."""
+        """Record the end of a sent request."""
         self._times.append(time.monotonic())

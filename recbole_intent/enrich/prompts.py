@@ -1,7 +1,7 @@
-"""What language models are asked: the files of prompts/, filled in, and known by their content.
+"""Prompt templates from the files in prompts/, versioned by their content.
 
-A prompt is a Markdown file of messages; each begins with a line `# system` or `# user`. Words in
-braces are filled in, doubled braces are braces.
+A prompt is a Markdown file of messages, each starting with a line `# system` or `# user`. Words in
+braces are placeholders; doubled braces are literal braces.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ _HEADING = re.compile(r"^# (system|user|assistant)\n", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Prompt:
-    """Messages with gaps.
+    """A message template.
 
     Attributes:
-        name: of its file.
-        version: first digits of the SHA-256 of its file: another text is another version.
-        parts: (role, text with gaps), in order.
+        name: name of its file.
+        version: first digits of the SHA-256 of its file, so a changed text has a new version.
+        parts: (role, text with placeholders), in order.
     """
 
     name: str
@@ -30,17 +30,17 @@ class Prompt:
 
     @property
     def tag(self) -> str:
-        """Name and version, to stand in requests and manifests."""
+        """Name and version, recorded in requests and manifests."""
         return f"{self.name}@{self.version}"
 
     def messages(self, **values: object) -> tuple[dict[str, str], ...]:
-        """The messages of a request, with the gaps filled in."""
+        """The messages of a request, with placeholders filled in."""
         return tuple({"role": role, "content": text.format(**values)} for role, text in self.parts)
 
 
 @cache
 def prompt(name: str) -> Prompt:
-    """The prompt of `prompts/<name>.md`."""
+    """Load the prompt `prompts/<name>.md`."""
     data = (_FOLDER / f"{name}.md").read_bytes()
     pieces = _HEADING.split(data.decode("utf-8"))
     roles, texts = pieces[1::2], pieces[2::2]

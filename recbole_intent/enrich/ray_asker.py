@@ -1,7 +1,7 @@
-"""Asking by Ray Data: the requests of a step are shared out among many workers of a cluster.
+"""Asker that distributes the requests of a step over the workers of a Ray Data cluster.
 
-The cache stays with this process: a worker is sent what is not in it, and its answers are stored
-here as they stream back. So the files are those of a run without Ray.
+The cache stays in this process: workers get only the missing requests, and their answers are
+stored here as they stream back. The files are therefore the same as without Ray.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ from recbole_intent.enrich.progress import Progress
 from recbole_intent.enrich.sources import Completion, RequestFailed, Source, request_key
 from recbole_intent.errors import UserError
 
-_SHARE = 0.1  # of a core: a worker waits for answers most of the time
-_BATCHES = 4  # batches of a worker's concurrency in one piece of work
+_SHARE = 0.1  # of a core: a worker mostly waits for answers
+_BATCHES = 4  # a unit of work has this many times a worker's concurrency
 
 
 class RayAsker:
-    """Asks by the actors of Ray Data.
+    """Sends requests through Ray Data actors.
 
     Args:
-        source: tells the keys; closed with it.
-        make_source: makes the same in every worker.
+        source: provides the keys; closed together with this asker.
+        make_source: makes the same source in every worker.
         cache: stays open.
-        concurrency: requests under way at once in each worker.
-        workers: how many.
+        concurrency: maximum number of requests in flight per worker.
+        workers: number of workers.
 
     Raises:
         UserError: Ray Data is not installed.
     """
 
-    at_once = 4096  # each time, Ray starts its workers anew
+    at_once = 4096  # large, because Ray starts new workers for each call
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class RayAsker:
         found[row["key"]] = Answer(row["text"], *tokens, cached=False)
 
     def close(self) -> None:
-        """As `asking.Asker`; a Ray that was here before stays."""
+        """As `asking.Asker`; a Ray instance started elsewhere keeps running."""
         import ray
 
         asyncio.run(self._source.close())
@@ -121,10 +121,10 @@ class RayAsker:
 
 
 class _Worker:
-    """Lives in an actor; its own small cache is thrown away with it.
+    """Ray actor with its own small temporary cache.
 
     Args:
-        make_source, concurrency: as of `RayAsker`.
+        make_source, concurrency: as in `RayAsker`.
     """
 
     def __init__(self, make_source: Callable[[], Source], concurrency: int) -> None:

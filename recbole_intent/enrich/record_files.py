@@ -1,4 +1,4 @@
-"""Files of JSON lines beside the atomic files: a dataclass a line, and a manifest that seals them.
+"""JSON-lines files next to the atomic files, one dataclass per line, with a manifest of hashes.
 
 A field is a text, a count (int), a bool or a list of texts (tuple[str, ...]).
 """
@@ -32,14 +32,14 @@ _FITS: dict[Any, Callable[[Any], bool]] = {
 
 
 def read_records(path: str | Path, kind: type[Record]) -> Iterator[Record]:
-    """The lines of a file, one after another.
+    """Iterate over the records of a file.
 
     Args:
-        path: of JSON lines, UTF-8.
+        path: JSON-lines file, UTF-8.
         kind: dataclass of a line.
 
     Raises:
-        UserError: absent, or a line that is not of this form (named).
+        UserError: a missing file or a malformed line (named).
     """
     fits = {name: _FITS[hint] for name, hint in get_type_hints(kind).items()}
     try:
@@ -69,10 +69,10 @@ def read_records(path: str | Path, kind: type[Record]) -> Iterator[Record]:
 
 
 def read_manifest(path: str | Path, remedy: str = "run `enrich` again") -> dict[str, Any]:
-    """The contents of a manifest, without the hashes of its files.
+    """Read a manifest, without the hashes of its files.
 
     Raises:
-        UserError: absent, or no JSON object.
+        UserError: the file is missing or not a JSON object.
     """
     if not Path(path).exists():
         raise UserError(f"{path}: no such file; `enrich` writes it")
@@ -81,17 +81,17 @@ def read_manifest(path: str | Path, remedy: str = "run `enrich` again") -> dict[
 
 
 def check_records(path: str | Path, manifest: str | Path) -> None:
-    """Check a file of records, and those written with it, against their manifest.
+    """Check a file of records, and the files written with it, against their manifest.
 
-    Files without a manifest were written by hand; a manifest of a version that kept no hashes is
-    logged, for nothing can be checked.
+    Files without a manifest were written by hand. A manifest of an old version without hashes is
+    logged, since it cannot be checked.
 
     Args:
-        path: of the file of records, whatever its name.
-        manifest: beside it.
+        path: file of records, of any name.
+        manifest: manifest next to it.
 
     Raises:
-        UserError: the manifest is damaged, or a file that it names is absent or another one.
+        UserError: the manifest is damaged, or a file that it names is missing or has changed.
     """
     manifest = Path(manifest)
     if not (manifest.exists() or manifest.is_symlink()):
@@ -107,20 +107,20 @@ def check_records(path: str | Path, manifest: str | Path) -> None:
 def write_records(
     files: Mapping[Path, Iterable[Any]], seal: Path, manifest: Callable[[], Mapping[str, Any]]
 ) -> None:
-    """Write files and their manifest: each whole or not at all.
+    """Write files and their manifest atomically.
 
-    The manifest holds their hashes. It is written last and renamed first, so that at every moment
-    it and the files are all old, all new, or do not match.
+    The manifest holds the hashes of the files. It is written last and renamed first, so at any
+    moment manifest and files are all old, all new, or detectably inconsistent.
 
     Args:
-        files: path -> its records, all in the manifest's folder; they may be read as they are
-            written, one file after another.
+        files: path -> records, all in the manifest's folder; the records may be lazy iterables
+            and are consumed file by file.
         seal: path of the manifest.
-        manifest: gives plain values; called when the others are written.
+        manifest: returns plain values; called after the other files are written.
 
     Raises:
-        UserError: a file is there that `enrich` did not write; the disk is full or the folder
-            cannot be written. Old files then stay.
+        UserError: a file exists that `enrich` did not write, the disk is full, or the folder is
+            not writable. Old files are kept.
     """
     refuse_unsealed(files, seal, "enrich")
     with ExitStack() as renames:  # the last one entered is renamed first

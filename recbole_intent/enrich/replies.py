@@ -1,4 +1,4 @@
-"""What an endpoint's reply means: an answer, or which of the ways to fail."""
+"""Interpretation of an endpoint's replies as an answer or a kind of failure."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from recbole_intent.enrich.sources import Completion, RequestFailed, TryAgain, t
 from recbole_intent.errors import UserError
 from recbole_intent.printable import printable
 
-_LONGEST_MESSAGE = 300  # characters of what a server says of its error
+_LONGEST_MESSAGE = 300  # characters of a server's error message
 _MOST_DIGITS = 18  # of an integer
 _TEMPORARY = (408, 409, 425, 429)
 
 
 class NoCompletion(ValueError):
-    """A body that is no chat completion; its message says why."""
+    """A body that is not a chat completion; the message says why."""
 
 
 class Refused(RequestFailed):
     """HTTP 4xx for the request itself.
 
     Args:
-        reason, kind: as of `RequestFailed`.
-        option: the option of the request that the endpoint names as the cause.
+        reason, kind: as in `RequestFailed`.
+        option: the request option that the endpoint names as the cause.
     """
 
     def __init__(self, reason: str, kind: str, option: str | None) -> None:
@@ -35,18 +35,18 @@ class Refused(RequestFailed):
 
 
 def completion_of(content: bytes | str | dict[str, Any]) -> Completion:
-    """The first choice of a chat completion's body; a refusal's words where there is no text.
+    """Read the first choice of a chat completion, or the refusal text if it has no content.
 
     Args:
-        content: the body as it came (UTF-8, whatever its headers say), or as `read_json` gives it.
+        content: the raw body (UTF-8, regardless of its headers), or the result of `read_json`.
 
     Raises:
-        NoCompletion: it is not JSON, or has no such choice, or reports an error.
+        NoCompletion: the body is not JSON, has no such choice, or reports an error.
     """
     body = content if isinstance(content, dict) else read_json(content)
     if not isinstance(body, dict):
         raise NoCompletion("is no JSON object")
-    if body.get("error"):  # some gateways report it with HTTP 200
+    if body.get("error"):  # some gateways report errors with HTTP 200
         raise NoCompletion(f"reports an error: {one_line(words_of(body['error']))}")
     match body.get("choices"):
         case [{"message": dict(message)}, *_] if message:
@@ -65,17 +65,17 @@ def _text_of(message: dict[str, Any]) -> str:
         if isinstance(text, str):
             return text
     if content is None and refusal is None:
-        return ""  # all tokens were spent on thoughts: paid for, so it counts as an answer
+        return ""  # all tokens went into thinking: paid for, so it counts as an answer
     raise NoCompletion("has a message that is no text")
 
 
 def read_json(content: bytes | str) -> Any:
-    """A JSON value from others: UTF-8, a byte-order mark is passed over.
+    """Parse untrusted JSON in UTF-8, skipping a byte-order mark.
 
-    An integer of more than 18 digits, which nothing here counts, is read as a float.
+    An integer of more than 18 digits, which no valid count has, is read as a float.
 
     Raises:
-        NoCompletion: it is not UTF-8, no JSON, cut off, or nested deeper than any answer.
+        NoCompletion: the content is not UTF-8, not JSON, cut off, or nested too deeply.
     """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8-sig")
@@ -91,7 +91,7 @@ def _number(digits: str) -> int | float:
 
 
 def words_of(error: Any) -> str:
-    """What a server says of an error, which is the body's `error` or the whole body."""
+    """The message in a server's error, given as the body's `error` or the whole body."""
     try:
         return str(error["message"] if isinstance(error, dict) and "message" in error else error)
     except RecursionError:
@@ -99,16 +99,16 @@ def words_of(error: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """A server's words as they may be printed: one line, cut where it is long."""
+    """Format a server's message for printing: one line, cut if it is long."""
     line = " ".join(printable(text).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
 
 
 def error_of(content: bytes) -> dict[str, Any]:
-    """Message, code and param of the body that comes with an HTTP status of failure.
+    """Read message, code and param from the body of an HTTP error.
 
     Args:
-        content: OpenAI's form, `{"error": …}`, or any other bytes, which then are the message.
+        content: OpenAI's form, `{"error": …}`, or any other bytes, which become the message.
     """
     try:
         body = read_json(content)
@@ -130,20 +130,20 @@ def failure_of(
     model: str,
     key_env: str | None,
 ) -> Exception:
-    """The exception for an HTTP status that is not 2xx.
+    """Build the exception for an HTTP status other than 2xx.
 
     Args:
-        status: of the reply.
-        error: message, code and param, each of which but the first may be None.
-        headers: of the reply, for Retry-After and Location.
-        url, model, key_env: named where the user can correct them.
+        status: HTTP status of the reply.
+        error: message, code and param; code and param may be None.
+        headers: headers of the reply, for Retry-After and Location.
+        url, model, key_env: named in the message if the user can correct them.
 
     Returns:
-        UserError where no request can succeed, TryAgain where this one may later, else Refused.
+        UserError if no request can succeed, TryAgain if this one may succeed later, else Refused.
     """
     message, kind, code = one_line(error["message"]), f"HTTP {status}", error["code"]
     if 300 <= status < 400:
-        # Never followed: the prompts would go to a place that the user did not name.
+        # Redirects are never followed: prompts must not go to an address the user did not give.
         place = one_line(headers.get("location") or "another place, which it does not name")
         hint = "redirects are not followed; if it is the right place, give it as llm.base_url"
         reason = f"{url}: sends requests on to {place} ({kind}); {hint}"

@@ -1,4 +1,4 @@
-"""What the offline step achieved, beside what blind picks would: counts, tables, plain words."""
+"""Report of the offline step: counts and pass rates compared with random guessing."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ LEVEL = 0.01  # a pass rate is called above chance at this level
 
 
 def counted(reasons: Counter[str]) -> str:
-    """`time-out: 3, HTTP 500: 1`, the most frequent first, as Markdown."""
+    """Format counts as Markdown, most frequent first: `time-out: 3, HTTP 500: 1`."""
     return ", ".join(f"{markdown(reason)}: {n:,}" for reason, n in reasons.most_common())
 
 
 @dataclass
 class StepCounts:
-    """Of a step that asks for one thing after another.
+    """Counts of a step with one result per request.
 
     Attributes:
-        done, failed: how many were and were not answered.
-        reasons: why not -> how often.
-        tokens: (prompt, completion) of all answers, those of the cache too.
+        done, failed: number of answered and unanswered ones.
+        reasons: reason for failure -> count.
+        tokens: (prompt, completion) tokens of all answers, cached ones included.
     """
 
     done: int = 0
@@ -33,7 +33,7 @@ class StepCounts:
     tokens: tuple[int, int] = (0, 0)
 
     def add(self, is_done: bool, problem: str, tokens: tuple[int, int]) -> None:
-        """Count one more."""
+        """Count one more result."""
         self.done += is_done
         self.failed += not is_done
         if not is_done:
@@ -53,14 +53,14 @@ class StepCounts:
 
 @dataclass(frozen=True)
 class AttemptRate:
-    """Passes of one attempt.
+    """Pass rate of one attempt.
 
     Attributes:
-        attempt: from 1; 0 stands for all together.
-        asked, passed: sessions.
-        repeating: chance of a blind pick.
-        distinct: chance of a blind pick that never repeats itself.
-        p_value: of so many passes or more by `distinct`, one-sided binomial test.
+        attempt: from 1; 0 stands for all attempts together.
+        asked, passed: numbers of sessions.
+        repeating: pass probability of a random guess.
+        distinct: pass probability of a random guess that never repeats a candidate.
+        p_value: one-sided binomial test of `passed` against `distinct`.
     """
 
     attempt: int
@@ -72,12 +72,12 @@ class AttemptRate:
 
     @property
     def rate(self) -> float:
-        """Share of passes, in [0, 1]."""
+        """Share of sessions that passed, in [0, 1]."""
         return self.passed / self.asked if self.asked else 0.0
 
     @property
     def is_above_chance(self) -> bool:
-        """Clearly better than blind picks."""
+        """Whether the rate is significantly better than random guessing."""
         return self.p_value < LEVEL
 
 
@@ -85,9 +85,9 @@ class Coverage:
     """Counts the outcomes of sessions.
 
     Args:
-        negatives: M, the random candidates.
-        attempts: T.
-        is_validated: intents had to lead to an item; there is a chance to compare with.
+        negatives: M, number of random candidates.
+        attempts: T, maximum number of attempts.
+        is_validated: whether intents had to lead to an item, so that chance level is defined.
     """
 
     def __init__(self, negatives: int, attempts: int, is_validated: bool) -> None:
@@ -102,7 +102,7 @@ class Coverage:
         self.tokens = (0, 0)
 
     def add(self, ends: Sequence[str], passed: bool, tokens: tuple[int, int]) -> None:
-        """Count one more session: how its attempts ended, and whether the last one passed."""
+        """Count one more session: the results of its attempts, and whether the last one passed."""
         self.sessions += 1
         for attempt in range(len(ends)):
             self.asked[attempt] += 1
@@ -115,19 +115,19 @@ class Coverage:
 
     @property
     def total_passed(self) -> int:
-        """Sessions with intents."""
+        """Number of sessions with intents."""
         return sum(self.passed)
 
     @property
     def share(self) -> float:
-        """Sessions with intents among all, in [0, 1]."""
+        """Share of sessions with intents, in [0, 1]."""
         return self.total_passed / self.sessions if self.sessions else 0.0
 
     def rates(self) -> list[AttemptRate]:
-        """Of each attempt among those that came to it, then of all together."""
+        """Rates of each attempt among the sessions that reached it, then of all together."""
         n, found = self._choices, []
         for i, (asked, passed) in enumerate(zip(self.asked, self.passed, strict=True)):
-            # A pick that repeats nothing chooses among what is left.
+            # A guess without repetition chooses among the remaining candidates.
             distinct = 1 / max(1, n - i)
             found.append(_rate(i + 1, asked, passed, 1 / n, distinct))
         repeating = 1 - ((n - 1) / n) ** self._attempts
@@ -136,7 +136,7 @@ class Coverage:
         return found
 
     def verdict(self) -> str:
-        """One sentence: is it better than chance?"""
+        """One sentence that says whether the rate is above chance."""
         if not self.is_validated:
             return "Nothing was validated: no intent had to lead to an item."
         *attempts, overall = self.rates()
@@ -181,7 +181,7 @@ class Coverage:
         return values
 
     def table(self) -> str:
-        """Passes per attempt, beside chance."""
+        """Table of passes per attempt, compared with chance."""
         header = ["attempt", "asked", "passed", "rate", "chance", "no repeats", "p"]
         rows = [
             [
@@ -199,7 +199,7 @@ class Coverage:
 
 
 def _ratio(top: int, bottom: int, take: int) -> float:
-    """C(top, take) / C(bottom, take): the chance that so many distinct picks all miss one."""
+    """C(top, take) / C(bottom, take): the probability that `take` distinct picks all miss."""
     return comb(top, take) / comb(bottom, take) if take <= bottom else 0.0
 
 
@@ -219,16 +219,16 @@ def summary(
     steps: dict[str, StepCounts],
     rest: tuple[int, str] = (0, ""),
 ) -> str:
-    """The whole report as text.
+    """Write the whole report as text.
 
     Args:
-        dataset: its name.
-        about: where the intents are from.
-        training_sessions: all of the dataset.
-        coverage: of those that were asked.
-        pool: intent -> sessions.
-        steps: name of a further step -> its counts; those without any are left out.
-        rest: how many sessions that were not asked have intents all the same, and where from.
+        dataset: name of the dataset.
+        about: origin of the intents.
+        training_sessions: number of training sessions in the dataset.
+        coverage: coverage of the sessions sent to the model.
+        pool: intent -> number of sessions.
+        steps: name of a further step -> its counts; steps without counts are left out.
+        rest: number of other sessions that have intents, and the origin of these.
     """
     share = f"{coverage.total_passed:,} of {coverage.sessions:,} sessions ({coverage.share:.1%})"
     lines = [

@@ -1,4 +1,4 @@
-"""Seeded samples: which sessions or items to ask about, candidates, a user's items in a text."""
+"""Seeded samples of sessions or items to ask about, of candidates and of a user's items."""
 
 from collections.abc import Sized
 
@@ -8,16 +8,16 @@ from recbole_intent.files import fingerprint
 
 
 def choose(sessions: Sized, sample: float, limit: int | None, seed: int) -> np.ndarray:
-    """Which sessions, or other things, to ask about, in their order.
+    """Choose the sessions (or other things) to ask about, in their order.
 
     Args:
-        sessions: all that there are.
-        sample: share in (0, 1]; a smaller sample of the same seed is a part of a larger one.
-        limit: the first so many of the sample.
-        seed: of the sample.
+        sessions: all sessions.
+        sample: share in (0, 1]; with the same seed, a smaller sample is a subset of a larger one.
+        limit: keep only this many from the start of the sample.
+        seed: seed of the sample.
 
     Returns:
-        (C,) indices, rising.
+        (C,) indices, ascending.
     """
     count = max(1, round(sample * len(sessions)))
     drawn = np.random.default_rng(seed).permutation(len(sessions))[:count]
@@ -27,16 +27,16 @@ def choose(sessions: Sized, sample: float, limit: int | None, seed: int) -> np.n
 def draw_candidates(
     session: str, items: np.ndarray, n_items: int, negatives: int, seed: int
 ) -> np.ndarray:
-    """The held-out last item among random items that are not in the session, shuffled.
+    """Shuffle the held-out last item with random items that are not in the session.
 
-    They depend on the seed and the session's id alone: not on which other sessions are asked.
+    The result depends on the seed and the session's id, not on the other sessions in the run.
 
     Args:
-        session: its id.
+        session: id of the session.
         items: (n,) its item codes.
         n_items: size of the catalogue, at least the session's distinct items + `negatives`.
-        negatives: M, random items.
-        seed: of the run.
+        negatives: M, number of random items.
+        seed: seed of the run.
 
     Returns:
         (M + 1,) item codes.
@@ -52,23 +52,23 @@ def draw_candidates(
 
 
 def seeded(seed: int, name: str) -> np.random.Generator:
-    """Random numbers of one session or user, whoever else is asked about."""
+    """Random generator of one session or user, independent of all others."""
     return np.random.default_rng(int(fingerprint([seed, name])[:16], 16))
 
 
 def sample_places(user: str, length: int, most: int, seed: int) -> np.ndarray:
-    """Which of a user's training items a text tells of: a seeded sample, in the order of time.
+    """Sample the training items of a user that its text mentions, in chronological order.
 
-    It depends on the seed, the user's id and the number of items alone.
+    The sample depends only on the seed, the user's id and the number of items.
 
     Args:
         user: raw id.
-        length: of the history.
-        most: items in the sample, at most.
-        seed: of the run.
+        length: length of the history.
+        most: maximum number of sampled items.
+        seed: seed of the run.
 
     Returns:
-        (min(length, most),) places, rising.
+        (min(length, most),) positions, ascending.
     """
     if length <= most:
         return np.arange(length)

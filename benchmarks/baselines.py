@@ -1,7 +1,9 @@
-"""`python -m benchmarks.baselines > results/baselines.md`: every baseline computed a second time.
+"""Verification of every baseline against a second computation.
 
-Each is trained for an epoch on ml-100k, which RecBole's wheel carries, and compared with
-`benchmarks.independent`. CPU, one thread, some minutes.
+python -m benchmarks.baselines > results/baselines.md
+
+Each baseline is trained for one epoch on ml-100k, which is in RecBole's wheel, and compared with
+`benchmarks.independent`. Takes some minutes on one CPU thread.
 """
 
 import datetime
@@ -15,9 +17,9 @@ from recbole_intent.config import Config
 from recbole_intent.experiment import build
 from recbole_intent.registry import get_spec, model_names
 
-# Small, so that it takes minutes; all that a model has is there.
+# Small, so that it takes minutes, but with all parts of each model.
 SMALL = {
-    "data_path": "not-there",  # RecBole's own copy, whatever was prepared in ./dataset
+    "data_path": "not-there",  # use RecBole's own copy, not ./dataset
     "device": "cpu",
     "threads": 1,
     "epochs": 1,
@@ -38,7 +40,7 @@ OPTIONS = {
     "BPR": {"train_batch_size": 4096},
 }
 
-# The table's last column, for the models as this package runs them.
+# Last column of the table: the models as this package runs them.
 DEVIATIONS = {
     "Pop": "–",
     "BPR": "no penalty of its own; uniform negatives outside the user's training items",
@@ -110,11 +112,11 @@ Found so, and right since 2026-11-30; `--reference=recbole` keeps what RecBole 1
 | Random | one list of scores for all users of an evaluation batch, another one at each call |"""
 
 
-SEQUENTIAL = {"train_targets": 20}  # of each user
+SEQUENTIAL = {"train_targets": 20}  # per user
 
 
 def row(name: str) -> tuple[str, bool]:
-    """A line of the table, and whether all of it agrees."""
+    """Return a line of the table and whether all its values agree."""
     is_sequential = issubclass(get_spec(name).model_class(), SequentialRecommender)
     options = {**SMALL, **(SEQUENTIAL if is_sequential else {}), **OPTIONS.get(name, {})}
     config = Config(name, "ml-100k", config_dict=options)
@@ -129,7 +131,7 @@ def row(name: str) -> tuple[str, bool]:
 
 
 def main() -> int:
-    """Print the page; 1 where a baseline disagrees with its second computation."""
+    """Print the page; return 1 if a baseline disagrees with its second computation."""
     head = HEAD.format(
         n_models=len(model_names()),
         date=datetime.date.today().isoformat(),

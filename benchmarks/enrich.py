@@ -1,16 +1,16 @@
-"""Asking language models by the code of `enrich`: requests and cached answers a second, memory.
+"""Throughput and memory of `enrich`: requests and cached answers per second.
 
-A server on loopback, in a process of its own, answers each request after 200 ms: with 32 at once,
-160 requests/s is what there is to reach.
+A loopback server in its own process answers each request after 200 ms, so 32 concurrent requests
+can reach at most 160 requests/s.
 
-- asked: the step that asks for the features of items, with its prompts, schema, parsing and cache.
-- enrich: the whole of `enrich --for=VELI4SBR` on made-up sessions, from an empty cache. Sessions go
-  in windows, and an attempt waits for the one before it, so that fewer than 32 are under way at
-  the end of each: the share is that of the algorithm, too.
-- cached: 50,000 answers read from a cache, with a source that cannot be asked.
-- enrich again: the same as above on more sessions, with all answers in the cache.
+- asked: the step that requests item features, with its prompts, schema, parsing and cache.
+- enrich: all of `enrich --for=VELI4SBR` on synthetic sessions, from an empty cache. Sessions are
+  processed in windows, and an attempt waits for the previous one, so fewer than 32 requests run at
+  the end of each window: the algorithm limits the rate, too.
+- cached: 50,000 answers read from a cache, with a source that refuses requests.
+- enrich again: as `enrich`, on more sessions, with all answers in the cache.
 
-Memory is that of this process: early, and at the end.
+Memory is that of this process, at the start and at the end.
 
 python -m benchmarks.enrich [--concurrency=32] [--seconds=15] [--cached=50000] [--sessions=5000]
 """
@@ -41,16 +41,16 @@ from recbole_intent.enrich.report import StepCounts
 from recbole_intent.enrich.sources import Completion, request_key
 
 DELAY = 0.2  # seconds
-SHARE = 0.9  # of the requests/s that there are to reach
-LIMIT = 30  # seconds for reading what is cached
+SHARE = 0.9  # of the maximum requests/s
+LIMIT = 30  # seconds to read the cached answers
 TEXT = json.dumps({"features": ["a feature of an item"] * 8})
 SPLIT = {"session_split": True}
-ITEMS = 500  # of the made-up sessions
-SESSIONS = 640  # of the run from an empty cache
+ITEMS = 500  # of the synthetic sessions
+SESSIONS = 640  # of the run with an empty cache
 
 
 def serve(port: Connection) -> None:
-    """Answer chat completions after a while, until killed."""
+    """Answer chat completions after `DELAY` seconds, until killed."""
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,13 +59,13 @@ def serve(port: Connection) -> None:
                 lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
                 (length,) = (line for line in lines if line.startswith(b"content-length:"))
                 asked = await reader.readexactly(int(length.partition(b":")[2]))
-                # By the clock: what the answer takes to make is a part of the 200 ms.
+                # By the clock: the time to make the answer is part of the 200 ms.
                 ready = asyncio.get_running_loop().time() + DELAY
                 body = json.dumps(completion(json.loads(asked))).encode()
                 await asyncio.sleep(ready - asyncio.get_running_loop().time())
                 writer.write((head % len(body)).encode() + body)
         except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()  # the client is done
+            writer.close()  # the client has finished
 
     async def main() -> None:
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
@@ -76,7 +76,7 @@ def serve(port: Connection) -> None:
 
 
 def completion(body: dict[str, Any]) -> dict[str, Any]:
-    """A chat completion: three intents, and the first candidate, which is chance."""
+    """Return a chat completion: three intents and the first candidate, an arbitrary choice."""
     words = body["messages"][1]["content"]
     form = body["response_format"]["json_schema"]["schema"]
     intents = [f"an intent of the sort {(len(words) + n) % 40}" for n in range(3)]
@@ -87,13 +87,13 @@ def completion(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def request(number: int) -> ChatRequest:
-    """A question of the length of an item's fields."""
+    """Return a request as long as an item's fields."""
     text = f"item {number}: " + "words of a title and a description " * 20
     return ChatRequest(({"role": "user", "content": text},), tag="benchmark@1")
 
 
 class NotAsked:
-    """Fails every request: what is answered was in the cache."""
+    """A source that fails every request, so that all answers come from the cache."""
 
     name, model = "openai", "m"
 
@@ -106,12 +106,12 @@ class NotAsked:
 
 
 def memory() -> int:
-    """Bytes that this process has in memory."""
+    """Return the memory of this process in bytes."""
     return psutil.Process().memory_info().rss
 
 
 def measure_asking(url: str, place: Path, concurrency: int, count: int) -> float:
-    """Requests per second of a step of `enrich`, with the cache on disk; prints memory."""
+    """Return requests per second of a step of `enrich`, with the cache on disk; print memory."""
     first = 4 * concurrency  # connections, imports
     write_items(place / "many.item", first + count)
     texts, counts, most = ItemTexts(place / "many.item"), StepCounts(), [0]
@@ -133,7 +133,7 @@ def measure_asking(url: str, place: Path, concurrency: int, count: int) -> float
 
 
 def measure_cached(path: Path, count: int) -> float:
-    """Seconds to read `count` answers that are cached; prints memory."""
+    """Return the seconds to read `count` cached answers; print memory."""
     source, stored, most = NotAsked(), Completion(TEXT, 200, 50), [0]
     with AnswerCache(path) as cache:
         for first in range(0, count, 1000):
@@ -152,8 +152,8 @@ def measure_cached(path: Path, count: int) -> float:
 
 
 def measure_first(url: str, place: Path, concurrency: int, count: int) -> tuple[float, int]:
-    """Seconds that `enrich` takes from an empty cache, and how many requests it makes."""
-    # Not before: the memory of one step alone was measured.
+    """Return the seconds and number of requests of `enrich` with an empty cache."""
+    # Imported late, so as not to count in the memory of the single step.
     from recbole_intent.enrich.options import read_options
     from recbole_intent.enrich.pipeline import enrich
 
@@ -166,14 +166,14 @@ def measure_first(url: str, place: Path, concurrency: int, count: int) -> tuple[
 
 
 def write_items(path: Path, count: int) -> None:
-    """The .item file of items of 30 words."""
+    """Write the .item file of items with 30 words each."""
     items = [f"i{n}\titem {n}\t{'words of a description ' * 7}" for n in range(count)]
     items = ["item_id:token\ttitle:token_seq\tdescription:token_seq", *items]
     path.write_text("\n".join(items) + "\n")
 
 
 def make_sessions(folder: Path, count: int) -> None:
-    """The dataset `many`: training sessions of 4 to 15 items (and a few later ones), and items."""
+    """Write the dataset `many`: training sessions of 4 to 15 items, a few later ones, and items."""
     rng = random.Random(0)
     inter, split = ["user_id:token\titem_id:token\ttimestamp:float"], ["user_id:token\tpart:token"]
     for n in range(count + 20):
@@ -188,20 +188,20 @@ def make_sessions(folder: Path, count: int) -> None:
 
 
 def answer(line: str) -> str:
-    """The result of a line of a batch."""
+    """Return the result of one line of a batch."""
     asked = json.loads(line)
     reply = {"response": {"status_code": 200, "body": completion(asked["body"])}}
     return json.dumps({"custom_id": asked["custom_id"], **reply}) + "\n"
 
 
 def measure_again(place: Path, count: int) -> tuple[float, int]:
-    """Seconds that `enrich` takes once all is answered, and how many answers it reads."""
+    """Return the seconds of `enrich` with all answers cached, and the number of answers."""
     from recbole_intent.enrich.batch_files import BatchPending
     from recbole_intent.enrich.options import read_options
     from recbole_intent.enrich.pipeline import enrich
 
     make_sessions(place / "many", count)
-    # All sessions see one pool: so few turns of batch files fill the cache.
+    # All sessions share one pool, so a few rounds of batch files fill the cache.
     given = {"llm.model": "m", "llm.base_url": "http://127.0.0.1:9/v1", "window": count}
     options, imported = read_options(given=given), None
     while True:
@@ -223,7 +223,7 @@ def measure_again(place: Path, count: int) -> tuple[float, int]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print rates and memory; return 1 where a limit is passed, else 0."""
+    """Print rates and memory; return 1 if a limit is exceeded, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=15)

@@ -1,9 +1,9 @@
-"""Baselines computed a second time: from their equations and weights, in numpy and float64.
+"""Independent computation of the baselines from their equations and weights, in numpy and float64.
 
 Nothing here calls the model, the package's data or its metrics. Histories are read from the
-dataset's file and are never padded, unless padding is a part of the model. `check` compares the
-scores, the metrics and the loss of one batch with the package's. Shapes: U users, V items (0 is
-padding), d the width, n the length of a history, N `MAX_ITEM_LIST_LENGTH`.
+dataset's file and are padded only if padding is part of the model. `check` compares the scores, the
+metrics and the loss of one batch with the package's. Shapes: U users, V items (0 is padding), d the
+width, n the length of a history, N `MAX_ITEM_LIST_LENGTH`.
 """
 
 import math
@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-GUARD = 1e-10  # RecBole's, against log 0 in BPR
+GUARD = 1e-10  # RecBole's guard against log 0 in BPR
 
 
 @dataclass
 class World:
-    """A dataset as its file has it, under leave-one-out.
+    """A dataset as read from its file, under leave-one-out.
 
     Attributes:
         n_users, n_items: U and V, row 0 included.
-        train: (user, item) of all interactions but each user's last two.
-        history: user -> what came before the test item, by time.
+        train: (user, item) of all interactions except each user's last two.
+        history: user -> items before the test item, by time.
         target: user -> test item.
     """
 
@@ -38,7 +38,7 @@ class World:
 
 
 def read_world(config, dataset) -> World:
-    """Read the `.inter` file; of the package's dataset the numbers of users and items are taken."""
+    """Read the `.inter` file; only the ids' numbering comes from the package's dataset."""
     path = Path(config["data_path"]) / f"{config['dataset']}.inter"
     user_field, item_field = config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
     rows: dict[int, list[tuple[float, int]]] = {}
@@ -61,13 +61,14 @@ def read_world(config, dataset) -> World:
 
 @dataclass
 class Trained:
-    """What a trained model knows.
+    """The state of a trained model.
 
     Attributes:
         w: its weights by name, float64.
         c: its configuration.
         world: its data.
-        facts: what is no weight and cannot be computed again: random samples, clusters, features.
+        facts: inputs that are not weights and cannot be recomputed: random samples, clusters,
+            features.
     """
 
     w: Mapping[str, np.ndarray]
@@ -76,7 +77,7 @@ class Trained:
     facts: dict[str, np.ndarray]
 
     def window(self, user: int) -> list[int]:
-        """The last N items of a user's history."""
+        """Return the last N items of a user's history."""
         return self.world.history[user][-self.c["MAX_ITEM_LIST_LENGTH"] :]
 
 
@@ -89,7 +90,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
+    """Softmax over the last axis."""
     x = np.exp(x - x.max(axis=-1, keepdims=True))
     return x / x.sum(axis=-1, keepdims=True)
 
@@ -110,7 +111,7 @@ def linear(w: Mapping[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
 
 
 def layer_norm(w: Mapping[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
-    """Over the last axis, with gain and offset."""
+    """Normalize over the last axis, with gain and offset."""
     x = x - x.mean(axis=-1, keepdims=True)
     x = x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + 1e-12)
     return x * w[f"{name}.weight"] + w[f"{name}.bias"]
@@ -119,7 +120,7 @@ def layer_norm(w: Mapping[str, np.ndarray], name: str, x: np.ndarray) -> np.ndar
 def transformer(
     w: Mapping[str, np.ndarray], name: str, x: np.ndarray, n_layers: int, heads: int, causal: bool
 ) -> np.ndarray:
-    """Vaswani et al. (2017), norms after the sums: x (n, d), no padding."""
+    """Transformer of Vaswani et al. (2017), post-norm: x (n, d), no padding."""
     n, d = x.shape
     for number in range(n_layers):
         layer = f"{name}.layer.{number}"
@@ -164,7 +165,7 @@ def pop_scores(m: Trained, users: list[int]) -> np.ndarray:
 
 
 def pop_loss(m: Trained, batch: dict[str, np.ndarray]) -> tuple[float, ...]:
-    """Nothing is learned."""
+    """Nothing is learned, so there is no loss."""
     return (0.0,)
 
 
@@ -174,7 +175,7 @@ def bpr_scores(m: Trained, users: list[int]) -> np.ndarray:
 
 
 def bpr_loss(m: Trained, batch: dict[str, np.ndarray]) -> tuple[float, ...]:
-    """Without a penalty of its own."""
+    """BPR without a penalty."""
     return (_margins(bpr_scores(m, batch["user"]), batch),)
 
 
@@ -209,7 +210,7 @@ def _ego(m: Trained, batch: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def lightgcn_loss(m: Trained, batch: dict[str, np.ndarray]) -> tuple[float, ...]:
-    """Equation 15, with RecBole's penalty."""
+    """Equation 15 with RecBole's penalty."""
     loss = _margins(lightgcn_scores(m, batch["user"]), batch)
     return (loss + m.c["reg_weight"] * norms(*_ego(m, batch)),)
 
@@ -306,12 +307,12 @@ def _bert4rec_states(m: Trained, items: list[int]) -> np.ndarray:
 
 
 def _bert4rec_logits(m: Trained, states: np.ndarray) -> np.ndarray:
-    """Equation 7: the table is shared, the mask is no item."""
+    """Equation 7: the table is shared, and the mask is not an item."""
     return states @ m.w["item_embedding.weight"][: m.world.n_items].T + m.w["output_bias"]
 
 
 def bert4rec_scores(m: Trained, users: list[int]) -> np.ndarray:
-    """Sun et al. (2019), section 3.6: at a mask behind the last N - 1 items."""
+    """Sun et al. (2019), section 3.6: at a mask after the last N - 1 items."""
     rows = []
     for user in users:
         items = m.world.history[user][1 - m.c["MAX_ITEM_LIST_LENGTH"] :]
@@ -320,7 +321,7 @@ def bert4rec_scores(m: Trained, users: list[int]) -> np.ndarray:
 
 
 def bert4rec_loss(m: Trained, batch: dict[str, np.ndarray]) -> tuple[float, ...]:
-    """Equation 8: the masked items of the batch, but for position 0."""
+    """Equation 8: the masked items of the batch, except at position 0."""
     logits, targets = [], []
     for row, places, items in zip(
         batch["masked"], batch["masked_places"], batch["masked_items"], strict=True
@@ -333,7 +334,7 @@ def bert4rec_loss(m: Trained, batch: dict[str, np.ndarray]) -> tuple[float, ...]
 
 
 def _padded(m: Trained, items: list[int]) -> np.ndarray:
-    """Vectors (N, d): RecBole's Caser and HGN have a vector for what is not there, on the right."""
+    """Vectors (N, d): RecBole's Caser and HGN pad on the right with a padding vector."""
     return m.w["item_embedding.weight"][[*items, *[0] * (m.c["MAX_ITEM_LIST_LENGTH"] - len(items))]]
 
 
@@ -376,7 +377,7 @@ def fdsa(m: Trained, user: int, items: list[int]) -> np.ndarray:
     x = layer_norm(w, "LayerNorm", w["item_embedding.weight"][items] + position)
     table = w["feature_embed_layer.token_seq_embedding_table.item.0.weight"]
     features = np.stack([table[[t for t in m.facts["features"][i] if t]].mean(0) for i in items])
-    # One kind of feature: the attention over kinds gives it the weight 1.
+    # With one kind of feature, the attention over kinds gives it weight 1.
     y = layer_norm(w, "LayerNorm", features + position)
     size = (m.c["n_layers"], m.c["n_heads"], True)
     last = [
@@ -390,7 +391,7 @@ Vector = Callable[[Trained, int, list[int]], np.ndarray]
 
 
 def _next_item(vector: Vector, table: str, penalty: Callable | None = None):
-    """Scores of a model with user vectors, and its cross-entropy over all items and padding."""
+    """Return scores of a model with user vectors, and its cross-entropy over items and padding."""
 
     def scores(m: Trained, users: list[int]) -> np.ndarray:
         rows = [vector(m, user, m.window(user)) for user in users]
@@ -429,9 +430,9 @@ class Difference:
     """Largest differences between the package and the second computation.
 
     Attributes:
-        targets: test users whose target, or whose history in part, is not that of the file.
-        scores: of any user and item, over the largest score.
-        loss: of any part of the loss of a batch, over its value (or 1, if that is less).
+        targets: test users whose target or history differs from the file.
+        scores: of any user and item, relative to the largest score.
+        loss: of any part of a batch's loss, relative to its value (or to 1, if that is smaller).
         metrics: of any metric of the test set, absolute.
         users, n_items: how many were compared.
     """
@@ -445,10 +446,10 @@ class Difference:
 
 
 def check(trainer, data) -> Difference:
-    """Compute a model of `MODELS` a second time, as it is now.
+    """Compute a model of `MODELS` a second time, in its current state.
 
     Args:
-        trainer: the package's, with the model.
+        trainer: the package's trainer, with the model.
         data: its `SplitData`.
     """
     model, config = trainer.model.eval(), trainer.config
@@ -526,7 +527,7 @@ def _batch(rows, config) -> dict[str, np.ndarray]:
 
 
 def _metrics(scores: np.ndarray, targets: list[int], topk: list[int]) -> dict[str, float]:
-    """One target a user: Recall, NDCG and MRR by a plain loop, ties counted half."""
+    """Recall, NDCG and MRR with one target per user, by a plain loop, ties counted half."""
     sums: Counter[str] = Counter()
     for row, target in zip(scores, targets, strict=True):
         own = row[target - 1]

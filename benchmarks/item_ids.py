@@ -1,9 +1,9 @@
-"""What an item's number tells without a model: the test item among the numbers after the last one.
+"""Measures how much of the test item an item numbering alone reveals, without a model.
 
 python -m benchmarks.item_ids --dataset=amazon-toys [--runs saved/A saved/B]
 
-Ranks the ten items whose numbers follow that of a history's last item, in this order, and no other.
-Of runs it says how well they do where P5's numbers tell the test item in this way, and where not.
+Ranks only the ten items whose numbers follow that of a history's last item, in this order. For runs
+it reports results on the users whose test item P5's numbers reveal in this way, and on the others.
 """
 
 import argparse
@@ -19,17 +19,17 @@ GUESSES = 10
 
 
 def steps(ids: list[str], last: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(N,) how far the number of each target (N,) lies behind that of its last item (N,)."""
+    """(N,) distance from the number of the last item (N,) to that of each target (N,)."""
     number = np.array([int(name or 0) for name in ids])
     return number[target] - number[last]
 
 
 def told_and_not(folder: Path, told: np.ndarray) -> tuple[float, float, float]:
-    """NDCG@10 of a run's test where P5's numbers tell the item, where not, and the first's share.
+    """Return test NDCG@10 on users whose item P5's numbers reveal, on the others, and the share.
 
     Args:
-        folder: of a run that is finished.
-        told: the users that P5's numbers tell the item of.
+        folder: folder of a finished run.
+        told: the users whose item P5's numbers reveal.
     """
     with np.load(folder / "ranks.npz") as file:
         rank, is_told = file["rank"], np.isin(file["user"], told)
@@ -39,7 +39,7 @@ def told_and_not(folder: Path, told: np.ndarray) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print Recall and NDCG of the guess by the way of numbering, and what runs owe to it."""
+    """Print Recall and NDCG of the guess per numbering, and its share in the results of runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", default="amazon-toys")
     parser.add_argument("--runs", nargs="*", type=Path, default=[], metavar="FOLDER")
@@ -50,7 +50,7 @@ def main() -> None:
     user, items = dataset.clean_users.numpy(), dataset.clean_items.numpy()
     ends = np.flatnonzero(np.append(user[1:] != user[:-1], True))
     ends = ends[ends > 0]
-    ends = ends[user[ends - 1] == user[ends]]  # a user has two at least
+    ends = ends[user[ends - 1] == user[ends]]  # a user has at least two
     print(f"{config['dataset']}: {len(ends)} users\n")
     print("| numbering | recall@5 | ndcg@5 | recall@10 | ndcg@10 |")
     print("|---|--:|--:|--:|--:|")

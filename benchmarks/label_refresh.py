@@ -1,4 +1,4 @@
-"""VELI4SBR: labels of sessions refreshed in strips beside plain `topk`, and its inference.
+"""Speed and memory of VELI4SBR: label refresh in strips compared with plain `topk`, and inference.
 
 python -m benchmarks.label_refresh [--threads=2]
 """
@@ -26,19 +26,19 @@ REPEATS = 7
 
 
 def make_sessions(n: int) -> tuple[Tensor, Tensor]:
-    """Random h (n, d) and, in half precision, ŷ (n, C)."""
+    """Return random h (n, d) and, in half precision, ŷ (n, C)."""
     torch.manual_seed(0)
     h, y_hat = torch.empty(n, WIDTH).normal_(), torch.empty(n, INTENTS, dtype=torch.float16)
     return h, y_hat.uniform_()
 
 
 def in_strips(n: int) -> None:
-    """Labels of all of n sessions, ours."""
+    """Compute the labels of n sessions with our code."""
     refreshed_labels(*make_sessions(n), K, torch.arange(n))
 
 
 def plainly(n: int) -> None:
-    """The same by `topk` of whole rows of similarities, 1,024 at a time."""
+    """Compute the same by `topk` of whole rows of similarities, 1,024 at a time."""
     h, y_hat = make_sessions(n)
     unit = F.normalize(h, dim=1)
     labels = torch.empty_like(y_hat)
@@ -51,31 +51,31 @@ def plainly(n: int) -> None:
 
 
 def some_of_a_million(n_strips: int) -> float:
-    """Seconds that all labels of a million sessions would take, from those of a few strips."""
+    """Estimate the seconds for all labels of a million sessions from a few strips."""
     h, y_hat = make_sessions(MILLION)
-    rows = torch.arange(n_strips * 32)  # the least rows of a strip
+    rows = torch.arange(n_strips * 32)  # the minimum rows of a strip
     start = time.perf_counter()
     refreshed_labels(h, y_hat, K, rows)
     return (time.perf_counter() - start) * MILLION / len(rows)
 
 
 def measure(task: Callable[[int], float | None], n: int, threads: int) -> tuple:
-    """Seconds, MiB that it added, MiB in all, and what it returned, in this fresh process."""
+    """Return seconds, added MiB, total MiB and the task's result, in this fresh process."""
     torch.set_num_threads(threads)
-    torch.randn(256, 256) @ torch.randn(256, 256)  # the threads are there
+    torch.randn(256, 256) @ torch.randn(256, 256)  # starts the threads
     before, start = peak_mib(), time.perf_counter()
     found = task(n)
     return time.perf_counter() - start, peak_mib() - before, peak_mib(), found
 
 
 def in_fresh_process(task: Callable[[int], float | None], n: int, threads: int) -> tuple:
-    """`measure` in a process of its own: a peak never falls again."""
+    """Run `measure` in its own process, since a peak never falls."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, (task, n, threads))
 
 
 def inference_ratio(backbone: str) -> tuple[float, float]:
-    """Milliseconds of ranking a batch by VELI4SBR and by its backbone alone, taking turns."""
+    """Return milliseconds to rank a batch by VELI4SBR and by its backbone alone, taking turns."""
     from recbole_intent.config import Config
     from recbole_intent.data.split import load_data, read_parts
     from recbole_intent.data.training_interactions import training_split
@@ -111,7 +111,7 @@ def inference_ratio(backbone: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print what it takes, and whether that is within the limits."""
+    """Print time and memory, and whether they are within the limits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     threads = parser.parse_args().threads

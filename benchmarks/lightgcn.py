@@ -1,4 +1,4 @@
-"""LightGCN: ours beside RecBole's, which computes the same: start, epoch, ranking of all items.
+"""Speed of LightGCN compared with RecBole's equivalent: start, epoch, ranking of all items.
 
 python -m benchmarks.lightgcn [--threads=2] [--epochs=3]
 """
@@ -15,12 +15,12 @@ import torch
 from recbole_intent.config import Config
 from recbole_intent.experiment import build
 
-# As sparse as a 5-core of Amazon reviews: users, items, interactions a user.
+# As sparse as a 5-core of Amazon reviews: users, items, interactions per user.
 USERS, ITEMS, OF_A_USER = 19_000, 12_000, 8
 
 
 def write_sparse(folder: Path) -> None:
-    """The dataset `sparse`: users who choose items by chance, popular ones more often."""
+    """Write the dataset `sparse`: users choose random items, popular ones more often."""
     rng = np.random.default_rng(0)
     items = (ITEMS * rng.random((USERS, OF_A_USER)) ** 2).astype(int)
     lines = ["user_id:token\titem_id:token\ttimestamp:float"]
@@ -31,7 +31,7 @@ def write_sparse(folder: Path) -> None:
 
 
 def measure(dataset: str, data_path: str, ours: bool, epochs: int) -> tuple[float, float, float]:
-    """Seconds of making the model, of an epoch's training, and of ranking all items once."""
+    """Return the seconds to build the model, train an epoch, and rank all items once."""
     options = {"data_path": data_path, "device": "cpu", "epochs": epochs + 1, "stopping_step": 99}
     options |= {"fast_sequences": ours, "show_progress": False, "tensorboard": False}
     config = Config("LightGCN", dataset, config_dict=options)
@@ -47,7 +47,7 @@ def measure(dataset: str, data_path: str, ours: bool, epochs: int) -> tuple[floa
 
 
 def main() -> None:
-    """Print the seconds of both, and how many times faster ours is."""
+    """Print the seconds of both and the speed-up of ours."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=3)

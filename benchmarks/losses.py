@@ -1,4 +1,4 @@
-"""Cross-entropy over all items and ranks by counting, beside the plain ways, in one run.
+"""Speed and memory of cross-entropy over all items and of counting ranks, against plain code.
 
 python -m benchmarks.losses
 """
@@ -23,17 +23,17 @@ REPEATS = 7
 
 
 def fused(hidden: Tensor, weight: Tensor, target: Tensor) -> None:
-    """Forward and backward of ours."""
+    """Run our forward and backward passes."""
     linear_cross_entropy(hidden, weight, target).backward()
 
 
 def plain(hidden: Tensor, weight: Tensor, target: Tensor) -> None:
-    """Forward and backward through the (N, V) logits."""
+    """Run forward and backward passes through the (N, V) logits."""
     F.cross_entropy(hidden @ weight.t(), target).backward()
 
 
 def make_inputs(n_items: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Random hidden (N, d), weight (V, d) and target (N,)."""
+    """Return random hidden (N, d), weight (V, d) and target (N,)."""
     torch.manual_seed(0)
     hidden = torch.randn(BATCH, WIDTH, requires_grad=True)
     weight = (0.1 * torch.randn(n_items, WIDTH)).requires_grad_()
@@ -41,7 +41,7 @@ def make_inputs(n_items: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def seconds_of(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """Median seconds of two calls that take turns, so that a busy machine slows both alike."""
+    """Return median seconds of two calls in turns, so that a busy machine slows both alike."""
     times: tuple[list[float], list[float]] = ([], [])
     first(), second()
     for _ in range(REPEATS):
@@ -53,7 +53,7 @@ def seconds_of(first: Callable[[], object], second: Callable[[], object]) -> tup
 
 
 def measure_memory(loss: Callable[..., None], n_items: int) -> tuple[float, float, float]:
-    """Peak MiB, MiB of it that the loss itself added, and seconds, in this fresh process."""
+    """Return peak MiB, MiB added by the loss, and seconds, in this fresh process."""
     inputs = make_inputs(n_items)
     before = peak_mib()
     start = time.perf_counter()
@@ -62,13 +62,13 @@ def measure_memory(loss: Callable[..., None], n_items: int) -> tuple[float, floa
 
 
 def in_fresh_process(loss: Callable[..., None], n_items: int) -> tuple[float, float, float]:
-    """`measure_memory` in a process of its own: a peak never falls again."""
+    """Run `measure_memory` in its own process, since a peak never falls."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measure_memory, (loss, n_items))
 
 
 def main() -> None:
-    """Print one table; a ratio above 1 is in favour of ours."""
+    """Print one table; a ratio above 1 favours ours."""
     # Memory first: a new process starts with its parent's peak.
     _, fused_mib, _ = in_fresh_process(fused, TOYS_ITEMS)
     _, plain_mib, _ = in_fresh_process(plain, TOYS_ITEMS)

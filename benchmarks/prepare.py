@@ -1,7 +1,7 @@
-"""Time and memory of `prepare` on as many interactions as Amazon CDs_and_Vinyl has.
+"""Time and memory of `prepare` on a dataset of the size of Amazon CDs_and_Vinyl.
 
 The raw files are made by a seeded generator: 2014 reviews as JSON lines and item text as Python
-literals, both packed, and once more as a plain table. Limits: a minute and 2 GiB.
+literals, both compressed, and also as a plain table. Limits: one minute and 2 GiB.
 
 Run: python -m benchmarks.prepare
 """
@@ -43,7 +43,7 @@ def interactions(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         User, item (int64) and time (seconds of a day's start), each (INTERACTIONS,), shuffled.
     """
     rng = np.random.default_rng(seed)
-    # each user gets five neighbours of a permutation: every item comes up at least five times
+    # each user gets five neighbours of a permutation, so every item occurs at least five times
     base_users = np.repeat(np.arange(USERS), LEAST)
     base_items = np.resize(rng.permutation(ITEMS), USERS * LEAST)
     base = np.unique(base_users * ITEMS + base_items)
@@ -91,7 +91,7 @@ def write_raw(folder: Path, form: str, seed: int) -> None:
 
 
 def measure(form: str, seed: int) -> dict:
-    """Make the raw files of a form and prepare them, each in a process of its own.
+    """Make the raw files of a form and prepare them, each in its own process.
 
     A child starts with the peak memory of its parent, so this one must stay small.
 
@@ -108,7 +108,7 @@ def measure(form: str, seed: int) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print a line per form; return 1 where a limit is passed, else 0."""
+    """Print a line per form; return 1 if a limit is exceeded, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=2014)
     parser.add_argument("--form", choices=FORMS, help="only this one")

@@ -1,10 +1,10 @@
-"""100,000 new histories: phases, beside RecBole's way; and the index at a million items.
+"""Speed of `recommend` on 100,000 new histories compared with RecBole, and of the index.
 
-Histories are seeded, with the lengths of amazon-toys' users, over as many items as it has; the
-model is a SASRec of RecBole's default size with seeded weights, which cost what trained ones do.
-RecBole's way (its own model on rows padded to 50, then `torch.topk`) is measured on some of the
-histories and scaled. The index is measured where items come in 2,000 kinds: how well it finds the
-best depends on the vectors, and `recommend` prints the recall for those of a run.
+Histories are seeded, with the lengths and the number of items of amazon-toys; the model is a SASRec
+of RecBole's default size with seeded weights, which cost as much as trained ones. RecBole (its own
+model on rows padded to 50, then `torch.topk`) is measured on some of the histories and scaled. The
+index is measured on items of 2,000 kinds: its recall depends on the vectors, and `recommend` prints
+the recall for those of a run.
 
 python -m benchmarks.recommend [--histories=100000] [--items=11924] [--threads=2]
 python -m benchmarks.recommend --index --items=1000000 --histories=2000
@@ -35,12 +35,12 @@ SECONDS_LIMIT = 60
 # Quantiles of the number of interactions of amazon-toys' users.
 SHARE = (0, 0.25, 0.5, 0.6, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1)
 LENGTH = (5, 5, 6, 7, 9, 10, 14, 20, 31, 40, 55, 89, 550)
-COMPARED = 4096  # histories that RecBole's way is measured on
+COMPARED = 4096  # histories that RecBole is measured on
 KINDS = 2_000
 
 
 def histories(count: int, n_items: int, seed: int) -> list[np.ndarray]:
-    """Item numbers of `count` histories; a few items are in many of them."""
+    """Return the item numbers of `count` histories; a few items are in many of them."""
     rng = np.random.default_rng(seed)
     lengths = np.interp(rng.random(count), SHARE, LENGTH).round().astype(int)
     items = (n_items * rng.random(lengths.sum()) ** 2.5).astype(int)
@@ -48,7 +48,7 @@ def histories(count: int, n_items: int, seed: int) -> list[np.ndarray]:
 
 
 def write_dataset(folder: Path, n_items: int) -> None:
-    """A dataset in which every item occurs."""
+    """Write a dataset in which every item occurs."""
     rows = histories(USERS, n_items, seed=1)
     for user, items in enumerate(np.array_split(np.arange(n_items), USERS)):
         rows[user] = np.concatenate([rows[user], items])
@@ -66,7 +66,7 @@ class Phases:
         self.seconds: Counter[str] = Counter()
 
     def timed(self, name: str, function: Callable) -> Callable:
-        """The function, with its time added up under a name."""
+        """Wrap a function so that its time adds up under a name."""
 
         def wrapper(*args, **kwargs):
             begin = time.perf_counter()
@@ -79,7 +79,7 @@ class Phases:
 
 
 def measure(path: Path, output: Path, recommender: Recommender) -> tuple[dict[str, float], int]:
-    """Seconds by phase of the whole command but its start, and the number of rows."""
+    """Return seconds per phase of the whole command except its start, and the number of rows."""
     phases = Phases()
     chunks = recommender.chunks(read_histories(path))
     next_chunk = phases.timed("read and look up", lambda: next(chunks, None))
@@ -103,7 +103,7 @@ def measure(path: Path, output: Path, recommender: Recommender) -> tuple[dict[st
 
 @torch.no_grad()
 def recboles_way(config: Config, dataset, rows: list[np.ndarray]) -> float:
-    """Seconds for these histories with RecBole's model, padded rows and `torch.topk`."""
+    """Return seconds for these histories with RecBole's model, padded rows and `torch.topk`."""
     model = get_spec("SASRec").model_class(fast=False)(config, dataset).eval()
     width, size = config["MAX_ITEM_LIST_LENGTH"], 256
     begin = time.perf_counter()
@@ -123,7 +123,7 @@ def recboles_way(config: Config, dataset, rows: list[np.ndarray]) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the phases; return 1 where the limit is passed, else 0."""
+    """Print the phases; return 1 if the limit is exceeded, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histories", type=int, default=HISTORIES)
     parser.add_argument("--items", type=int, default=ITEMS)

@@ -1,7 +1,7 @@
-"""Training epochs, evaluation and memory on amazon-toys: ours beside RecBole's own, in one run.
+"""Training time, evaluation time and memory on amazon-toys, compared with RecBole in one run.
 
-Every case is measured in a process of its own. RecBole's epoch is measured over some of its
-batches, which all cost the same (2,048 rows padded to 50), and scaled to the epoch; ours whole.
+Every case is measured in its own process. RecBole's epoch is scaled from some of its batches, which
+all cost the same (2,048 rows padded to 50); our epochs are measured completely.
 
 python -m benchmarks.sequences [--dataset=amazon-toys] [--batches=10] [--threads=2]
 """
@@ -30,7 +30,7 @@ CASES = {
 
 
 def measure(case: dict, dataset: str, batches: int, threads: int) -> dict:
-    """Seconds of an epoch and of an evaluation, batches, and peak MiB, in this process."""
+    """Return seconds of an epoch and of an evaluation, batches, and peak MiB, in this process."""
     from recbole_intent.config import Config
     from recbole_intent.experiment import build
     from recbole_intent.registry import get_spec
@@ -41,7 +41,7 @@ def measure(case: dict, dataset: str, batches: int, threads: int) -> dict:
     model = case.pop("model")
     overrides = {"threads": threads, "fast_sequences": not is_reference, "tensorboard": False}
     if is_reference and get_spec(model).corrected:
-        overrides["reference"] = "recbole"  # its own class, whatever is wrong in it
+        overrides["reference"] = "recbole"  # its own class, even if it is wrong
     config = Config(model, dataset, config_dict={**overrides, **case})
     trainer, data = build(config)
     # RecBole's package switches anomaly mode on for the whole process when it is imported
@@ -66,7 +66,7 @@ def measure(case: dict, dataset: str, batches: int, threads: int) -> dict:
 
 
 def _reference(config, model, batches: int) -> dict:
-    """RecBole's own loaders and trainer on its own model."""
+    """Measure RecBole's own loaders and trainer on its own model."""
     from recbole.data import data_preparation
     from recbole.data.dataset import SequentialDataset
     from recbole.trainer import Trainer
@@ -97,7 +97,7 @@ def _reference(config, model, batches: int) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure all cases and print one table of seconds and ratios; 1 if a case failed."""
+    """Measure all cases and print one table of seconds and ratios; return 1 if a case failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", default="amazon-toys")
     parser.add_argument("--batches", type=int, default=10)

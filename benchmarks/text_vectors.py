@@ -1,9 +1,9 @@
-"""Vectors of item texts by the embedded encoder, and users most alike by theirs.
+"""Speed of encoding item texts with the embedded encoder, and of finding similar users.
 
-Texts are seeded words in the lengths of a shop's titles, brands and categories. The plain way
-encodes them in their order, batch by batch; ours by length, saved chunk by chunk. Like-minded users
-are compared with a full sort by numpy, in time and outcome, on some of them. A share below 1 does
-that part of the work, and what all would take is told as an estimate.
+Texts are seeded words with the lengths of a shop's titles, brands and categories. The plain code
+encodes them in order, batch by batch; ours encodes by length and saves chunk by chunk. Similar
+users are compared with a full sort by numpy, in time and outcome, on a sample. A share below 1 does
+that part of the work and estimates the total.
 
 python -m benchmarks.text_vectors [--texts=25000] [--users=35598] [--share=1] [--threads=2]
 """
@@ -24,7 +24,7 @@ from recbole_intent.memory import peak_mib
 
 SIZE, K = 384, 100
 TEXTS_LIMIT, USERS_LIMIT, MEMORY_LIMIT = 240, 60, 1000  # seconds, seconds, MiB
-COMPARED = 512  # texts, and users, of the plain way
+COMPARED = 512  # texts, and users, of the plain code
 WORDS = (
     "wooden plastic soft small large red blue green classic deluxe magnetic musical learning "
     "puzzle train doll castle robot game card board building block farm animal ocean pirate "
@@ -34,7 +34,7 @@ WORDS = (
 
 
 def item_texts(count: int, seed: int) -> dict[str, str]:
-    """Texts of 8 to 60 words by id."""
+    """Return texts of 8 to 60 words by id."""
     rng = np.random.default_rng(seed)
     lengths = np.clip(rng.lognormal(3.0, 0.4, count), 8, 60).astype(int)
     words = np.array(WORDS)[rng.integers(len(WORDS), size=lengths.sum())]
@@ -43,7 +43,7 @@ def item_texts(count: int, seed: int) -> dict[str, str]:
 
 
 def users(count: int, seed: int) -> np.ndarray:
-    """(N, D) vectors of kinds of users; every tenth has the same text as another."""
+    """Return (N, D) vectors of kinds of users; every tenth has the same text as another."""
     rng = np.random.default_rng(seed)
     kinds = rng.normal(size=(500, SIZE)).astype(np.float32)
     found = kinds[rng.integers(500, size=count)]
@@ -53,7 +53,7 @@ def users(count: int, seed: int) -> np.ndarray:
 
 
 def measure_encoding(count: int, place: Path) -> float:
-    """Seconds for `count` texts; prints the plain way and a rerun beside."""
+    """Return seconds for `count` texts; print those of the plain code and of a rerun."""
     encoder, path = TextEncoder(), place / "v.npz"
     texts = item_texts(count, seed=1)
     encoder.encode(["to read the model"])
@@ -74,7 +74,7 @@ def measure_encoding(count: int, place: Path) -> float:
 
 
 def measure_users(count: int, asked: int) -> float:
-    """Seconds for the neighbours of `asked` of `count` users; prints the full sort beside."""
+    """Return seconds for the neighbours of `asked` of `count` users; print the full sort's."""
     vectors = users(count, seed=2)
     some = np.linspace(0, count - 1, asked).astype(int)
     begin, cpu = time.perf_counter(), time.process_time()
@@ -97,7 +97,7 @@ def measure_users(count: int, asked: int) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print times and memory; return 1 where a limit is passed, else 0."""
+    """Print times and memory; return 1 if a limit is exceeded, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=25_000)
     parser.add_argument("--users", type=int, default=35_598)
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     asked = round(given.share * given.users)
-    # The users first, so that their memory is not the encoder's.
+    # Users first, so that their memory does not include the encoder's.
     of_users = measure_users(given.users, asked) / given.share
     memory = peak_mib()
     print(f"{'memory':12} {memory:7.0f} MiB at most")

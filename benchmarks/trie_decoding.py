@@ -1,7 +1,7 @@
-"""ISRF's decoding beside transformers' own: beam search over a trie, and candidates scored.
+"""Speed of ISRF's beam search over a trie and candidate scoring, compared with transformers.
 
-A T5 of random weights writes identifiers of 12,000 items, as five digits or as one token each. The
-encoder's outputs are given, so only the decoding is measured; the last column has it in.
+A T5 with random weights generates identifiers of 12,000 items, as five digits or as one token each.
+The encoder's outputs are given, so only decoding is measured; the last column includes encoding.
 
 python -m benchmarks.trie_decoding [--users=64] [--beams=20] [--threads=2] [--device=cpu]
 """
@@ -21,25 +21,25 @@ from recbole_intent.nn.trie import Trie
 from recbole_intent.nn.trie_search import beam_search, score_candidates
 
 N_ITEMS, N_CANDIDATES = 12_000, 100
-WORDS = 1_000  # tokens of templates and users beside those of items
+WORDS = 1_000  # tokens of templates and users, besides those of items
 TOYS_USERS = 19_412
 REPEATS = 3
 
 
 def digits() -> tuple[Tensor, int, int]:
-    """Items as five digits (N, 6), size of the vocabulary, and tokens of an input."""
+    """Return items as five digits (N, 6), the vocabulary size, and tokens per input."""
     rows = [(*digit, 1) for digit in product(range(2, 12), repeat=5)][1 : N_ITEMS + 1]
     return torch.tensor(rows), WORDS, 100
 
 
 def tokens() -> tuple[Tensor, int, int]:
-    """The same with one token an item (N, 2)."""
+    """Return the same with one token per item (N, 2)."""
     token = torch.arange(2, N_ITEMS + 2)
     return torch.stack((token, torch.ones_like(token)), 1), N_ITEMS + WORDS, 40
 
 
 def make_t5(vocab_size: int) -> T5ForConditionalGeneration:
-    """3 to 4.5 million parameters."""
+    """Return a T5 of 3 to 4.5 million parameters."""
     torch.manual_seed(0)
     config = T5Config(
         vocab_size=vocab_size,
@@ -54,7 +54,7 @@ def make_t5(vocab_size: int) -> T5ForConditionalGeneration:
 
 
 def generate(t5, hidden: Tensor, mask: Tensor, allowed: dict, beams: int) -> Tensor:
-    """What transformers writes (B, K, T), under the settings that our search equals."""
+    """Return the output (B, K, T) of transformers, with the settings that match our search."""
     found = t5.generate(
         encoder_outputs=BaseModelOutput(hidden),
         attention_mask=mask,
@@ -71,7 +71,7 @@ def generate(t5, hidden: Tensor, mask: Tensor, allowed: dict, beams: int) -> Ten
 
 @torch.no_grad()
 def force(t5, hidden: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-    """Scores (B, C) of candidates with tokens (B, C, T), each written out by T5's own forward."""
+    """Return scores (B, C) of candidates with tokens (B, C, T), each by T5's own forward."""
     n_candidates = labels.size(1)
     scores = []
     for user in range(len(hidden)):
@@ -86,7 +86,7 @@ def force(t5, hidden: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
 
 
 def seconds_of(*calls: Callable[[], Tensor]) -> list[float]:
-    """Median seconds of calls that take turns, so that a busy machine slows all alike."""
+    """Return median seconds of calls that take turns, so that a busy machine slows all alike."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(REPEATS):
         for call, record in zip(calls, times, strict=True):

@@ -35,10 +35,9 @@ _SESSIONS = {
     "passes": 1,
     "train_batch_size": 512,
     "loss_type": "CE",
-    "intent_weight": 10,
-    "enrich_scope": "failed",
     "show_progress": True,
 }
+_INTENTS = {"intent_weight": 10, "enrich_scope": "failed"}
 _ASKED = {
     "llm.source": "embedded",
     "domain": "films",
@@ -63,6 +62,7 @@ _TASKS = {
     "data_path": _TEXTS_PATH,
     "checkpoint_dir": "saved/isrf-demo",
 }
+_DIRECT = {"task": "direct"}
 _ON_TASKS = (
     Entry("LightGCN", "LightGCN", {"epochs": 30, "train_batch_size": 4096, "eval_step": 3}),
     Entry("SASRec", "SASRec", {"epochs": 20, **_HISTORIES}),
@@ -124,9 +124,9 @@ def _veli4sbr(fresh: bool) -> None:
     say(enriched.report, flush=True, lines=True)
     intents = str(intent_path(enriched.folder, _DATASET, INTENT))
     entries = (
-        Entry("VELI4SBR", "VELI4SBR", {"intents": intents}),
+        Entry("VELI4SBR", "VELI4SBR", {"intents": intents, **_INTENTS}),
         Entry("backbone", "VELI4SBR", {"intents": "none"}),
-        Entry("shuffled", "VELI4SBR", {"intents": intents, "shuffle_intents": True}),
+        Entry("shuffled", "VELI4SBR", {"intents": intents, "shuffle_intents": True, **_INTENTS}),
     )
     _train_and_tell(_DATASET, entries, _SESSIONS, fresh)
     # The runs are finished: read them again, test them against each other, and time them.
@@ -151,7 +151,7 @@ def _isrf(fresh: bool) -> None:
     texts = read_options(given=_TEXTS, kind=ProfileOptions)
     say(enrich_profiles("ml-100k", texts, data_path=source).report, flush=True, lines=True)
     folders = _train_and_tell("ml-100k", _ON_TASKS, _TASKS, fresh)
-    found = [evaluate_run(folder, {"task": "direct"}) for folder in folders]
+    found = [evaluate_run(folder, _DIRECT) for folder in folders]
     labels = [entry.label for entry in _ON_TASKS]
     rows = [[name, *(f"{each.test[name]:.4f}" for each in found)] for name in found[0].test]
     say("\nDirect task, with the same weights; test:\n", lines=True)

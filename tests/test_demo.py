@@ -47,6 +47,7 @@ def test_it_shows_both_models_then_reports_then_trains_anew(short, capsys):
 def test_sessions_intents_backbone_control_and_tests(monkeypatch, session_path, tmp_path, capsys):
     """On few sessions, with metadata for all of them and a moment's training."""
     shutil.copytree(session_path / "walks", tmp_path / "dataset/walks")
+    (tmp_path / "dataset/walks/walks.prepared.json").unlink()  # its items are changed
     items = [f"i{item}\tc{item % 4}" for item in range(30)]
     lines = ["item_id:token\tclass:token_seq", *items, "late\tc0"]
     (tmp_path / "dataset/walks/walks.item").write_text("\n".join(lines) + "\n")
@@ -87,8 +88,9 @@ def test_both_tasks_of_isrf_beside_others(monkeypatch, tiny_path, tmp_path, caps
         dataclasses.replace(entry, values={**entry.values, **small[entry.model], "epochs": 1})
         for entry in demo._ON_TASKS
     )
-    shared = {**demo._TASKS, "show_progress": False, "n_candidates": 9, "eval_step": 1}
+    shared = {**demo._TASKS, "show_progress": False, "eval_step": 1}
     monkeypatch.setattr(demo, "_ON_TASKS", entries)
+    monkeypatch.setattr(demo, "_DIRECT", {**demo._DIRECT, "n_candidates": 9})
     monkeypatch.setattr(demo, "_TASKS", shared)
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--model=ISRF"]) == 0

@@ -23,7 +23,7 @@ def write(folder, **manifest):
 
 def test_each_text_that_is_asked_for_has_a_file(tmp_path):
     write(tmp_path)
-    options = read_options(given={"texts": ["fused", "negative", "fused"]}, kind=ProfileOptions)
+    options = read_options(given={"texts": ["fused", "negative"]}, kind=ProfileOptions)
     encoder = TextEncoder()
     lines = encode_profiles(tmp_path, "d", options, encoder, Split({}, "0"))
     assert len(lines) == len(list(tmp_path.glob("*.npz"))) == 4

@@ -44,7 +44,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        hint = "; move it away" if path.is_dir() else ""
+        hint = "; move it away" if os.path.isdir(path) else ""
         raise UserError(f"{path}: cannot be written: {error.strerror or error}{hint}") from error
     finally:
         # A failure here must not hide the first error.

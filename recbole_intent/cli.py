@@ -87,7 +87,10 @@ def _refuse(message: str) -> int:
     """Print the error in one line and return the exit code; call it in an `except` block."""
     if os.environ.get("RECBOLE_INTENT_TRACEBACK"):
         traceback.print_exc()
-    _tell(f"error: {' '.join(message.split())}")
+    line = " ".join(message.split())
+    if len(line) > 1200:  # a word of the user's own that is longer than a screen
+        line = f"{line[:800]} … {line[-300:]}"
+    _tell(f"error: {line}")
     return 2
 
 

@@ -39,9 +39,22 @@ _RESULT = {
     **dict.fromkeys(("model", "dataset"), str),
     **dict.fromkeys(("seed", "best_epoch", "epochs"), int),
     **dict.fromkeys(("valid", "test"), dict),
-    **dict.fromkeys(("seconds", "peak_memory_mib"), NUMBER),
-    "history": list,
+    **dict.fromkeys(("seconds", "pretraining_seconds", "peak_memory_mib"), NUMBER),
+    **dict.fromkeys(("history", "approximations"), list),
 }
+# Runs older than these keys lack them.
+_NEWER = {
+    "task": str,
+    "candidates": (dict, type(None)),
+    "mask_history": bool,
+    "parameters": int,
+    "deviations": list,
+    "data": dict,
+    "versions": dict,
+    "commit": (str, type(None)),
+}
+_CANDIDATES = {"negatives": int, "hash": str}
+_RECORD = {"epoch": int, "seconds": NUMBER}
 _FRESH = "use --fresh to overwrite the run"
 TRAIN_AGAIN = "train the run again: its command with --fresh"
 
@@ -148,10 +161,22 @@ def read_result(folder: str | Path) -> dict[str, Any]:
         raise UserError(f"{folder}: no finished run (no result.json)")
     again = "remove it, and the run's command tests the run again"
     result = read_json(path, _RESULT, again)
-    for part in ("valid", "test"):
-        checked(path, result[part], dict.fromkeys(result[part], NUMBER), again)
-    if not all(isinstance(record, dict) for record in result["history"]):
-        raise damaged(path, "history: a record is no object", again)
+    checked(path, result, {key: kind for key, kind in _NEWER.items() if key in result}, again)
+    if result.get("candidates"):
+        checked(path, result["candidates"], _CANDIDATES, again)
+    metrics = dict.fromkeys(result["test"], NUMBER)
+    if not metrics:
+        raise damaged(path, "test is empty", again)
+    for record in [result, *result["history"]]:
+        if record is not result:
+            checked(path, record, _RECORD, again)
+        if "valid" in record:  # not every epoch is evaluated
+            checked(path, record, {"valid": dict}, again)
+            checked(path, record["valid"], metrics, again)
+    checked(path, result["test"], metrics, again)
+    for key in ("approximations", "deviations"):
+        if not all(isinstance(line, str) for line in result.get(key, ())):
+            raise damaged(path, f"{key}: a line is no text", again)
     return result
 
 

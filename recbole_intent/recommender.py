@@ -195,9 +195,12 @@ class Recommender:
         """Return the recommendations for a chunk; see the class for the columns.
 
         Raises:
-            UserError: `k` below 1, or the model needs data that new histories lack.
+            UserError: `k` below 1, `include_history` is no bool, or the model needs data that new
+                histories lack.
         """
         _check_count("k", k)
+        if not isinstance(include_history, bool | np.bool):
+            raise UserError(f"include_history: {include_history!r} is neither True nor False")
         k, n_rows = min(k, self.n_items - 1), len(chunk.rows)
         if self.index is not None and not self._is_compared:
             self._compare(chunk, k, include_history)

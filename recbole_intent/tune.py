@@ -118,6 +118,10 @@ def tune(
     space = {key: domain for key, domain in space.items() if key not in overrides}
     space = without_idle(space, space_file, base, is_own=options.search is not None)
     check_space(space, space_file, base, config_files, options.allow_unknown)
+    if options.grace is not None and options.grace > base["epochs"]:
+        raise UserError(
+            f"--grace={options.grace}: more than the {base['epochs']} epochs of a trial"
+        )
     grace = max(1, base["epochs"] // 10) if options.grace is None else options.grace
     settings = {
         "model": model,

@@ -178,6 +178,7 @@ def test_unknown_keys_are_accepted_on_demand(atomic, here):
         (HEADER, "mine.inter: no interactions below the header"),
         ("user_id:token\titem_id:token\nu\ti\n", "mine.inter: no column 'timestamp'"),
         ("user_id\titem_id\ttimestamp\nu\ti\t1\n", "mine.inter:1: 'user_id' is not of the form"),
+        (HEADER.replace("item_id:token", "item_id:token_seq") + ROWS, "write item_id:token"),
         (HEADER + "u\ti\t1\nu\tj\t\nu\tk\t3\n", "mine.inter:3: timestamp is empty"),
         (HEADER + "u\ti\t1\nu\tj\tnan\n", "mine.inter:3: timestamp 'nan' is not a number"),
         (HEADER + "u\ti\t1\nu\tj\tlater\n", "mine.inter:3: timestamp 'later' is not a number"),
@@ -188,7 +189,7 @@ def test_unknown_keys_are_accepted_on_demand(atomic, here):
         (HEADER + "u\ti\t1\nu\tj\t2\nv\ti\t1\nv\tj\t2\n", "split is empty"),
         (HEADER + "u\ti\t1\nv\tj\t2\n", "no user has two interactions"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 @pytest.mark.parametrize("model", ["SASRec", "BPR"])
 def test_mistakes_in_the_data_name_the_file(atomic, refused, model, content, message):

@@ -5,6 +5,7 @@ One finished run (and one search) is copied for each case; commands run in this 
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from recbole_intent.cli import main
 from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, find_evaluation, find_inference, time_inference
+from recbole_intent.evaluation.report import metric_table
+from recbole_intent.experiment import read_result
 from recbole_intent.own_files import checked, read_json, read_json_lines, read_mapping, read_npz
 from recbole_intent.search.ledger import Ledger
 
@@ -139,6 +142,23 @@ def test_a_damaged_evaluation_is_made_again(damage, saved, tmp_path):
     assert find_inference(folder, {}) is not None
     DAMAGES[damage](folder / "inference.json")
     assert find_inference(folder, {}) is None
+
+
+@pytest.mark.parametrize("value", [None, True, "x", -1.5, [], {}, [1], [{}], {"a": "b"}], ids=str)
+def test_a_result_is_whole_or_named(saved, tmp_path, value):
+    """A key of another kind must not be met where it is used, far from the file."""
+    result = json.loads((saved / "run/result.json").read_text())
+    path = tmp_path / "result.json"
+    for key in result:
+        path.write_text(json.dumps({**result, key: value}))
+        try:
+            found = read_result(tmp_path)
+        except UserError as error:
+            message = str(error)
+        else:
+            message = ""
+            metric_table([found])
+        assert not message or re.match(rf"{path}: .*; remove it", message)
 
 
 def test_a_damaged_run_is_a_row_of_a_comparison(tiny_path, tmp_path, capsys):

@@ -390,8 +390,9 @@ DATES = ["2024-01-02", "2024-01-01 10:00:00", "2024-01-01", "2024-01-02T01:00:00
         TABLE.assign(timestamp=pd.to_datetime(DATES, format="ISO8601", utc=True)),
         TABLE.assign(timestamp=DATES).astype({"user_id": "category"}),
         TABLE.iloc[[2, 0, 1, 3]].drop(columns="timestamp"),
+        pd.Series([[1, 2], [5, 6]], index=pd.Index([7, 3], name="user_id")),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_histories_of_every_natural_form(numbered, histories):
     found = numbered.recommend(histories, 3)
@@ -444,6 +445,8 @@ def test_users_of_every_natural_form(numbered, users):
         ({"user": 1, "items": [1]}, "is a single one; put it in a list"),
         ([{"user": 1, "item": [1]}], "unknown key; known are user and items"),
         ([{"user": 1}], "lacks `items`"),
+        ({"user_id": [1, 1], "item_id": [5, 6]}, "a mapping of columns.* make a table of it"),
+        (TABLE.set_axis(["user_id", "item_id", "item_id"], axis=1), "two columns 'item_id'"),
         (TABLE.drop(columns="item_id"), "no column 'item_id' .it has user_id, timestamp"),
         (pd.DataFrame([[1, 2]]), "no column 'user_id' and no 'item_id'"),
         (TABLE.assign(item_id=[1, 2, 3, None]), "history of .*: item_id nan is no id"),
@@ -451,7 +454,7 @@ def test_users_of_every_natural_form(numbered, users):
         (TABLE.assign(timestamp=["1", "2", "3", "soon"]), "row 4: timestamp 'soon' is not a num"),
         ([["a"], ["b", "c"]], r"none of the 3 items is in tiny: 'a', 'b', 'c' …; .* called '\d+'"),
     ],
-    ids=range(26),
+    ids=range(28),
 )
 def test_what_is_no_history_is_an_error(numbered, histories, message):
     for ask in (numbered.recommend, lambda asked: list(numbered.chunks(asked))):
@@ -484,6 +487,17 @@ def test_what_is_no_user_is_an_error(numbered, users, message):
 def test_k_is_a_whole_number(numbered, k):
     with pytest.raises(UserError, match="k: "):
         numbered.recommend([[1]], k)
+
+
+@pytest.mark.parametrize("value", ["no", "False", 0, None])
+def test_include_history_is_a_bool(numbered, value):
+    with pytest.raises(UserError, match=r"include_history: .* is neither True nor False"):
+        numbered.recommend([[1]], 3, include_history=value)
+
+
+def test_a_series_with_a_named_index_keeps_users(numbered):
+    histories = pd.Series([[1], [5]], index=pd.Index([7, 3], name="user_id"))
+    assert numbered.recommend(histories, 1)["user_id"].tolist() == ["7", "3"]
 
 
 def test_tables_with_a_users_column_keep_names_and_order(numbered):

@@ -314,6 +314,7 @@ def test_on_a_cluster_asha_stops_trials_and_dead_ones_end_nothing(tiny_path, tmp
         (["--data_path=nowhere"], "nowhere"),
         (["--search=nothing.yaml"], "nothing.yaml: no such configuration file"),
         (["--resume"], "no search to resume"),
+        (["--grace=9", "--epochs=2"], "--grace=9: more than the 2 epochs of a trial"),
         (["--grace=0"], "--grace=0: not a whole number from 1"),
         (["--reduction=nan"], "--reduction=nan: not a number above 1"),
         (["--scheduler=none", "--grace=2"], "--grace: has no effect with scheduler: 'none'"),

@@ -84,9 +84,10 @@ def histories_of(histories: Any, columns: Columns | None = None) -> Iterator[His
 
     Args:
         histories: a list (or array, Series, generator …) of histories; a mapping of users to
-            histories; or a table with one row per interaction, which is sorted by user, in order
-            of appearance, and by time if it has times. A history is a list of item ids, a
-            `History` or `{"user": "u", "items": ["i1", "i2"]}`; `[]` is an empty one.
+            histories, or a Series whose named index is the users; or a table with one row per
+            interaction, which is sorted by user, in order of appearance, and by time if it has
+            times. A history is a list of item ids, a `History` or `{"user": "u", "items":
+            ["i1", "i2"]}`; `[]` is an empty one.
         columns: the dataset's names for the table's columns.
 
     Raises:
@@ -95,7 +96,15 @@ def histories_of(histories: Any, columns: Columns | None = None) -> Iterator[His
     histories = _plain(histories)
     if isinstance(histories, pd.DataFrame):
         return _of_table(histories, columns or Columns())
+    if isinstance(histories, pd.Series) and histories.index.name is not None:
+        histories = dict(histories.items())  # as of `groupby(user)[item].agg(list)`
     if isinstance(histories, Mapping):
+        columns = columns or Columns()
+        if {columns.user, columns.item} <= set(histories):
+            raise UserError(
+                f"histories: a mapping of columns, with {columns.user} and {columns.item}; "
+                "make a table of it: pandas.DataFrame(…)"
+            )
         if "items" in histories:
             raise UserError(f"histories: {_shown(histories)} is a single one; put it in a list")
         return (
@@ -162,6 +171,9 @@ def _of_table(table: pd.DataFrame, columns: Columns) -> Iterator[History]:
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """The table without the type suffixes of atomic-file headers (`item_id:token`)."""
     names = [str(name).partition(":")[0] for name in table.columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"the table has two columns {name!r}; rename one of them")
     return table.set_axis(names, axis=1)
 
 

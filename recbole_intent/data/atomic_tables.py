@@ -96,7 +96,7 @@ def read_atomic(
     data = _text(path, encoding)
     types = _types(path, data, separator)
     columns = [n for n in types if (columns is None or n in columns) and n not in unload]
-    require_columns(path, types, ids, times)
+    require_columns(path, types, [n for n in ids if types.get(n) != "token_seq"], times)
     data, lines = _rows(path, data, separator, len(types))
     if len(lines) == 0:
         what = "interactions" if path.suffix == ".inter" else "rows"
@@ -144,21 +144,24 @@ def check_form(path: Path, separator: str = "\t") -> None:
 
 
 def require_columns(
-    path: Path, types: dict[str, str], ids: Iterable[str] = (), times: Iterable[str] = ()
+    path: Path,
+    types: dict[str, str],
+    ids: Iterable[str] = (),
+    times: Iterable[str] = (),
+    lists: Iterable[str] = (),
 ) -> None:
-    """Check that a header has the columns of ids and times, with the right types.
+    """Check that a header has the columns of ids, times and lists of ids, with the right types.
 
     Raises:
         UserError: naming the file and the column.
     """
-    for names, kinds in ((ids, ("token", "token_seq")), (times, ("float",))):
+    for names, kind in ((ids, "token"), (times, "float"), (lists, "token_seq")):
         for name in names:
             if name not in types:
                 raise UserError(f"{path}: no column {name!r}; it has {', '.join(types)}")
-            if types[name] not in kinds:
+            if types[name] != kind:
                 raise UserError(
-                    f"{path}:1: the column {name} is declared {types[name]}; "
-                    f"write {name}:{kinds[0]}"
+                    f"{path}:1: the column {name} is declared {types[name]}; write {name}:{kind}"
                 )
 
 

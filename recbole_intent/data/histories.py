@@ -9,6 +9,7 @@ import pandas as pd
 
 from recbole_intent.data.asked import Columns, History, histories_of, history_of
 from recbole_intent.data.parquet import read_parquet
+from recbole_intent.data.sources.columns import resolve
 from recbole_intent.errors import UserError
 from recbole_intent.parsing import opened_file, parse_json
 
@@ -18,11 +19,12 @@ __all__ = ["History", "read_histories", "read_users"]
 def read_histories(path: str | Path, columns: Columns | None = None) -> Iterator[History]:
     """Stream a file of histories.
 
-    A `.parquet` file, or a file whose first line names the dataset's user and item columns, is a
-    table with one row per interaction (`data.asked.histories_of`), which is held in memory. Any
-    other `.csv` file has item ids in each row and no header. Every other file has JSON in each
-    line: `["i1", "i2"]` or `{"user": "u", "items": ["i1", "i2"]}`. Whole numbers are accepted as
-    ids. Blank lines are skipped; `[]`, or `""` in a CSV file, is an empty history.
+    A `.parquet` file, or a file whose first line names the dataset's user and item columns (or
+    uses common names for them, such as userId), is a table with one row per interaction
+    (`data.asked.histories_of`), which is held in memory. Any other `.csv` file has item ids in
+    each row and no header. Every other file has JSON in each line: `["i1", "i2"]` or
+    `{"user": "u", "items": ["i1", "i2"]}`. Whole numbers are accepted as ids. Blank lines are
+    skipped; `[]`, or `""` in a CSV file, is an empty history.
 
     Args:
         path: the file.
@@ -38,7 +40,7 @@ def read_histories(path: str | Path, columns: Columns | None = None) -> Iterator
     lines = _lines(path)
     first = next(lines, "")
     separator = "\t" if "\t" in first else ","
-    header = [name.strip().strip('"').partition(":")[0] for name in first.split(separator)]
+    header = _header(first, separator, columns, Path(path))
     lines = itertools.chain([first], lines)
     if {columns.user, columns.item} <= set(header):
         rows = list(_csv_rows(path, lines, separator))[1:]
@@ -53,6 +55,16 @@ def read_histories(path: str | Path, columns: Columns | None = None) -> Iterator
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield _from_json(line, f"{path}:{number}")
+
+
+def _header(line: str, separator: str, columns: Columns, path: Path) -> list[str]:
+    """The names in a first line; usual ones, such as userId, in the words of the dataset."""
+    names = [name.strip().strip('"').partition(":")[0] for name in line.split(separator)]
+    ours = {"user_id": columns.user, "item_id": columns.item, "timestamp": columns.time}
+    ours = {key: name for key, name in ours.items() if name not in names}
+    usual = resolve(names, {}, ours, path)
+    theirs = {name: ours[key] for key, name in usual.items()}
+    return [theirs.get(name, name) for name in names]
 
 
 def _of_file(path: str | Path, table: pd.DataFrame, columns: Columns) -> Iterator[History]:

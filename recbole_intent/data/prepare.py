@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -83,6 +84,7 @@ def prepare(
     """
     if not NAME.fullmatch(dataset):
         raise UserError(f"--dataset={dataset}: a name of letters, digits, '-', '_', '.' is needed")
+    source = _table_or_path(source)
     if isinstance(source, pd.DataFrame):
         source, interactions = None, source
     if interactions is not None and source is not None:
@@ -91,6 +93,7 @@ def prepare(
         raise UserError("prepare: items go with interactions, or lie in the folder of the source")
     if isinstance(columns, str):
         columns = parse_columns(columns)
+    _refuse_repeated("--columns", list((columns or {}).values()))
     if sessions is not None and not isinstance(sessions, SessionOptions):
         is_text = isinstance(sessions, str)
         sessions = SessionOptions.parse(sessions) if is_text else SessionOptions.of(sessions)
@@ -156,7 +159,29 @@ def parse_columns(text: str) -> dict[str, str]:
     pairs = [pair.partition("=") for pair in text.split(",")]
     if not all(ours and theirs for ours, _, theirs in pairs):
         raise UserError(f"--columns={text}: expected user_id=theirs,item_id=theirs,…")
+    _refuse_repeated(f"--columns={text}", [ours for ours, _, _ in pairs])
     return {ours: theirs for ours, _, theirs in pairs}
+
+
+def _refuse_repeated(where: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{where}: {name!r} is named twice")
+
+
+def _table_or_path(source: Any) -> Any:
+    """A table of any library as one of pandas; a path as it is.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if hasattr(source, "to_pandas"):  # polars, pyarrow
+        source = source.to_pandas()
+    is_empty = isinstance(source, str) and not source
+    if isinstance(source, str | os.PathLike | pd.DataFrame | None) and not is_empty:
+        return source
+    found = "an empty text" if is_empty else type(source).__name__
+    raise UserError(f"source: a path or a table is needed, such as pandas.DataFrame, found {found}")
 
 
 def _read(

@@ -296,13 +296,13 @@ def check_files(config: Config) -> list[Path]:
     if not parts and not inter.is_file():
         raise UserError(f"{inter}: no such file: {unprepared_message(name)}")
     is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    ids = {".inter": [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD")]}
+    ids, lists = [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD")], []
     times = [config["TIME_FIELD"]] if needs_times(config) else []
     if parts and is_sequential:
         rows = has_rows(config)
-        ids[".inter"] += [list_field(config)] * rows
+        lists = [list_field(config)] * rows
         times = [] if rows else [config["TIME_FIELD"]]
-    wanted = {".inter": [*ids[".inter"], *times]}
+    wanted = {".inter": [*ids, *lists, *times]}
     for kind, names in (config["load_col"] or {}).items():
         if names != "*":
             for field in wanted[".inter"] if kind == "inter" else ():
@@ -323,7 +323,8 @@ def check_files(config: Config) -> list[Path]:
                 what = f"wants {', '.join(fields)} of it" if fields else "names it"
                 raise UserError(f"{path}: no such file, but load_col {what}")
             types = read_header(path, config["field_separator"], config["encoding"] or "utf-8")
-            require_columns(path, types, ids.get(suffix, ()), times if suffix == ".inter" else ())
+            if suffix == ".inter":
+                require_columns(path, types, ids, times, lists)
             for field in fields:
                 if field not in types:
                     raise UserError(f"{path}: no column {field!r}; it has {', '.join(types)}")

@@ -14,6 +14,7 @@ _LOGGER = logging.getLogger("recbole_intent")
 # Smallest size of a number in each unit. Seconds reach 1e11 in the year 5138; milliseconds of
 # 1973 and later are larger, and so on.
 UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
+_LEAST_TODAY = 1e8  # seconds in 1973
 # An ISO 8601 date begins with a four-digit year and has a month.
 _ISO = re.compile(r"\d{4}[-/]\d{1,2}")
 
@@ -41,7 +42,7 @@ def seconds(values: pd.Series, place: Callable[[int], str], column: str) -> pd.S
     numbers = pd.to_numeric(text, errors="coerce").astype("float64")
     bad = ~np.isfinite(numbers.to_numpy()) & ~is_empty
     if not bad.any():
-        return in_seconds(numbers, column)
+        return in_seconds(numbers, column, place)
     if not _ISO.match(text[~is_empty].iloc[0]):
         row = int(bad.argmax())
         raise UserError(
@@ -58,15 +59,31 @@ def seconds(values: pd.Series, place: Callable[[int], str], column: str) -> pd.S
     return _since_1970(times)
 
 
-def in_seconds(numbers: pd.Series, column: str) -> pd.Series:
-    """Convert numbers to seconds; their median size determines the unit."""
-    known = numbers.abs().to_numpy()
-    known = known[np.isfinite(known)]
+def in_seconds(
+    numbers: pd.Series, column: str, place: Callable[[int], str] | None = None
+) -> pd.Series:
+    """Convert numbers to seconds; their median size determines the unit.
+
+    Raises:
+        UserError: a number is clearly of another unit; names its `place`, as in `seconds`.
+    """
+    sizes = numbers.abs().to_numpy()
+    known = sizes[np.isfinite(sizes)]
     size = np.median(known) if len(known) else 0.0
-    for least, per_second, name in UNITS:
-        if size >= least:
-            _LOGGER.info("%s: taken for %s, by the size of its numbers", column, name)
-            return numbers / per_second
+    below = [(least, per_second, name) for least, per_second, name in UNITS if size >= least]
+    least, per_second, name = below[0] if below else (0.0, 1.0, "seconds")
+    above = min((unit[0] for unit in UNITS if unit[0] > least), default=np.inf)
+    other = (sizes >= above) | ((sizes < least) & (sizes >= _LEAST_TODAY))
+    if other.any():
+        row = int(other.argmax())
+        where = f"{place(row)}: " if place else ""
+        raise UserError(
+            f"{where}{column} {numbers.iloc[row]:.0f} is of another unit than most, which are "
+            f"{name}; write all times in seconds"
+        )
+    if per_second != 1:
+        _LOGGER.info("%s: taken for %s, by the size of its numbers", column, name)
+        return numbers / per_second
     return numbers
 
 

@@ -29,10 +29,13 @@ def start_keys(needs: Needs) -> tuple[Key, ...]:
 
 def _fits(values: Values) -> str | None:
     key = "embedding_size" if "embedding_size" in values else "hidden_size"
-    if values["item_init"] == "distiller" and values["distiller_size"] > values[key]:
+    is_auto = values["item_init"] == "auto" and values.get("use_lid", False)
+    takes_vectors = is_auto or values["item_init"] == "distiller"
+    if takes_vectors and values["distiller_size"] > values[key]:
         return (
-            f"distiller needs a distiller_size of at most {values[key]}, the width of the item "
-            f"table ({key}), not {values['distiller_size']}; or item_init: random"
+            f"{'auto means distiller here, which' if is_auto else 'distiller'} needs a "
+            f"distiller_size of at most {values[key]}, the width of the item table ({key}), not "
+            f"{values['distiller_size']}; or item_init: random"
         )
     return None
 

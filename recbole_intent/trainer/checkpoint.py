@@ -1,5 +1,6 @@
 """Atomic reading and writing of checkpoints that contain tensors and plain containers."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def load_checkpoint(
     if path.is_dir():
         raise damaged(path, "is a folder, where a file must be", "move it away")
     try:
+        _refuse_changed_bytes(path)
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise damaged(path, "no such checkpoint", remedy) from error
@@ -71,6 +73,14 @@ def load_checkpoint(
         return _decode(state)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, "not a checkpoint of this package", remedy) from error
+
+
+def _refuse_changed_bytes(path: Path) -> None:
+    """Raise BadZipFile if a part of a zip archive has another checksum; torch does not compare."""
+    if zipfile.is_zipfile(path):  # torch also reads an older form, which has no checksums
+        with zipfile.ZipFile(path) as archive:
+            if (name := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(name)
 
 
 def _encode(value: Any) -> Any:

@@ -63,8 +63,9 @@ FRAME = pd.DataFrame(
         ("ratings.dat", table("", "::")),
         ("u.data", table("", "\t").replace(".0", "").replace("3.5", "3")),
         ("ratings.csv.gz", table(MOVIELENS)),
+        ("ratings.csv", FRAME.to_csv()),  # with the numbers of rows, without a name
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_one_file_of_text(write, tmp_path, name, text):
     columns = "timestamp=t" if ",t\n" in text else None
@@ -177,11 +178,18 @@ def test_items_of_pandas(tmp_path):
         ("x.csv", table(MOVIELENS, times=[*ISO[:3], "soon"]), "line 5: timestamp 'soon' is no da"),
         ("x.csv", table(MOVIELENS, times=["soon", *ISO[:3]]), "line 2: timestamp 'soon' is not a"),
         ("x.csv", table(MOVIELENS, times=[*TIMES[:3], ISO[3]]), "line 5: timestamp '2023-11-1"),
+        ("x.csv", table(MOVIELENS, times=[*TIMES[:3], TIMES[3] * 1000]), "line 5: .*another unit"),
+        (
+            "x.csv",
+            table(MOVIELENS, times=[TIMES[0], *(t * 1000 for t in TIMES[1:])]),
+            "line 2: .*an",
+        ),
+        ("x.csv", table(MOVIELENS, times=[*(t * 10**9 for t in TIMES[:3]), TIMES[3]]), "line 5: "),
         ("x.csv", table(""), "not a known form|no column"),
         ("x.csv", table("userId movieId timestamp"), "more fields than the 3 columns"),
         ("x.csv", "user\nId,movieId,rating\n", "no table of two columns|not a known form"),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_what_is_refused_takes_one_line(write, tmp_path, capsys, name, content, message):
     path = write(name, "")
@@ -219,8 +227,16 @@ def test_a_zip_archive_is_named(tmp_path, capsys):
         ({"interactions": FRAME.assign(item=[1, 2, 3, 4.5])}, "item_id: value 4.5 is no id"),
         ({"interactions": FRAME.assign(time=[1, 2, 3, None])}, "the time of user '2' is empty"),
         ({"interactions": FRAME.drop(columns="time")}, "no column 'timestamp'"),
+        ({"interactions": FRAME.assign(item=[[1]] * 4)}, r"item_id: value '\[1\]' is no id"),
+        ({"source": FRAME["item"]}, "source: a path or a table is needed.*found Series"),
+        ({"source": FRAME.to_numpy()}, "source: a path or a table is needed.*found ndarray"),
+        ({"source": {"user_id": [1]}}, "source: a path or a table is needed.*found dict"),
+        ({"source": ""}, "source: a path or a table is needed.*found an empty text"),
+        ({"source": FRAME, "columns": "user_id=user,item_id=user"}, "'user' is named twice"),
+        ({"source": FRAME, "columns": {"user_id": "x", "item_id": "x"}}, "'x' is named twice"),
+        ({"source": FRAME, "columns": "user_id=user,user_id=item"}, "'user_id' is named twice"),
     ],
-    ids=range(11),
+    ids=range(19),
 )
 def test_mistakes_of_python_are_named(tmp_path, options, message):
     with pytest.raises(UserError, match=message) as caught:

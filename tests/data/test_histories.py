@@ -25,6 +25,21 @@ def test_json_lines_and_csv(write):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "userId,movieId,rating,timestamp\n1,50,4.0,2\n1,172,3.0,1\n2,1,5.0,3\n"),
+        ("a.csv", ",user_id,item_id,timestamp\n0,1,50,2\n1,1,172,1\n2,2,1,3\n"),
+        ("a.tsv", "visitorid\titemid\tts\n1\t172\t1\n1\t50\t2\n2\t1\t3\n"),
+    ],
+    ids=range(3),
+)
+def test_a_table_goes_by_usual_names_too(write, name, text):
+    """A header taken for a history, and users for items, would be lists without a word."""
+    expected = [History(["172", "50"], "1"), History(["1"], "2")]
+    assert list(read_histories(write(name, text))) == expected
+
+
 def test_users(write):
     assert list(read_users(write("u.txt", " u1\n\nÜ 2\r\n"))) == ["u1", "Ü 2"]
 

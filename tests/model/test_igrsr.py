@@ -218,12 +218,13 @@ def test_distiller_loads_weights_of_its_own_shape_only():
         ({"cross_attn_dropout_prob": 1.5}, "cross_attn_dropout_prob"),
         ({"item_init": "zeros"}, "item_init"),
         ({"item_init": "distiller", "distiller_size": 32}, "distiller_size"),
+        ({"distiller_size": 32}, "item_init.* auto .*distiller_size"),
         ({"distiller_size": 7}, "distiller_size"),
     ],
 )
 def test_wrong_properties_are_named(config, options, word):
     with pytest.raises(UserError, match=word):
-        config("IGRSR", **{"hidden_size": 16, **options})
+        config("IGRSR", **{"hidden_size": 16, "distiller_size": 16, **options})
 
 
 def test_item_init_copies_the_distillers_items_and_leaves_the_rest() -> None:

@@ -193,7 +193,7 @@ def test_checkpoint_of_another_dataset_is_refused(trained, config, tmp_path):
     assert all(torch.equal(v, before[k]) for k, v in other.model.state_dict().items())
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "garbage", "other", "pickle"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "garbage", "flipped", "other", "pickle"])
 def test_damaged_checkpoint_is_named(trained, tiny, tmp_path, damage):
     path = tmp_path / LAST
     content = path.read_bytes()
@@ -203,10 +203,17 @@ def test_damaged_checkpoint_is_named(trained, tiny, tmp_path, damage):
         torch.save({"state_dict": Path("x")}, path)  # not what `weights_only` lets in
     else:
         path.write_bytes(
-            {"cut": content[: len(content) // 2], "empty": b"", "garbage": b"epoch 3\n"}[damage]
+            {
+                "cut": content[: len(content) // 2],
+                "empty": b"",
+                "garbage": b"epoch 3\n",
+                "flipped": content[: len(content) // 2]
+                + bytes([content[len(content) // 2] ^ 1])
+                + content[len(content) // 2 + 1 :],
+            }[damage]
         )
     trainer, data = build(tiny(epochs=4, hidden_size=16, learning_rate=0.01), tmp_path)
-    with pytest.raises(UserError, match=r"last\.pt: not a "):
+    with pytest.raises(UserError, match=r"last\.pt: (not a |expected an object)"):
         trainer.fit(data.train, data.valid)
 
 

@@ -234,8 +234,11 @@ def _known(file: Path, columns: dict[str, str]) -> dict[str, str]:
 
 
 def _is_lone_text(form: Form) -> bool:
-    """Whether a file has commas but no named columns: prose, or a table of unknown columns."""
-    return not all(re.fullmatch(r"[\w .-]{1,40}", name) for name in form.names)
+    """Whether a file has commas but no named columns: prose, or a table of unknown columns.
+
+    A name may be empty: pandas writes row numbers in a column without a name.
+    """
+    return not all(re.fullmatch(r"[\w .-]{0,40}", name) for name in form.names)
 
 
 def _interactions_file(
@@ -297,7 +300,13 @@ def _of_pandas(frame: Any, file: Path) -> pd.DataFrame:
 
 def _ids(values: pd.Series, file: Path, column: str) -> pd.Series:
     """Ids of any kind as categories of strings; missing ones are empty."""
-    codes, names = pd.factorize(values, use_na_sentinel=True)
+    try:
+        codes, names = pd.factorize(values, use_na_sentinel=True)
+    except TypeError as error:  # lists are not hashable
+        found = next(value for value in values if getattr(value, "__hash__", None) is None)
+        raise UserError(
+            f"{file}: {column}: value {str(found)[:40]!r} is no id; one row per interaction is needed"
+        ) from error
     texts: dict[str, int] = {}
     number_of = []
     for name in names.tolist():

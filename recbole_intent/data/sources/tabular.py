@@ -305,7 +305,7 @@ def _ids(values: pd.Series, file: Path, column: str) -> pd.Series:
     except TypeError as error:  # lists are not hashable
         found = next(value for value in values if getattr(value, "__hash__", None) is None)
         raise UserError(
-            f"{file}: {column}: value {str(found)[:40]!r} is no id; one row per interaction is needed"
+            f"{file}: {column}: value {str(found)[:40]!r} is no id; give one row per interaction"
         ) from error
     texts: dict[str, int] = {}
     number_of = []

@@ -279,6 +279,7 @@ def test_an_approximate_index_says_its_true_recall(runs, caplog):
     recommender = Recommender.load(runs("SASRec"))
     exact = recommender.recommend_users(None, 1, include_history=True)
     recommender.use_index(exact_up_to=10)
+    caplog.clear()  # of the training, if this is the first test of the run
     with caplog.at_level(logging.INFO, "recbole_intent"):
         found = recommender.recommend_users(None, 1, include_history=True)
     assert found["history"].tolist() == list(range(1, 61))

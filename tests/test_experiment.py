@@ -375,12 +375,12 @@ def test_approximations_are_named(small):
 
 def test_a_class_of_the_user_does_not_pass_for_one_of_the_table(small, tmp_path, monkeypatch):
     """A class called SASRec, in a module of the user, gets a folder of its own."""
-    (tmp_path / "mymodels.py").write_text(
+    (tmp_path / "own_sasrec.py").write_text(
         "from recbole.model.sequential_recommender import SASRec as Base\n"
         "class SASRec(Base):\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert small("mymodels:SASRec").folder != small().folder
+    assert small("own_sasrec:SASRec").folder != small().folder
 
 
 def test_other_weights_at_lid_checkpoint_are_another_input(tiny, tmp_path):

@@ -172,7 +172,7 @@ def test_only_the_main_process_writes(trained):
         names = {path.name for path in (trained / f"rows-{n}").iterdir()}
         assert names == {
             *("best.pt", "last.pt", "config.yaml", "data.json", "log"),
-            *("result.json", "ranks.npz"),
+            *("result.json", "ranks.npz", ".recbole_intent"),
         }
     log = (trained / "rows-2/log").read_text()
     assert log.count("train 1/2") == 1

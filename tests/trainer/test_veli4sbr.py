@@ -244,16 +244,14 @@ def test_planted_intents_help_and_blank_ones_do_not(planted, tmp_path):
         "learning_rate": 0.003,
         "weight_decay": 1e-3,
         "initializer_range": 0.1,
-        "intent_weight": 10.0,
-        "enrich_scope": "failed",
-        "enrich_every": 10,
         "show_progress": False,
         "tensorboard": False,
     }
+    of_intents = {"intent_weight": 10.0, "enrich_scope": "failed", "enrich_every": 10}
     test = {}
     blank = str(planted / "planted/blank.intent")
     for name, intents in (("planted", "auto"), ("blank", blank), ("backbone", "none")):
-        overrides = {**options, "intents": intents}
+        overrides = {**options, "intents": intents, **(of_intents if intents != "none" else {})}
         done = run("VELI4SBR", "planted", overrides=overrides, output=tmp_path / name)
         test[name] = done.result["test"]["ndcg@10"]
     assert test["planted"] > 1.2 * max(test["blank"], test["backbone"]), test

@@ -289,7 +289,7 @@ _SHARED = (
     Key(
         "train_targets",
         Optional(Either(Choice("all", "last"), Whole(1))),
-        "targets of a user in an epoch: all, the last, or so many drawn ones",
+        "targets of a user in an epoch: all, the last, or this number, drawn",
         optional=True,
     ),
     Key(
@@ -403,10 +403,10 @@ _SHARED = (
             ("gpu_id", "name the GPU by device: cuda:0, cuda:1 …", (MACHINE, DERIVED)),
             ("log_wandb", "tensorboard: True writes TensorBoard events", (MACHINE,)),
             ("wandb_project", "tensorboard: True writes TensorBoard events", (MACHINE,)),
-            ("save_dataset", "datasets are read anew in each run", (MACHINE,)),
-            ("dataset_save_path", "datasets are read anew in each run", (MACHINE,)),
-            ("save_dataloaders", "batches are made anew in each run", (MACHINE,)),
-            ("dataloaders_save_path", "batches are made anew in each run", (MACHINE,)),
+            ("save_dataset", "each run reads its dataset again", (MACHINE,)),
+            ("dataset_save_path", "each run reads its dataset again", (MACHINE,)),
+            ("save_dataloaders", "each run makes its batches again", (MACHINE,)),
+            ("dataloaders_save_path", "each run makes its batches again", (MACHINE,)),
             ("enable_amp", "precision: bf16", ()),
             ("enable_scaler", "precision: bf16", ()),
             ("valid_metric_bigger", "it follows from valid_metric", (DERIVED,)),

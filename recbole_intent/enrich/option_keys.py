@@ -23,7 +23,7 @@ _COMMON = (
     Key("concurrency", Whole(1), "requests under way at once"),
     Key("seed", Whole(0), "of samples and candidates"),
     Key("sample", Number(above=0, most=1), "share of what is asked about"),
-    Key("limit", Optional(Whole(1)), "ask for the first so many alone"),
+    Key("limit", Optional(Whole(1)), "ask only for the first N"),
     Key("min_coverage", Number(0, 1), "a smaller share with answers ends with exit code 1"),
     Key("domain", Optional(Word()), "what prompts call the catalogue"),
     Key("runner", Choice("local", "ray"), "where requests are made"),

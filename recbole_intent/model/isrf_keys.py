@@ -108,7 +108,7 @@ KEYS = (
     Key("alignment", Choice("infonce", "soft_target"), "its loss", needs=_ALIGNED),
     Key("align_weight", Number(0), "λ; 0: no alignment"),
     Key("align_temperature", Number(above=0), "τ of infonce", needs=_INFONCE),
-    Key("align_every", Whole(1), "alignment in one batch of so many", needs=_ALIGNED),
+    Key("align_every", Whole(1), "alignment in every N-th batch", needs=_ALIGNED),
     Key("decode", Choice("beam", "exact"), "how items of several tokens are ranked", needs=_DIGITS),
     Key(
         "num_beams",

@@ -441,12 +441,15 @@ def in_fingerprint(values: Values, table: Mapping[str, Key] = SHARED) -> dict[st
     """Return the values that determine what a run computes.
 
     Machine keys, keys at their neutral value, and protocol keys without effect (candidates, when
-    all items are ranked) are left out.
+    all items are ranked) are left out. So is the path of a registered model's class: `model` and
+    `reference` already say which it is, and a module that moves must not change its runs.
     """
     return {name: value for name, value in values.items() if _counts(name, value, values, table)}
 
 
 def _counts(name: str, value: Any, values: Values, table: Mapping[str, Key]) -> bool:
+    if name == "model_class":
+        return value.partition(".")[0] not in ("recbole", "recbole_intent")
     key = table.get(name)
     if key is None:
         return True

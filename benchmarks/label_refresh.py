@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_intent.memory import peak_mib
 from recbole_intent.nn.label_refresh import refreshed_labels
+from recbole_intent.utils.memory import peak_mib
 
 SESSIONS, WIDTH, INTENTS, K = 35_000, 64, 135, 10
 SECONDS_LIMIT, MEMORY_LIMIT_MIB = 3.0, 300

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_intent.evaluation.ranks import rank_of_targets
-from recbole_intent.memory import peak_mib
 from recbole_intent.nn.losses import linear_cross_entropy
+from recbole_intent.utils.memory import peak_mib
 
 BATCH, WIDTH = 2048, 64
 TOYS_ITEMS, MILLION_ITEMS = 11_925, 1_000_000

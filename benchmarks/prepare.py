@@ -26,7 +26,7 @@ MEASURED = """
 import json, sys, time
 begin = time.perf_counter()
 from recbole_intent.data.prepare import prepare
-from recbole_intent.memory import peak_mib
+from recbole_intent.utils.memory import peak_mib
 counts = prepare("cds", sys.argv[1], sys.argv[2], k_core=5)
 print(json.dumps({
     "seconds": time.perf_counter() - begin,

@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from recbole_intent.memory import peak_mib
+from recbole_intent.utils.memory import peak_mib
 
 CASES = {
     "RecBole's SASRec, as installed": {"model": "SASRec", "reference": True, "anomaly": True},

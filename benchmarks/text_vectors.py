@@ -20,7 +20,7 @@ import torch
 from recbole_intent.data.like_minded import like_minded, nearest
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.text_encoder import TextEncoder
-from recbole_intent.memory import peak_mib
+from recbole_intent.utils.memory import peak_mib
 
 SIZE, K = 384, 100
 TEXTS_LIMIT, USERS_LIMIT, MEMORY_LIMIT = 240, 60, 1000  # seconds, seconds, MiB

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recbole_intent.data.asked import History
 from recbole_intent.data.known_histories import KnownHistories
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 

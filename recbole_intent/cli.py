@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from recbole_intent.errors import UserError
-from recbole_intent.printable import say, show_log
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import say, show_log
 
 _USAGE = """\
 usage: run_recbole_intent.py --model=MODEL --dataset=DATASET [--KEY=VALUE …]

@@ -16,15 +16,15 @@ from recbole_intent.comparing.other_task import ask_otherwise
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.comparing.same_tests import check_same_tests
 from recbole_intent.config import Config, read_yaml
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation import comparison_tables
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.experiment import run_folder
-from recbole_intent.files import fingerprint, write_text
-from recbole_intent.ownership import COMPARISON, claimed
-from recbole_intent.printable import markdown, printable
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint, write_text
+from recbole_intent.utils.ownership import COMPARISON, claimed
+from recbole_intent.utils.printable import markdown, printable
 
 _LOGGER = logging.getLogger("recbole_intent")
 

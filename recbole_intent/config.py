@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from recbole_intent import compat
 from recbole_intent.config_data import plain_data_keys
-from recbole_intent.errors import UserError
 from recbole_intent.keys import DERIVED, SHARED, key_table, no_effect, unknown, with_role
-from recbole_intent.library_errors import library_mistakes
-from recbole_intent.own_files import read_mapping
-from recbole_intent.parsing import parse_yaml, read_text
-from recbole_intent.paths import properties_dir
 from recbole_intent.presets import OUR_DEFAULTS, class_names, preset_file
 from recbole_intent.registry import OURS, ModelSpec, get_spec
+from recbole_intent.utils import compat
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.library_errors import library_mistakes
+from recbole_intent.utils.own_files import read_mapping
+from recbole_intent.utils.parsing import parse_yaml, read_text
+from recbole_intent.utils.paths import properties_dir
 
 compat.apply()
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _SPLITS = {
     "RS": "{RS: [0.8, 0.1, 0.1]}",

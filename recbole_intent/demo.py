@@ -12,11 +12,11 @@ from recbole_intent.enrich.intent_files import INTENT, intent_path
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.pipeline import enrich
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
-from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.report import among_candidates, metric_table, text_table
 from recbole_intent.experiment import run
-from recbole_intent.printable import say
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import say
 
 # IGR-SR. Settings of the demo only: ml-100k has few users with long histories, so nearly every
 # target would need its own window; strided windows share them, an approximation that the table

@@ -10,7 +10,6 @@ from typing import Any
 from recbole_intent import keys
 from recbole_intent.config import Config
 from recbole_intent.data.split import noise_of
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import (
     TRAIN_AGAIN,
@@ -19,11 +18,12 @@ from recbole_intent.experiment import (
     read_result,
     refuse_other_data,
 )
-from recbole_intent.files import fingerprint, remove_dead_temporaries, write_json
 from recbole_intent.keys import with_role
-from recbole_intent.own_files import NUMBER, checked, read_json, read_mapping
-from recbole_intent.ownership import RUN, refuse_foreign
 from recbole_intent.trainer.base import BEST
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint, remove_dead_temporaries, write_json
+from recbole_intent.utils.own_files import NUMBER, checked, read_json, read_mapping
+from recbole_intent.utils.ownership import RUN, refuse_foreign
 
 _LOGGER = logging.getLogger("recbole_intent")
 CONDITIONS = with_role(keys.CONDITION)  # may change without training again

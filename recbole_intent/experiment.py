@@ -21,18 +21,18 @@ from recbole_intent.config import Config
 from recbole_intent.data.session_split import warn_of_user_vectors
 from recbole_intent.data.split import SplitData, data_fingerprint, load_data
 from recbole_intent.data.training_interactions import training_split
-from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256, fingerprint, write_json, write_text
 from recbole_intent.keys import in_fingerprint
-from recbole_intent.library_errors import library_mistakes
-from recbole_intent.memory import keep_freed_memory
 from recbole_intent.model.next_item import NextItemMixin
-from recbole_intent.own_files import NUMBER, checked, damaged, read_json, read_mapping
-from recbole_intent.ownership import RUN, claimed, clear, refuse_foreign
-from recbole_intent.precision import set_matmul_precision, warn_of_slow_bf16
-from recbole_intent.printable import PrintableFormatter
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import file_sha256, fingerprint, write_json, write_text
+from recbole_intent.utils.library_errors import library_mistakes
+from recbole_intent.utils.memory import keep_freed_memory
+from recbole_intent.utils.own_files import NUMBER, checked, damaged, read_json, read_mapping
+from recbole_intent.utils.ownership import RUN, claimed, clear, refuse_foreign
+from recbole_intent.utils.precision import set_matmul_precision, warn_of_slow_bf16
+from recbole_intent.utils.printable import PrintableFormatter
 
 # Keys of `result.json` that other commands read.
 _RESULT = {

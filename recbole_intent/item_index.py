@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 # Up to this many items the search is exact; above, only the nearest cells are searched.
 EXACT_UP_TO = 100_000

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from recbole_intent.errors import UserError
 from recbole_intent.key_kinds import (
     Anything,
     Choice,
@@ -31,6 +30,7 @@ from recbole_intent.key_kinds import (
     like,
     shown,
 )
+from recbole_intent.utils.errors import UserError
 
 _UNSET = object()
 

@@ -15,11 +15,8 @@ from recbole_intent.asked_histories import Chunk
 from recbole_intent.command_keys import RECOMMEND, refuse
 from recbole_intent.data.asked import ids_of
 from recbole_intent.data.histories import read_histories, read_users
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.intent_space import intent_space
 from recbole_intent.evaluation.style import is_picture
-from recbole_intent.files import atomic_write
-from recbole_intent.printable import printable
 from recbole_intent.recommendations import (
     check_output,
     holds_explanations,
@@ -29,6 +26,9 @@ from recbole_intent.recommendations import (
     write_recommendations,
 )
 from recbole_intent.recommender import Recommender
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write
+from recbole_intent.utils.printable import printable
 
 # Number of histories shown if there is no output file.
 SHOWN = 5

@@ -7,8 +7,8 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write
 
 FORMATS = (".parquet", ".csv", ".jsonl")
 _COLUMNS = ["history", "user_id", "rank", "item_id", "score", "source"]  # and optionally a title

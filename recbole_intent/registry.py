@@ -5,8 +5,8 @@ import importlib
 import sys
 from dataclasses import dataclass
 
-from recbole_intent import compat
-from recbole_intent.errors import UserError
+from recbole_intent.utils import compat
+from recbole_intent.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ import yaml
 
 from recbole_intent.command_keys import TUNE, refuse
 from recbole_intent.config import Config, read_yaml
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import comparable, inputs_fingerprint, run
-from recbole_intent.files import fingerprint, write_json, write_text
-from recbole_intent.own_files import read_json
-from recbole_intent.ownership import SEARCH, claimed, clear, refuse_foreign
-from recbole_intent.printable import printable, say
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.rays import Task, parse_engine, ray_running, require_ray, run_trials
 from recbole_intent.search.report import Watch, metric_against_time, parallel_coordinates, write_csv
 from recbole_intent.search.scheduler import Judge
 from recbole_intent.search.space import Space, check_space, read_space, without_idle
 from recbole_intent.search.suggest import OptunaSuggester, RandomSuggester, Suggester
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint, write_json, write_text
+from recbole_intent.utils.own_files import read_json
+from recbole_intent.utils.ownership import SEARCH, claimed, clear, refuse_foreign
+from recbole_intent.utils.printable import printable, say
 
 _FRESH = "use --fresh to overwrite the search"
 

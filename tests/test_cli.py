@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recbole_intent.cli import main, parse_arguments
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"
 ROWS = "".join(f"u{u}\ti{(u + t) % 7}\t{t}\n" for u in range(9) for t in range(5))

@@ -5,8 +5,8 @@ import torch
 import yaml
 
 from recbole_intent.config import Config, parse_value, read_yaml
-from recbole_intent.errors import UserError
 from recbole_intent.registry import model_names
+from recbole_intent.utils.errors import UserError
 
 
 def _config(model="SASRec", dataset="ml-100k", files=(), allow_unknown=False, **options):

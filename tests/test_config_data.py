@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 RS = "{RS: [0.8, 0.1, 0.1]}"
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
 from recbole_intent.evaluate import (
     evaluate_run,
     find_evaluation,
@@ -16,6 +15,7 @@ from recbole_intent.evaluate import (
 )
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import Run, run
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from recbole_intent import cli
 from recbole_intent.config import Config
 from recbole_intent.enrich.retry import Retry
-from recbole_intent.printable import printable
+from recbole_intent.utils.printable import printable
 
 TIMES = int(os.environ.get("FUZZ", "0"))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from recbole_intent.errors import UserError
-from recbole_intent.paths import properties_dir
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.paths import properties_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,7 +73,7 @@ def test_installed_wheel_finds_its_properties(wheel, tmp_path):
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     elsewhere.mkdir()
     run(sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", site, wheel)
-    code = "import recbole_intent.paths as paths; print(paths.properties_dir())"
+    code = "import recbole_intent.utils.paths as paths; print(paths.properties_dir())"
     environment = {**os.environ, "PYTHONPATH": str(site)}
     found = Path(run(sys.executable, "-c", code, cwd=elsewhere, env=environment).strip())
     assert found == (site / "recbole_intent" / "properties").resolve()

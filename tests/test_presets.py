@@ -8,11 +8,11 @@ import yaml
 from recbole_intent.comparing.entries import PROTOCOL, Entry
 from recbole_intent.comparing.request import Request
 from recbole_intent.config import Config, read_yaml
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import comparable
 from recbole_intent.keys import key_table
-from recbole_intent.paths import properties_dir
 from recbole_intent.registry import get_spec
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.paths import properties_dir
 
 NOT_OF_A_PAPER = set(
     "initializer_range layer_norm_eps train_neg_sample_args texts_folder item_vectors "

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_intent.errors import UserError
 from recbole_intent.recommendations import check_output, write_recommendations
+from recbole_intent.utils.errors import UserError
 
 
 def _frames() -> list[pd.DataFrame]:

@@ -11,11 +11,11 @@ import torch
 
 from recbole_intent.config import Config
 from recbole_intent.data.asked import History
-from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.experiment import build, run
 from recbole_intent.recommender import Recommender
 from recbole_intent.trainer.base import BEST
+from recbole_intent.utils.errors import UserError
 
 SMALL = {
     "device": "cpu",

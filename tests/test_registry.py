@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from recbole_intent import registry
-from recbole_intent.errors import UserError
 from recbole_intent.registry import ModelSpec, get_spec, model_names, register
+from recbole_intent.utils.errors import UserError
 
 
 def test_every_entry_is_what_it_says():

@@ -5,10 +5,10 @@ import inspect
 
 import pytest
 
-from recbole_intent import compat
 from recbole_intent.cli import main
-from recbole_intent.errors import UserError
 from recbole_intent.registry import get_spec, model_names
+from recbole_intent.utils import compat
+from recbole_intent.utils.errors import UserError
 
 LOOP, DATA = "has a training loop of its own", "has a dataset of its own"
 CONTEXT, KNOWLEDGE = "is a context-aware model", "is a knowledge-aware model"

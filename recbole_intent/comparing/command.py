@@ -9,8 +9,8 @@ from recbole_intent.comparing.entries import read_entries
 from recbole_intent.comparing.reproduce import reproduce
 from recbole_intent.comparing.request import Request
 from recbole_intent.config import parse_value
-from recbole_intent.errors import UserError
-from recbole_intent.printable import say
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import say
 
 USAGE = """\
 usage: run_recbole_intent.py compare --models=A,B,… --dataset=DATASET [--KEY=VALUE …]

@@ -7,8 +7,8 @@ from typing import Any
 
 from recbole_intent import keys
 from recbole_intent.config import Config, read_yaml
-from recbole_intent.errors import UserError
 from recbole_intent.keys import with_role
+from recbole_intent.utils.errors import UserError
 
 # The same for all models of a comparison: data, split, candidates, metrics, epoch selection.
 PROTOCOL = with_role(keys.PROTOCOL)

@@ -11,11 +11,11 @@ from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.config import Config
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
 from recbole_intent.evaluate import MACHINE, find_evaluation, find_inference
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import Run, run
+from recbole_intent.utils.errors import UserError
 
 # A run without `result.json` is tested again, which writes its ranks too.
 _TEST_AGAIN = "remove it and result.json, and the same command tests the run again"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint
-from recbole_intent.printable import printable
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint
+from recbole_intent.utils.printable import printable
 
 _LONGEST = 100  # bytes of a log's name before .txt
 

@@ -12,9 +12,9 @@ from recbole_intent.comparing.gather import (
 )
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
 from recbole_intent.evaluate import find_evaluation
 from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.utils.errors import UserError
 
 
 def ask_otherwise(

@@ -32,8 +32,8 @@ from typing import Any
 from recbole_intent.comparing.entries import refuse_protocol
 from recbole_intent.comparing.request import NEXT_ITEM, TASKS
 from recbole_intent.config import read_yaml
-from recbole_intent.errors import UserError
-from recbole_intent.paths import properties_dir
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.paths import properties_dir
 
 _PARTS = ("paper", "table", "reference", "datasets", "columns", "rows")
 # The kinds of columns, with the keys that each may have in addition.

@@ -8,9 +8,9 @@ from typing import Any
 from recbole_intent.command_keys import COMPARE, refuse
 from recbole_intent.comparing.entries import Entry
 from recbole_intent.config import read_yaml
-from recbole_intent.errors import UserError
 from recbole_intent.presets import OUR_DEFAULTS, class_names, preset_names
 from recbole_intent.registry import get_spec
+from recbole_intent.utils.errors import UserError
 
 Key = tuple[str, int]  # label, seed
 NEXT_ITEM = "next-item"

@@ -8,7 +8,7 @@ from recbole.utils import ModelType
 
 from recbole_intent.config import Config
 from recbole_intent.data.split import Parts, read_parts
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def check_same_tests(configs: Mapping[str, Config]) -> None:

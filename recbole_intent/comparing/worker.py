@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from recbole_intent.errors import UserError
-from recbole_intent.printable import say, show_log
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import say, show_log
 
 
 def _train(model: str, dataset: str, config_files: list[str], overrides: dict, **how: Any) -> None:

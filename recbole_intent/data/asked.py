@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from recbole_intent.data.times import seconds
-from recbole_intent.errors import UserError
-from recbole_intent.parsing import is_text
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import is_text
 
 
 @dataclass(frozen=True)

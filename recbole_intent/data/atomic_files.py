@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write
 
 BREAKS = re.compile(r"[\x00\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 CHUNK = 100_000

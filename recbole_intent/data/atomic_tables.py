@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 KINDS = ("token", "token_seq", "float", "float_seq")
 PAD = "[PAD]"  # RecBole's token for number 0, which is neither a user nor an item

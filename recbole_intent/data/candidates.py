@@ -11,9 +11,9 @@ import torch
 
 from recbole_intent.config import Config
 from recbole_intent.data.known_histories import KnownHistories
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write, folder_lock
-from recbole_intent.own_files import read_npz
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write, folder_lock
+from recbole_intent.utils.own_files import read_npz
 
 if TYPE_CHECKING:
     from recbole_intent.data.split import SplitData

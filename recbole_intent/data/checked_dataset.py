@@ -12,7 +12,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_intent.data.atomic_tables import read_atomic
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 class CheckedDataset(Dataset):

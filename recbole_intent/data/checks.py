@@ -5,7 +5,7 @@ import pandas as pd
 
 from recbole_intent.data.atomic_tables import no_ids, why_no_id
 from recbole_intent.data.sources.raw import RawData
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 KEY = ("user_id", "item_id", "timestamp", "position")
 

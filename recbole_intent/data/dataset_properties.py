@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from recbole_intent.parsing import parse_yaml, read_text
-from recbole_intent.paths import properties_dir
+from recbole_intent.utils.parsing import parse_yaml, read_text
+from recbole_intent.utils.paths import properties_dir
 
 
 def prepare_properties(dataset: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from recbole_intent.data.dataset_properties import prepare_properties
-from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import file_sha256
 
 TIMEOUT = 20  # seconds without receiving data
 BLOCK = 1 << 16

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_intent.data.sources.raw import RawData
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 TEXT = ("title", "description")
 

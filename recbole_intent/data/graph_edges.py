@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 # The released graph is built from a random split of the reviews that have texts: about 45 % of all
 # interactions, including some of validation and test.

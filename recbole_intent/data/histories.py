@@ -10,8 +10,8 @@ import pandas as pd
 from recbole_intent.data.asked import Columns, History, histories_of, history_of
 from recbole_intent.data.parquet import read_parquet
 from recbole_intent.data.sources.columns import resolve
-from recbole_intent.errors import UserError
-from recbole_intent.parsing import opened_file, parse_json
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import opened_file, parse_json
 
 __all__ = ["History", "read_histories", "read_users"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _BRANCHES = 10  # children of a cluster, one digit each
 

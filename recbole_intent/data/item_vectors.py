@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_intent.data.text_vectors import vector_path
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from recbole_intent.config import Config
 from recbole_intent.data.pre_split import PreSplitDataset
 from recbole_intent.data.sequences import FlatSequences, IndexedSequentialDataset
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 if TYPE_CHECKING:
     from recbole_intent.data.split import SplitData

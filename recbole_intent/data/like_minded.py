@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.top_k import top_k
+from recbole_intent.utils.errors import UserError
 
 _COMPARED = 256  # number of users for which approximate neighbours are compared with exact ones
 _LOGGER = logging.getLogger("recbole_intent")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recbole_intent.data.passes import plan_batches, plan_passes, strided_starts
 from recbole_intent.data.sequences import START_FIELD, TARGET_FIELD, IndexedSequentialDataset
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 # The scores of an evaluation batch, rows x items, stay below this many numbers (64 MiB).
 MAX_SCORES = 2**24

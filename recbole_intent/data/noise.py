@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from recbole_intent.errors import UserError
 from recbole_intent.keys import NOISE_KINDS
+from recbole_intent.utils.errors import UserError
 
 KINDS = NOISE_KINDS
 

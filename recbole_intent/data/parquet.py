@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from recbole_intent.errors import UserError
-from recbole_intent.parsing import opened_file, reason_of
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import opened_file, reason_of
 
 
 def read_parquet(path: str | Path) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from recbole.utils import FeatureSource
 from recbole_intent.data.atomic_tables import read_atomic, read_header
 from recbole_intent.data.checked_dataset import CheckedSequentialDataset
 from recbole_intent.data.sequences import TARGET_FIELD, IndexedSequentialDataset
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 PARTS = ("training", "validation", "test")
 

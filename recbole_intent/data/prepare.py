@@ -26,8 +26,8 @@ from recbole_intent.data.sources import detect, files_in, tabular
 from recbole_intent.data.sources.columns import MissingColumns
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.statistics import Statistics
-from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint, remove_dead_temporaries
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint, remove_dead_temporaries
 
 NAME = re.compile(r"[\w][\w.-]*")
 SUFFIXES = (".inter", ".item", ".user", ".split", ".yaml")  # files that prepare writes

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 USER, ITEMS = "{user}", "{items}"
 

@@ -7,9 +7,9 @@ moment, a mixture of old and new files does not match the seal.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256
-from recbole_intent.own_files import checked, damaged, read_json
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import file_sha256
+from recbole_intent.utils.own_files import checked, damaged, read_json
 
 SHA256 = "sha256"  # key of a seal: file name -> hash
 

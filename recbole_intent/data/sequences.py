@@ -17,7 +17,7 @@ from torch import Tensor
 from recbole_intent.data.checked_dataset import CheckedSequentialDataset
 from recbole_intent.data.noise import perturb
 from recbole_intent.data.session_split import matrix_of, split_by_session
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 START_FIELD = "sequence_start"  # flat index of a sample's first history item
 TARGET_FIELD = "sequence_target"  # flat index of the sample's target in the clean interactions

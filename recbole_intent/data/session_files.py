@@ -9,8 +9,8 @@ from recbole_intent.data.atomic_tables import read_atomic, read_header
 from recbole_intent.data.order import without_time
 from recbole_intent.data.sessions import PARTS, SessionOptions, Sessions, make_sessions
 from recbole_intent.data.sources.raw import RawData
-from recbole_intent.errors import UserError
-from recbole_intent.printable import printable
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import printable
 
 SPLIT_COLUMNS = ("user_id", "part")
 

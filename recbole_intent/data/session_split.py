@@ -11,7 +11,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole_intent.data.checked_dataset import CheckedSequentialDataset
 from recbole_intent.data.session_files import read_split
 from recbole_intent.data.sessions import PARTS
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def split_path(config) -> Path:

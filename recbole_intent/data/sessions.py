@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recbole_intent.command_keys import SESSIONS, refuse
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 PARTS = ("train", "valid", "test")
 CUT_OFFS = (0.8, 0.9)  # quantiles of the sessions' last times

@@ -31,8 +31,8 @@ from recbole_intent.data.pre_split import (
 from recbole_intent.data.seals import hash_inputs
 from recbole_intent.data.sequences import IndexedSequentialDataset
 from recbole_intent.data.session_split import PaddedSessionDataset, read_split, split_path
-from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint
 
 _NOISE_KEYS = {"ratio", "kind", "where", "seed"}
 

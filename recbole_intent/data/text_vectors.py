@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write
-from recbole_intent.own_files import read_npz
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write
+from recbole_intent.utils.own_files import read_npz
 
 PADDING = "[PAD]"  # RecBole's token for index 0
 Kind = Literal["item", "user"]

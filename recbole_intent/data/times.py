@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 

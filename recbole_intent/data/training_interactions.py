@@ -20,8 +20,8 @@ from recbole.data.dataset import Dataset, SequentialDataset
 
 from recbole_intent.config import Config
 from recbole_intent.data.sequences import TARGET_FIELD, IndexedSequentialDataset
-from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint
 
 # Keys of a run that decide which interactions are training, in addition to the files themselves.
 SPLIT_KEYS = (

@@ -12,7 +12,7 @@ from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.options import EnrichOptions
 from recbole_intent.enrich.ray_asker import RayAsker
 from recbole_intent.enrich.sources import Source
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 MakeSource = Callable[[], Source]
 

@@ -29,8 +29,8 @@ from recbole_intent.enrich.replies import (
     words_of,
 )
 from recbole_intent.enrich.sources import Completion, RequestFailed, Source, request_key
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write
 
 # Limits of the service for one file, with a margin.
 MAX_REQUESTS = 50_000

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recbole_intent.enrich.sources import Completion, token_count
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _VERSION = 1
 _PATIENCE = 60.0  # seconds that a process waits for another's write

@@ -22,7 +22,7 @@ from recbole_intent.enrich.sources import (
     TryAgain,
     request_key,
 )
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 __all__ = ["Answer", "ChatClient", "ChatRequest", "RequestFailed"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_intent.config import parse_value
-from recbole_intent.errors import UserError
-from recbole_intent.printable import say
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import say
 
 if TYPE_CHECKING:
     from recbole_intent.enrich.options import EnrichOptions

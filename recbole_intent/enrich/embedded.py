@@ -19,7 +19,7 @@ from typing import Any
 
 from recbole_intent.enrich.likelihood import texts_of
 from recbole_intent.enrich.sources import ChatRequest, Completion, RequestFailed
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 NAME = "SmolLM2-135M-Instruct.Q4_1"
 _INSTALL = "(extra embedded): pip install accelerate gguf transformers"

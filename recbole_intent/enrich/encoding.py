@@ -18,8 +18,8 @@ import numpy as np
 from recbole_intent.data.text_vectors import TextVectors, read_text_vectors, write_text_vectors
 from recbole_intent.data.training_interactions import Split
 from recbole_intent.enrich.workplace import bar
-from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint
 
 _UNIT = 1e-3  # tolerance of a vector's length around 1
 

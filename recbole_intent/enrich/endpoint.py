@@ -17,7 +17,7 @@ from typing import Any
 
 from recbole_intent.enrich.replies import one_line
 from recbole_intent.enrich.sources import RequestFailed, TryAgain
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _CONNECT_SECONDS = 10.0
 _SHORTEST_SECRET = 8  # `EMPTY` or `ollama`, the keys of local servers, are not secrets

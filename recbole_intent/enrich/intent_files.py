@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.enrich.record_files import read_records, write_records
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 INTENT, POOL, FEATURE = ".intent", ".intent_pool", ".item_feature"
 MANIFEST = ".intent.manifest.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recbole_intent.data.atomic_tables import read_atomic, read_header
 from recbole_intent.data.titles import title_like
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _LONGEST = 600  # characters of a field in a prompt, such as a description
 

@@ -13,7 +13,7 @@ from recbole_intent.data.training_interactions import TrainingHistories
 from recbole_intent.enrich.intent_files import SessionIntents
 from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.pool import IntentPool, clean_intent
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 COLUMNS = ("categories", "category", "genres", "genre", "class", "attributes")
 # The first pattern that occurs in a column is its separator; names may contain the later ones.

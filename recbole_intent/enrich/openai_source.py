@@ -18,7 +18,7 @@ from recbole_intent.enrich.replies import (
     failure_of,
 )
 from recbole_intent.enrich.sources import ChatRequest, Completion, TryAgain
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _HOST = "api.openai.com"  # and its regions: eu.api.openai.com
 _OPENAI = f"https://{_HOST}/v1"

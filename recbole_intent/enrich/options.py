@@ -12,9 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recbole_intent.config import read_yaml
 from recbole_intent.enrich import option_keys
-from recbole_intent.errors import UserError
 from recbole_intent.keys import KeyTable, no_effect
-from recbole_intent.paths import properties_dir
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.paths import properties_dir
 
 
 class _Strict(BaseModel):

@@ -58,8 +58,8 @@ from recbole_intent.enrich.workplace import (
     open_askers,
     own_folder,
 )
-from recbole_intent.errors import UserError
-from recbole_intent.files import write_text
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import write_text
 
 _LOGGER = logging.getLogger("recbole_intent")
 _NOT_IN_MANIFEST = NOT_IN_MANIFEST | {"encoder": True}  # recorded in the vector file

@@ -52,8 +52,8 @@ from recbole_intent.enrich.workplace import (
     open_askers,
     own_folder,
 )
-from recbole_intent.errors import UserError
-from recbole_intent.files import write_text
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import write_text
 
 # Recorded in the vector files.
 _OF_VECTORS = ("texts", "encoder", "encoder_dtype", "encoder_batch", "encoder_chunk")

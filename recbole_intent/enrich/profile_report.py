@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbole_intent.enrich.report import StepCounts, counted
-from recbole_intent.printable import markdown
+from recbole_intent.utils.printable import markdown
 
 
 @dataclass

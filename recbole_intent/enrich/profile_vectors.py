@@ -9,8 +9,8 @@ from recbole_intent.enrich.options import ProfileOptions
 from recbole_intent.enrich.profile_files import MANIFEST, PROFILES, profile_path, read_profiles
 from recbole_intent.enrich.record_files import check_records, read_manifest
 from recbole_intent.enrich.text_encoder import TextEncoder
-from recbole_intent.errors import UserError
-from recbole_intent.own_files import checked
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.own_files import checked
 
 
 def check_texts(

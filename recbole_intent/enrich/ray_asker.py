@@ -16,7 +16,7 @@ from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.client import Answer, ChatRequest
 from recbole_intent.enrich.progress import Progress
 from recbole_intent.enrich.sources import Completion, RequestFailed, Source, request_key
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _SHARE = 0.1  # of a core: a worker mostly waits for answers
 _BATCHES = 4  # a unit of work has this many times a worker's concurrency

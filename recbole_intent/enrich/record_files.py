@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from recbole_intent.data.seals import SHA256, check_seal, read_seal, refuse_unsealed
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write, file_sha256
-from recbole_intent.own_files import read_json
-from recbole_intent.parsing import FAILURES, reason_of
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write, file_sha256
+from recbole_intent.utils.own_files import read_json
+from recbole_intent.utils.parsing import FAILURES, reason_of
 
 _LOGGER = logging.getLogger("recbole_intent")
 

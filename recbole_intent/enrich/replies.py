@@ -9,8 +9,8 @@ from typing import Any
 from recbole_intent.enrich.answers import whole_text
 from recbole_intent.enrich.retry import retry_after
 from recbole_intent.enrich.sources import Completion, RequestFailed, TryAgain, token_count
-from recbole_intent.errors import UserError
-from recbole_intent.printable import printable
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import printable
 
 _LONGEST_MESSAGE = 300  # characters of a server's error message
 _MOST_DIGITS = 18  # of an integer

@@ -7,7 +7,7 @@ from math import comb
 from typing import Any
 
 from recbole_intent.evaluation.report import text_table
-from recbole_intent.printable import markdown
+from recbole_intent.utils.printable import markdown
 
 LEVEL = 0.01  # a pass rate is called above chance at this level
 

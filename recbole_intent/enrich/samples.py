@@ -4,7 +4,7 @@ from collections.abc import Sized
 
 import numpy as np
 
-from recbole_intent.files import fingerprint
+from recbole_intent.utils.files import fingerprint
 
 
 def choose(sessions: Sized, sample: float, limit: int | None, seed: int) -> np.ndarray:

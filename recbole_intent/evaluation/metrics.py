@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write
-from recbole_intent.own_files import damaged, read_npz
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write
+from recbole_intent.utils.own_files import damaged, read_npz
 
 # Strips of this size stay in cache, so the comparisons are summed without a memory round trip.
 _CPU_STRIP_BYTES = 4 * 2**20

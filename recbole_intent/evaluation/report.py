@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_intent.printable import printable
+from recbole_intent.utils.printable import printable
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

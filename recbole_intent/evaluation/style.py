@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.files import atomic_write
-from recbole_intent.printable import printable
+from recbole_intent.utils.files import atomic_write
+from recbole_intent.utils.printable import printable
 
 # Ten colours that remain distinguishable under the common kinds of colour blindness:
 # M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270 (with grey

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.evaluation.report import text_table
-from recbole_intent.files import write_text
-from recbole_intent.printable import markdown, printable
+from recbole_intent.utils.files import write_text
+from recbole_intent.utils.printable import markdown, printable
 
 NOTHING = "–"  # placeholder for a missing number
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def top_k(

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import nn
 
-from recbole_intent.errors import UserError
 from recbole_intent.model.sequential_recommender.bert4rec import BERT4RecEncoder
 from recbole_intent.model.sequential_recommender.gru4rec import GRU4Rec
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
+from recbole_intent.utils.errors import UserError
 
 # Each class has an `item_embedding` and `encode(x, item_seq_len)`: (B, n, d) -> (B, d).
 BACKBONES: dict[str, type[nn.Module]] = {

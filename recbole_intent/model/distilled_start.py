@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_intent.errors import UserError
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.utils.errors import UserError
 
 
 def item_init_of(config: Any) -> str:

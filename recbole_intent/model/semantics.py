@@ -24,9 +24,9 @@ from recbole_intent.data.training_interactions import (
     training_split,
 )
 from recbole_intent.enrich.profile_files import MANIFEST
-from recbole_intent.errors import UserError
 from recbole_intent.model.isrf_options import aligned_tasks
 from recbole_intent.nn.interests import FrozenItems, ItemAdapter, RandomItems
+from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 

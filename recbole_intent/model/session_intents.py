@@ -16,9 +16,9 @@ from recbole_intent.data.training_interactions import (
 )
 from recbole_intent.enrich.intent_files import INTENT, MANIFEST, POOL, read_intents, read_pool
 from recbole_intent.enrich.record_files import check_records, read_manifest
-from recbole_intent.errors import UserError
 from recbole_intent.model.intent_controls import keep_share, shuffled
 from recbole_intent.nn.session_labels import SessionLabels
+from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.data.prompts import item_word, literal_words
-from recbole_intent.errors import UserError
 from recbole_intent.nn.sasrec_layers import use_fast_dropout
+from recbole_intent.utils.errors import UserError
 
 SCRATCH = "scratch"
 _LOGGER = logging.getLogger("recbole_intent")

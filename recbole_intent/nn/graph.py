@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 # The parts of a sparse CSR matrix: row starts, columns, values.
 _PARTS = ("start", "column", "value")

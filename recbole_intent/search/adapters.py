@@ -119,4 +119,4 @@ def _reason(text: str) -> str:
         return "its process was killed (out of memory?)"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = lines[-1] if lines else "Ray gives no reason"
-    return last.removeprefix("recbole_intent.errors.UserError: ")[:300]
+    return last.removeprefix("recbole_intent.utils.errors.UserError: ")[:300]

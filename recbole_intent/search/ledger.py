@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import atomic_write
-from recbole_intent.own_files import damaged, read_json_lines
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write
+from recbole_intent.utils.own_files import damaged, read_json_lines
 
 _FRESH = "--fresh starts anew"
 WAITING, RUNNING, FINISHED, STOPPED, FAILED = "waiting running finished stopped failed".split()

@@ -20,10 +20,10 @@ from typing import Any
 from packaging.version import Version
 
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
-from recbole_intent.files import write_text
-from recbole_intent.printable import printable
 from recbole_intent.search.ledger import Ledger
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import write_text
+from recbole_intent.utils.printable import printable
 
 _LOGGER = logging.getLogger("recbole_intent")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.evaluation.style import picture
-from recbole_intent.files import atomic_write
-from recbole_intent.printable import printable, say
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.space import Choice, Space
+from recbole_intent.utils.files import atomic_write
+from recbole_intent.utils.printable import printable, say
 
 _LOOK_EVERY = 0.5  # seconds
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from recbole_intent.config import Config, read_yaml
-from recbole_intent.errors import UserError
 from recbole_intent.keys import no_effect
-from recbole_intent.paths import properties_dir
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.paths import properties_dir
 
 
 @dataclass(frozen=True)

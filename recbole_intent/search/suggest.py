@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import fingerprint
 from recbole_intent.search.ledger import FINISHED, STOPPED, Trial
 from recbole_intent.search.space import Choice, Range, Space
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint
 
 # The space counts as exhausted after this many rejected or repeated draws for one trial.
 _PATIENCE = 300

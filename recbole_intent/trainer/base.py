@@ -16,14 +16,14 @@ from tqdm import tqdm
 from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.deviations import deviations
-from recbole_intent.errors import UserError
-from recbole_intent.memory import peak_mib
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.model.reference import is_recboles
-from recbole_intent.own_files import NUMBER, damaged
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from recbole_intent.trainer.ranker import Ranker
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.memory import peak_mib
+from recbole_intent.utils.own_files import NUMBER, damaged
 
 BEST, LAST = "best.pt", "last.pt"
 _BEST = {**WEIGHTS, "other_parameter": (dict, type(None))}

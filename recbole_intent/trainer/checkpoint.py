@@ -10,8 +10,8 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from recbole_intent.files import atomic_write
-from recbole_intent.own_files import checked, damaged
+from recbole_intent.utils.files import atomic_write
+from recbole_intent.utils.own_files import checked, damaged
 
 # Required in every checkpoint; weights given by path need nothing else.
 WEIGHTS = {"state_dict": dict}

@@ -9,8 +9,6 @@ from recbole_intent.config import Config
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.data.pre_split import part_paths
 from recbole_intent.data.session_split import split_path
-from recbole_intent.errors import UserError
-from recbole_intent.files import file_sha256, fingerprint, folder_lock, write_json
 from recbole_intent.model.distilled_start import (
     DistilledStart,
     distiller_config,
@@ -18,10 +16,12 @@ from recbole_intent.model.distilled_start import (
     item_init_of,
 )
 from recbole_intent.model.sequential_recommender.sasrec import SASRec
-from recbole_intent.own_files import NUMBER, read_json
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 from recbole_intent.trainer.checkpoint import load_checkpoint
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import file_sha256, fingerprint, folder_lock, write_json
+from recbole_intent.utils.own_files import NUMBER, read_json
 
 # Settings besides the encoder's shape that affect its training: data, split, batches, stopping.
 _SHARED_KEYS = (

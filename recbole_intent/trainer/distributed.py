@@ -21,8 +21,8 @@ from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
-from recbole_intent.printable import say
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import say
 
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 

@@ -9,7 +9,6 @@ from recbole_intent.config import Config
 from recbole_intent.data.direct_batches import Alternating, DirectBatches
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.data.split import noise_of
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.model.isrf_options import (
     DIRECT,
@@ -19,6 +18,7 @@ from recbole_intent.model.isrf_options import (
 from recbole_intent.model.semantics import read_user_vectors, vector_files
 from recbole_intent.model.t5 import t5_files
 from recbole_intent.trainer.base import Trainer
+from recbole_intent.utils.errors import UserError
 
 
 class ISRFTrainer(Trainer):

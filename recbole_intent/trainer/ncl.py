@@ -5,8 +5,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
 from recbole_intent.trainer.base import Trainer
+from recbole_intent.utils.errors import UserError
 
 # Results of the E-step: cluster centroids, and the cluster of each user and item.
 _PROTOTYPES = ("user_centroids", "user_2cluster", "item_centroids", "item_2cluster")

@@ -10,12 +10,12 @@ from torch import Tensor
 from recbole_intent.config import Config
 from recbole_intent.data.item_vectors import item_vectors_file
 from recbole_intent.data.sequences import TARGET_FIELD
-from recbole_intent.errors import UserError
 from recbole_intent.model.session_intents import intent_files
 from recbole_intent.nn.label_refresh import refreshed_labels
 from recbole_intent.nn.session_labels import LLM, NONE
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import Trainer
+from recbole_intent.utils.errors import UserError
 
 _SESSIONS = 2048  # batch size of a pass without training
 

@@ -6,7 +6,7 @@ import pytest
 
 from recbole_intent.comparing.entries import PROTOCOL, Entry, check_protocol, read_entries
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 

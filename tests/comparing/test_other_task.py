@@ -8,10 +8,10 @@ import pytest
 from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import Entry
 from recbole_intent.comparing.request import Request
-from recbole_intent.errors import UserError
 from recbole_intent.evaluate import evaluate_run, find_evaluation, time_inference
 from recbole_intent.experiment import run
 from recbole_intent.trainer.base import BEST
+from recbole_intent.utils.errors import UserError
 
 ENTRIES = [
     Entry("SASRec", "SASRec", {"hidden_size": 8, "MAX_ITEM_LIST_LENGTH": 8}),

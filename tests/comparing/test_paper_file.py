@@ -12,8 +12,8 @@ from recbole_intent.comparing.paper_file import (
     table_names,
 )
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
 from recbole_intent.registry import model_names
+from recbole_intent.utils.errors import UserError
 
 SHIPPED = {
     "igrsr": "table2 table3 figure2 figure3",

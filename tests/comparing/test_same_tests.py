@@ -3,7 +3,7 @@
 import pytest
 
 from recbole_intent.comparing.same_tests import check_same_tests
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def _write(folder, lengths):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recbole_intent.data.atomic_tables import read_atomic, read_header
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"
 

@@ -10,7 +10,7 @@ import pytest
 from recbole_intent.data import candidates
 from recbole_intent.data.candidates import Question, draw, kept_candidates
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 INTER = ["user_id", "item_id", "timestamp"]
 

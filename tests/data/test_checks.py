@@ -5,7 +5,7 @@ import pytest
 
 from recbole_intent.data.checks import check_ids
 from recbole_intent.data.sources.raw import RawData
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def _raw(name: str) -> RawData:

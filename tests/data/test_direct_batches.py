@@ -6,7 +6,7 @@ import torch
 
 from recbole_intent.data.direct_batches import CANDIDATES, Alternating, DirectBatches
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

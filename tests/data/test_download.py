@@ -14,8 +14,8 @@ import yaml
 from recbole_intent.data import dataset_properties
 from recbole_intent.data.download import download, fetch, how_to_get, unprepared_message
 from recbole_intent.data.prepare import prepare
-from recbole_intent.errors import UserError
-from recbole_intent.paths import properties_dir
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.paths import properties_dir
 
 CONTENT = bytes(range(256)) * 2_000  # 512,000 bytes
 

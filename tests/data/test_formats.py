@@ -11,7 +11,7 @@ import pytest
 
 from recbole_intent.cli import main
 from recbole_intent.data.prepare import prepare
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 TIMES = [1_700_000_000 + 3600 * n for n in range(4)]
 ROWS = [("1", "20", "4.0"), ("1", "10", "3.5"), ("2", "10", "5.0"), ("2", "20", "1.0")]

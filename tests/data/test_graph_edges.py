@@ -5,7 +5,7 @@ import torch
 
 from recbole_intent.data.graph_edges import graph_edges
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from recbole_intent.data.histories import History, read_histories, read_users
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def test_json_lines_and_csv(write):

@@ -8,7 +8,7 @@ import torch
 
 from recbole_intent.data.item_ids import item_ids, random_ids, sequential_ids, tree_ids
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def test_random_ids_are_a_seeded_permutation():

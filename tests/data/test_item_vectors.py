@@ -5,7 +5,7 @@ import pytest
 
 from recbole_intent.data.item_vectors import read_item_vectors
 from recbole_intent.data.text_vectors import TextVectors, write_text_vectors
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 IDS = np.array(["[PAD]", "b", "a", "7"], dtype=object)
 TABLE = "item_id:token\tvector:float_seq\na\t1 2.5\n7\t-3 4e-1\nb\t0 1\nother\t9 9\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recbole_intent.data.like_minded import like_minded
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def by_sorting(vectors: np.ndarray, k: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from recbole.data.dataloader import TrainDataLoader
 
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 NO_DROPOUT = {
     "SASRec": {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "hidden_size": 16},

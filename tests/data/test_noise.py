@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recbole_intent.data.noise import KINDS, perturb
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 N_ITEMS = 500
 

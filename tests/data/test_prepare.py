@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_intent import compat
 from recbole_intent.data.dataset_properties import paper_counts
 from recbole_intent.data.prepare import prepare
-from recbole_intent.errors import UserError
+from recbole_intent.utils import compat
+from recbole_intent.utils.errors import UserError
 
 compat.apply()
 

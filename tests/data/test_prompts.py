@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from recbole_intent.data.prompts import NEW_USER, TEMPLATES, PromptWriter
-from recbole_intent.errors import UserError
 from recbole_intent.model.t5 import own_tokenizer
+from recbole_intent.utils.errors import UserError
 
 IDS = ["", *(str(7 * n % 41 + 90) for n in range(1, 41))]  # of two and three digits
 

@@ -9,7 +9,7 @@ import pytest
 from recbole_intent.data.prepare import prepare
 from recbole_intent.data.seals import hash_inputs
 from recbole_intent.enrich.record_files import check_records, write_records
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 HEAD = "user_id\titem_id\ttimestamp\n"
 OLD = HEAD + "".join(f"u{u}\ti{(u + t) % 7}\t{t}\n" for u in range(9) for t in range(6))

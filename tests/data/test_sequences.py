@@ -8,7 +8,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole_intent.data.prepare import prepare
 from recbole_intent.data.sequences import IndexedSequentialDataset
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 FIELDS = ("user_id", "item_id", "timestamp", "item_length", "item_id_list", "timestamp_list")

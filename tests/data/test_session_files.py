@@ -13,7 +13,7 @@ from recbole_intent.data.dataset_properties import paper_counts
 from recbole_intent.data.prepare import prepare
 from recbole_intent.data.session_files import read_split
 from recbole_intent.data.sessions import SessionOptions
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 HEAD = "user_id\titem_id\ttimestamp\n"
 

@@ -11,8 +11,8 @@ from recbole_intent.config import Config
 from recbole_intent.data.known_histories import KnownHistories
 from recbole_intent.data.session_files import read_split
 from recbole_intent.data.split import data_fingerprint, load_data
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

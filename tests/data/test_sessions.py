@@ -13,7 +13,7 @@ from recbole_intent.data.sessions import (
     make_sessions,
     part_by_time,
 )
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 Event = tuple[int, int, int, int]  # row, user, item, time
 

@@ -11,7 +11,7 @@ from recbole_intent.data.text_vectors import (
     vectors_for,
     write_text_vectors,
 )
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 IDS = np.array(["b", "a", "ü 7"])
 VECTORS = TextVectors(IDS, np.eye(3, 4, dtype=np.float32), "metadata", "encoder", "12ab")

@@ -17,7 +17,7 @@ from recbole_intent.data.training_interactions import (
     training_histories,
     training_split,
 )
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 RATIO = {"eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}}}
 SPLITS = {

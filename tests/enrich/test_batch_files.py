@@ -11,7 +11,7 @@ from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.client import ChatClient
 from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.sources import ChatRequest, Completion, request_key
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

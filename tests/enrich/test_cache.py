@@ -12,7 +12,7 @@ import pytest
 
 from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.sources import Completion
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -159,7 +159,7 @@ def test_a_full_disk_is_one_error_and_loses_nothing(tmp_path):
         import asyncio, sys
         from recbole_intent.enrich.cache import AnswerCache
         from recbole_intent.enrich.sources import Completion
-        from recbole_intent.errors import UserError
+        from recbole_intent.utils.errors import UserError
         stored = 0
         try:
             with AnswerCache(sys.argv[1]) as cache:

@@ -16,7 +16,7 @@ from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.client import Answer, ChatClient, ChatRequest, RequestFailed
 from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.retry import Retry
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = Retry(max_tries=4, time_limit=30, first_wait=0.01, longest_wait=0.05)

@@ -15,7 +15,7 @@ from recbole_intent.data.text_vectors import read_text_vectors
 from recbole_intent.data.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.text_encoder import TextEncoder
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 SPLIT = Split({"eval_args": {}}, "0" * 64)
 TEXTS = {f"i{n}": f"{'lamp chair rug vase'.split()[n % 4]} {n % 150} " * 3 for n in range(160)}

@@ -21,7 +21,7 @@ from recbole_intent.enrich.intent_answers import Prediction
 from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.retry import Retry, retry_after
 from recbole_intent.enrich.sources import Completion
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 QUICK = Retry(max_tries=2, time_limit=20, first_wait=0.01, longest_wait=0.02)
 GOOD = {"choices": [{"message": {"role": "assistant", "content": "fine"}}]}

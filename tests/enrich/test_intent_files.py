@@ -12,7 +12,7 @@ from recbole_intent.enrich.intent_files import (
     write_intent_files,
 )
 from recbole_intent.enrich.record_files import read_manifest
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 SESSIONS = [
     SessionIntents("a#1", ("güte", 'a "quote"'), ("i1",), 2, True),

@@ -3,7 +3,7 @@
 import pytest
 
 from recbole_intent.enrich.item_texts import ItemTexts
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def test_fields_titles_and_gaps(tmp_path):

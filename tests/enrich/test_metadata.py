@@ -11,7 +11,7 @@ from recbole_intent.enrich.metadata import (
     metadata_intents,
 )
 from recbole_intent.enrich.pool import IntentPool
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

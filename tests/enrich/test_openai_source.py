@@ -10,7 +10,7 @@ import pytest
 
 from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.sources import ChatRequest, Completion, RequestFailed, TryAgain
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 KEY = "sk-test-0123456789/abcdef"
 SCHEMA = {"type": "object", "properties": {"item": {"type": "string"}}}

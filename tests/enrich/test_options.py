@@ -3,7 +3,7 @@
 import pytest
 
 from recbole_intent.enrich.options import IntentOptions, ProfileOptions, read_options
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def test_the_defaults_are_the_papers():

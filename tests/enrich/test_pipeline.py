@@ -22,7 +22,7 @@ from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
 from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.training_data import read_training_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 SUFFIXES = (".intent", ".intent_pool", ".item_feature", ".intent.manifest.json")
 

@@ -7,7 +7,7 @@ import pytest
 from recbole_intent.enrich.batch_files import BatchPending
 from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
 from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.retry import Retry
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 FILES = ("intent", "intent_pool", "item_feature", "intent.manifest.json", "intent.report.md")
 ATTEMPTS = 3

@@ -9,7 +9,7 @@ from recbole_intent.enrich.profile_files import (
     read_profiles,
 )
 from recbole_intent.enrich.record_files import write_records
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 PROFILES = [Profile("i 1", "güt", "bad", "both", "llm"), plain_profile("2", "a lamp")]
 

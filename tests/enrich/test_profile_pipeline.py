@@ -19,7 +19,7 @@ from recbole_intent.enrich.profile_files import profile_path, read_profiles
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
 from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.training_data import read_training_data
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 FILES = ("market.item_profile", "market.user_profile", "market.profile.manifest.json")
 

@@ -9,7 +9,7 @@ from recbole_intent.enrich.profile_files import MANIFEST, Profile, plain_profile
 from recbole_intent.enrich.profile_vectors import check_texts, encode_profiles
 from recbole_intent.enrich.record_files import write_records
 from recbole_intent.enrich.text_encoder import TextEncoder
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 PROFILES = [Profile("a", "for children", "not for children", "a toy", "llm")]
 PROFILES.append(plain_profile("b", "a lamp"))

@@ -7,7 +7,7 @@ import ray
 
 from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)

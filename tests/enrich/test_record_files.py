@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from recbole_intent.enrich.record_files import read_manifest, read_records, write_records
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 @dataclass(frozen=True)

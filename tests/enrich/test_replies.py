@@ -12,7 +12,7 @@ from recbole_intent.enrich.replies import (
     words_of,
 )
 from recbole_intent.enrich.sources import Completion, TryAgain
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def _body(message: dict, **more) -> str:

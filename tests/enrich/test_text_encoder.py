@@ -9,7 +9,7 @@ import pytest
 
 from recbole_intent.enrich import text_encoder
 from recbole_intent.enrich.text_encoder import TextEncoder
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 TEXTS = ["a red lamp", "a blue light for the desk", "a song of the sea", "word " * 2000]
 

@@ -11,10 +11,10 @@ from recbole_intent.enrich.command import run_command
 from recbole_intent.enrich.intent_files import read_intents
 from recbole_intent.enrich.profile_files import profile_path, read_profiles
 from recbole_intent.enrich.training_data import read_training_data
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
 from recbole_intent.model.semantics import users_alike
 from recbole_intent.model.session_intents import read_labels
+from recbole_intent.utils.errors import UserError
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"
 PURPOSES = {"ISRF": {"semantics": "metadata"}, "VELI4SBR": {"intents": "metadata"}}

@@ -6,7 +6,7 @@ import pytest
 
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.workplace import Batches, own_folder
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def test_half_written_files_of_a_killed_run_go_and_no_others(tmp_path):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.intent_space import _in_the_plane, intent_space
+from recbole_intent.utils.errors import UserError
 
 
 def _space(n: int) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:

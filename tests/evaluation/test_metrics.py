@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_intent import compat
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.metrics import evaluate, per_user
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
+from recbole_intent.utils import compat
+from recbole_intent.utils.errors import UserError
 
 METRICS = ["Recall", "Hit", "Precision", "MRR", "NDCG", "MAP"]
 TOPK = [1, 5, 10, 20]

@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation import page
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import run
+from recbole_intent.utils.errors import UserError
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 PICTURES = ["metrics", "curves", "cost", "history_length", "item_popularity", "noise"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation import ranks as ranks_module
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
+from recbole_intent.utils.errors import UserError
 
 
 def plain_ranks(scores, targets, excluded=()):

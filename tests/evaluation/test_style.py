@@ -6,7 +6,6 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.style import (
     PALETTE,
     legend_columns,
@@ -15,6 +14,7 @@ from recbole_intent.evaluation.style import (
     picture,
     wrapped,
 )
+from recbole_intent.utils.errors import UserError
 
 
 def test_thirty_labels_look_different_and_keep_their_look():

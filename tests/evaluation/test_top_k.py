@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.top_k import top_k
+from recbole_intent.utils.errors import UserError
 
 
 def plain(scores, k, excluded=None):

@@ -4,10 +4,10 @@ import pytest
 import torch
 from recbole.data.interaction import Interaction
 
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
 from recbole_intent.model.explain import ExplainsIntents, nearest_items
 from recbole_intent.nn.dual_attention import Attention, DualAttentionReasoner
+from recbole_intent.utils.errors import UserError
 
 B, N, M, D = 3, 6, 4, 8
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from recbole_intent.errors import UserError
 from recbole_intent.model.sequential_recommender.igrsr import IGRSR
+from recbole_intent.utils.errors import UserError
 
 N_ITEMS, N = 40, 6
 CONFIG = {

@@ -7,8 +7,8 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from recbole_intent.data.direct_batches import CANDIDATES, DirectBatches
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
 from recbole_intent.model.t5 import own_tokenizer
+from recbole_intent.utils.errors import UserError
 
 NO_ALIGNMENT = {"use_alignment_direct": False, "use_alignment_sequential": False}
 

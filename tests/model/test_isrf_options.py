@@ -2,7 +2,6 @@
 
 import pytest
 
-from recbole_intent.errors import UserError
 from recbole_intent.model.isrf_options import (
     aligned_tasks,
     chooses_among_candidates,
@@ -11,6 +10,7 @@ from recbole_intent.model.isrf_options import (
     numbers_users,
     uses_decoder_words,
 )
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

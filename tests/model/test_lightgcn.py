@@ -7,8 +7,8 @@ import torch
 from recbole.model.general_recommender import LightGCN as RecBoleLightGCN
 
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
 from recbole_intent.registry import get_spec
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.mark.parametrize("n_layers", [1, 3])

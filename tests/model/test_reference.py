@@ -7,9 +7,9 @@ from recbole.utils import ModelType, init_seed
 
 from recbole_intent import registry
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build, run_folder
 from recbole_intent.registry import get_spec, model_names
+from recbole_intent.utils.errors import UserError
 
 CORRECTED = [name for name in model_names() if get_spec(name).corrected]
 NO_DROPOUT = {"BERT4Rec": {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}}

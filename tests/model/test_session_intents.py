@@ -8,9 +8,9 @@ import torch
 from recbole_intent.data.split import load_data, read_parts
 from recbole_intent.data.training_interactions import training_split
 from recbole_intent.enrich.intent_files import PoolIntent, SessionIntents, write_intent_files
-from recbole_intent.errors import UserError
 from recbole_intent.model.session_intents import intent_files, read_labels
 from recbole_intent.nn.session_labels import LLM, NONE
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recbole_intent.data.prompts import PromptWriter
-from recbole_intent.errors import UserError
 from recbole_intent.model.t5 import make_t5, own_tokenizer, t5_files
+from recbole_intent.utils.errors import UserError
 
 IDS = ["", "12", "7", "130"]
 

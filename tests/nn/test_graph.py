@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from recbole_intent.errors import UserError
 from recbole_intent.nn.graph import MeanPropagation, bipartite_adjacency, neighbour_adjacency
+from recbole_intent.utils.errors import UserError
 
 
 def dense_normalised(A: torch.Tensor) -> torch.Tensor:

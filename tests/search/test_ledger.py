@@ -2,7 +2,6 @@
 
 import pytest
 
-from recbole_intent.errors import UserError
 from recbole_intent.search.ledger import (
     FAILED,
     FINISHED,
@@ -12,6 +11,7 @@ from recbole_intent.search.ledger import (
     Ledger,
     best_trial,
 )
+from recbole_intent.utils.errors import UserError
 
 
 def _epoch(ledger: Ledger, trial: int, epoch: int, value: float, stop: bool = False) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recbole_intent.errors import UserError
 from recbole_intent.search.scheduler import Judge
+from recbole_intent.utils.errors import UserError
 
 
 def _judge(name: str = "asha", *, bigger: bool = True, **options) -> Judge:

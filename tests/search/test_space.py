@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from recbole_intent.config import Config
-from recbole_intent.errors import UserError
 from recbole_intent.search.space import Choice, Range, check_space, read_space
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

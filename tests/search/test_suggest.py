@@ -2,10 +2,10 @@
 
 import pytest
 
-from recbole_intent.errors import UserError
 from recbole_intent.search.ledger import FAILED, FINISHED, RUNNING, STOPPED, Trial
 from recbole_intent.search.space import Choice, Range
 from recbole_intent.search.suggest import OptunaSuggester, RandomSuggester
+from recbole_intent.utils.errors import UserError
 
 SPACE = {
     "a": Choice((1, [2, 3], "x")),

@@ -11,10 +11,10 @@ import torch
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.trainer import Trainer as RecBoleTrainer
 
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 from recbole_intent.trainer.checkpoint import load_checkpoint, save_checkpoint
+from recbole_intent.utils.errors import UserError
 
 METRICS = {"metrics": ["Recall", "NDCG", "MRR", "Hit", "Precision", "MAP"], "topk": [1, 5, 10, 20]}
 
@@ -224,7 +224,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path):
     code = """
         import resource, signal, sys, torch
         from pathlib import Path
-        from recbole_intent.errors import UserError
+        from recbole_intent.utils.errors import UserError
         from recbole_intent.trainer.checkpoint import save_checkpoint
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))

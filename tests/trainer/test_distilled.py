@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from recbole_intent.data.loader import SequenceTrainLoader
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
 from recbole_intent.registry import get_spec
 from recbole_intent.trainer.distilled import DistilledTrainer
+from recbole_intent.utils.errors import UserError
 
 
 def test_other_training_targets_get_another_encoder(walks, tmp_path):

@@ -16,10 +16,10 @@ import torch
 from recbole_intent.cli import main
 from recbole_intent.config import Config
 from recbole_intent.data.split import load_data
-from recbole_intent.errors import UserError
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import build, run
 from recbole_intent.trainer import distributed
+from recbole_intent.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 300  # seconds until a test gives up on processes; nothing depends on its value

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from recbole_intent.data.direct_batches import CANDIDATES
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build, inputs_fingerprint
+from recbole_intent.utils.errors import UserError
 
 
 @pytest.fixture

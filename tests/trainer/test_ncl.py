@@ -7,10 +7,10 @@ import torch
 from recbole.model.general_recommender import NCL as RecBoleNCL
 from recbole.trainer import NCLTrainer as RecBoleNCLTrainer
 
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build
 from recbole_intent.trainer.base import LAST
 from recbole_intent.trainer.checkpoint import load_checkpoint
+from recbole_intent.utils.errors import UserError
 
 # Weights of the losses that show in four epochs of a small dataset.
 SMALL = {"num_clusters": 5, "ssl_reg": 1e-3, "proto_reg": 1e-3, "m_step": 2, "warm_up_step": 1}

@@ -9,11 +9,11 @@ import torch
 from recbole_intent.config import Config
 from recbole_intent.data.sequences import START_FIELD
 from recbole_intent.enrich.intent_files import PoolIntent, SessionIntents, write_intent_files
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import build, inputs_fingerprint, run
 from recbole_intent.nn.label_refresh import refreshed_labels
 from recbole_intent.nn.session_labels import ENRICHED, LLM, NONE
 from recbole_intent.trainer.veli4sbr import last_samples
+from recbole_intent.utils.errors import UserError
 
 SMALL = {"hidden_size": 16, "inner_size": 16, "n_layers": 1, "n_neighbors": 4}
 

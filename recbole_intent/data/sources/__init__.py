@@ -13,7 +13,7 @@ from recbole_intent.data.sources import (
 )
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.sources.reading import files_in, head, is_binary
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 __all__ = ["SOURCES", "RawData", "detect", "files_in", "read"]
 

@@ -18,7 +18,7 @@ import pandas as pd
 from recbole_intent.data.sources.json_lines import finite, keys_of, parsed, read_reviews
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.sources.reading import files_in, lines_of
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 FORM = "Amazon 2014, 2018 or 2023 reviews as lines of records (with meta_* beside them for text)"
 FIELDS_2014 = {

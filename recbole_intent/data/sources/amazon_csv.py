@@ -17,7 +17,7 @@ from pandas.api.types import union_categoricals
 from recbole_intent.data.sources import amazon, tabular
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.sources.reading import files_in, first_line, header_of
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 FORM = "Amazon 2023 CSV (user_id,parent_asin,rating,timestamp; also train/valid/test files)"
 # Equal times keep file order, so the parts of a split must be read in chronological order.

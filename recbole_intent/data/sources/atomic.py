@@ -19,7 +19,7 @@ from recbole_intent.data.sources.reading import (
     require,
 )
 from recbole_intent.data.times import in_seconds
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 FORM = "RecBole's atomic files (.inter, with .item and .user beside it)"
 COLUMNS = frozenset(TYPES)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from recbole_intent.errors import UserError
-from recbole_intent.printable import printable
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.printable import printable
 
 # Our name → aliases, ignoring case and punctuation; the first group with a match is used.
 ALIASES: dict[str, tuple[str, ...]] = {

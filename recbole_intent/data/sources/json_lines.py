@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from recbole_intent.data.sources.reading import first_line, lines_of
-from recbole_intent.errors import UserError
-from recbole_intent.parsing import FAILURES
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import FAILURES
 
 
 def record_of(line: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_intent.data.sources.columns import MissingColumns
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 HEAD_BYTES = 1 << 18
 

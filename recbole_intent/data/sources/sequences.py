@@ -13,8 +13,8 @@ import pandas as pd
 
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.sources.reading import files_in, first_line, head, lines_of, opened
-from recbole_intent.errors import UserError
-from recbole_intent.parsing import reason_of
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import reason_of
 
 FORM = "plain lines 'user item item ...' (with item2attributes.json beside them)"
 COLUMNS: frozenset[str] = frozenset()  # this form has no named columns

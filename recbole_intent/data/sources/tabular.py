@@ -27,7 +27,7 @@ from recbole_intent.data.sources.reading import (
     require,
 )
 from recbole_intent.data.times import seconds
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 FORM = (
     "tables with a header line or in Parquet (columns user_id, item_id, position or timestamp; "

@@ -10,7 +10,7 @@ import pandas as pd
 from recbole_intent.data.sources.json_lines import keys_of, read_reviews, records_of
 from recbole_intent.data.sources.raw import RawData
 from recbole_intent.data.sources.reading import files_in
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 FORM = "Yelp's JSON (yelp_academic_dataset_review.json, with ..._business.json for text)"
 FIELDS = {"user_id": "user_id", "item_id": "business_id", "timestamp": "date", "rating": "stars"}

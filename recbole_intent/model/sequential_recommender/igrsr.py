@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
-from recbole_intent.errors import UserError
 from recbole_intent.model.distilled_start import (
     DistilledStart,
     distiller_config,
@@ -22,6 +21,7 @@ from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.nn.dual_attention import ACTIVATIONS, DualAttentionReasoner
 from recbole_intent.nn.intents import IntentProjection, mask_intents
 from recbole_intent.nn.losses import info_nce
+from recbole_intent.utils.errors import UserError
 
 
 class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from recbole_intent.data.direct_batches import CANDIDATES
 from recbole_intent.data.graph_edges import graph_edges
 from recbole_intent.data.item_ids import item_ids
-from recbole_intent.errors import UserError
 from recbole_intent.model.candidates import ScoresCandidates
 from recbole_intent.model.explain import ExplainsIntents, Intent
 from recbole_intent.model.isrf_options import (
@@ -32,6 +31,7 @@ from recbole_intent.nn.interests import ExplicitInterest, GroupInterest
 from recbole_intent.nn.losses import info_nce, soft_target_alignment
 from recbole_intent.nn.trie import Trie
 from recbole_intent.nn.trie_search import beam_search, dense_scores, score_all, score_candidates
+from recbole_intent.utils.errors import UserError
 
 
 class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommender):

@@ -9,7 +9,6 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_intent.data.item_vectors import item_vectors_file, read_item_vectors
-from recbole_intent.errors import UserError
 from recbole_intent.model.backbones import CAUSAL, make_backbone
 from recbole_intent.model.explain import HasIntentSpace, Intent
 from recbole_intent.model.next_item import NextItemMixin
@@ -21,6 +20,7 @@ from recbole_intent.nn.intent_fusion import (
     intent_loss,
     orthogonal_loss,
 )
+from recbole_intent.utils.errors import UserError
 
 _DECOUPLING = {"paper": decoupling_loss, "orthogonal": orthogonal_loss}
 _EXPLAINED = 5  # number of intents that `explain` lists per session

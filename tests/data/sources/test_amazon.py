@@ -4,7 +4,7 @@ import math
 import pytest
 
 from recbole_intent.data.sources import read
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 REVIEWS_2014 = [
     {"reviewerID": "u", "asin": "B1", "overall": 5.0, "unixReviewTime": 86400, "reviewText": "x"},

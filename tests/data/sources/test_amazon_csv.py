@@ -1,7 +1,7 @@
 import pytest
 
 from recbole_intent.data.sources import read
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 HEAD = "user_id,parent_asin,rating,timestamp\n"
 

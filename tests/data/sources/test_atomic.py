@@ -1,7 +1,7 @@
 import pytest
 
 from recbole_intent.data.sources import read
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 INTER = "user_id:token\titem_id:token\tlabel:float\ttimestamp:float\nu\ta\t1\t5\nu\tb\t\t6\n"
 

@@ -11,7 +11,7 @@ from recbole_intent.data.sources import (
     tabular,
     yelp,
 )
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 HEADS = {
     amazon: '{"reviewerID": "u1", "asin": "i1", "unixReviewTime": 5}\n',

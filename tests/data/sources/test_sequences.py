@@ -1,7 +1,7 @@
 import pytest
 
 from recbole_intent.data.sources import read
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 
 def test_order_is_the_place_in_the_line(write):

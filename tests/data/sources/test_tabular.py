@@ -4,7 +4,7 @@ import random
 import pytest
 
 from recbole_intent.data.sources import read
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 ROWS = "user_id\titem_id\tposition\ttimestamp\nu\ta\t1\t86400\nu\tb\t0\t86400\nv\ta\t0\t\n"
 

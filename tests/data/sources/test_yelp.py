@@ -1,7 +1,7 @@
 import pytest
 
 from recbole_intent.data.sources import read
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 REVIEW = {"review_id": "r", "user_id": "u", "business_id": "b", "stars": 4.0}
 BUSINESS = {"business_id": "b", "name": "Café", "categories": "Food, Bar", "city": "Reno"}

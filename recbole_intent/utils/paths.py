@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parent
 

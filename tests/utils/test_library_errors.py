@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from recbole_intent import compat
 from recbole_intent.cli import main
-from recbole_intent.errors import UserError
-from recbole_intent.library_errors import library_mistakes
+from recbole_intent.utils import compat
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.library_errors import library_mistakes
 
 compat.apply()
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 # Exceptions that a parser may raise on malformed text.
 FAILURES = (

@@ -6,7 +6,7 @@ import sys
 # In a process of its own: the setting is the whole process's and cannot be taken back.
 _FAULTS = """
 import resource, sys, torch
-from recbole_intent.memory import keep_freed_memory
+from recbole_intent.utils.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 layer = torch.nn.Linear(256, 1024)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recbole_intent.errors import UserError
-from recbole_intent.files import (
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import (
     atomic_write,
     file_sha256,
     fingerprint,
@@ -20,7 +20,7 @@ from recbole_intent.files import (
     write_text,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -101,7 +101,7 @@ def test_removing_the_lock_lets_no_two_owners_in(tmp_path):
     code = """
         import sys
         from pathlib import Path
-        from recbole_intent.files import folder_lock
+        from recbole_intent.utils.files import folder_lock
         number = Path(sys.argv[1]) / "number"
         for _ in range(100):
             with folder_lock(Path(sys.argv[1]) / "run", wait=True):
@@ -133,7 +133,7 @@ def test_waiting_is_said(tmp_path, caplog):
 def test_a_killed_owner_frees_its_folder_and_one_that_waits_gets_it(tmp_path):
     code = """
         import sys, time
-        from recbole_intent.files import folder_lock
+        from recbole_intent.utils.files import folder_lock
         with folder_lock(sys.argv[1]):
             print("mine", flush=True)
             time.sleep(600)

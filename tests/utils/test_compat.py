@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_intent import compat
-from recbole_intent.errors import UserError
+from recbole_intent.utils import compat
+from recbole_intent.utils.errors import UserError
 
 PACKAGE = Path(compat.__file__).parent
 
@@ -212,7 +212,7 @@ def test_row_6_quick_start_is_never_imported():
 
 
 def test_importing_the_module_is_light():
-    code = "import sys, recbole_intent.compat; sys.exit('torch' in sys.modules)"
+    code = "import sys, recbole_intent.utils.compat; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
 
 

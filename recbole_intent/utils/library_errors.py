@@ -15,8 +15,8 @@ from types import TracebackType
 
 import recbole
 
-from recbole_intent.errors import UserError
-from recbole_intent.parsing import reason_of
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import reason_of
 
 _MISTAKES = (
     ArithmeticError,

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent import parsing
-from recbole_intent.errors import UserError
+from recbole_intent.utils import parsing
+from recbole_intent.utils.errors import UserError
 
 NUMBER = (int, float)
 _Kinds = Mapping[str, type | tuple[type, ...]]

@@ -17,9 +17,9 @@ from recbole_intent.enrich.report import Coverage, StepCounts, summary
 from recbole_intent.evaluation.report import metric_table, text_table
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.experiment import run
-from recbole_intent.printable import PrintableFormatter, markdown, printable, say
+from recbole_intent.utils.printable import PrintableFormatter, markdown, printable, say
 
-PACKAGE = Path(__file__).resolve().parents[1] / "recbole_intent"
+PACKAGE = Path(__file__).resolve().parents[2] / "recbole_intent"
 JOINERS = "\u200c\u200d\u00ad"
 # Kind -> a text of it.
 HOSTILE = {

@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.cli import main
-from recbole_intent.errors import UserError
 from recbole_intent.experiment import run
-from recbole_intent.files import atomic_write, folder_lock
-from recbole_intent.ownership import COMPARISON, MARKER, REPRODUCTION, RUN, SEARCH, claimed, clear
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import atomic_write, folder_lock
+from recbole_intent.utils.ownership import (
+    COMPARISON,
+    MARKER,
+    REPRODUCTION,
+    RUN,
+    SEARCH,
+    claimed,
+    clear,
+)
 
 KINDS = [RUN, SEARCH, COMPARISON, REPRODUCTION]
 
@@ -164,7 +172,7 @@ def test_a_finished_run_is_reported_where_nothing_can_be_written(finished, tiny_
 
     overrides = {"data_path": str(tiny_path), "device": "cpu", "epochs": 1, "hidden_size": 8}
     before = {path.name: path.stat().st_mtime_ns for path in [finished, *finished.iterdir()]}
-    monkeypatch.setattr("recbole_intent.ownership.folder_lock", refuse)
+    monkeypatch.setattr("recbole_intent.utils.ownership.folder_lock", refuse)
     done = run("SASRec", "tiny", overrides={**overrides, "show_progress": False}, output=finished)
     assert done.reported
     assert {

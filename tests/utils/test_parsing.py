@@ -12,10 +12,10 @@ import pytest
 from recbole_intent.cli import main
 from recbole_intent.config import parse_value, read_yaml
 from recbole_intent.data.histories import read_histories, read_users
-from recbole_intent.errors import UserError
-from recbole_intent.parsing import parse_json, parse_yaml, read_text
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import parse_json, parse_yaml, read_text
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DIGITS, DEEP = "9" * 5000, "[" * 20_000
 LAUGHS = "".join(
     f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10) if n else '1'}]\n" for n in range(12)
@@ -159,7 +159,7 @@ HOSTILE_FILES = {
 @pytest.mark.parametrize("name", HOSTILE_FILES)
 @pytest.mark.parametrize("read", [read_text, read_yaml, read_users, read_histories])
 def test_files(tmp_path, monkeypatch, read, name):
-    monkeypatch.setattr("recbole_intent.parsing.PATIENCE", 0.01)
+    monkeypatch.setattr("recbole_intent.utils.parsing.PATIENCE", 0.01)
     path = HOSTILE_FILES[name](tmp_path / "file")
     with pytest.raises(UserError) as caught:
         list(read(path))

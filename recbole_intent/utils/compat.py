@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.errors import UserError
+from recbole_intent.utils.errors import UserError
 
 _NUMPY_ALIASES = {
     "float_": np.float64,

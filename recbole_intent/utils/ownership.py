@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recbole_intent import __version__
-from recbole_intent.errors import UserError
-from recbole_intent.files import (
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import (
     folder_lock,
     is_lock,
     remove_dead_temporaries,
     temporary_target,
     write_json,
 )
-from recbole_intent.own_files import read_json, read_mapping
+from recbole_intent.utils.own_files import read_json, read_mapping
 
 MARKER = ".recbole_intent"
 

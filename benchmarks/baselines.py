@@ -13,9 +13,9 @@ import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 
 from benchmarks.independent import MODELS, check
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
+from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.experiment import build
-from recbole_intent.registry import get_spec, model_names
 
 # Small, so that it takes minutes, but with all parts of each model.
 SMALL = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.item_ids import random_ids, sequential_ids
 from recbole_intent.data.split import load_data
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.experiment import build
 
 # As sparse as a 5-core of Amazon reviews: users, items, interactions per user.

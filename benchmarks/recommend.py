@@ -23,12 +23,12 @@ import numpy as np
 import torch
 
 from recbole_intent import recommender as recommender_module
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
+from recbole_intent.config.registry import get_spec
 from recbole_intent.data.histories import read_histories
 from recbole_intent.experiment import build
 from recbole_intent.recommendations import write_recommendations
 from recbole_intent.recommender import Recommender
-from recbole_intent.registry import get_spec
 
 ITEMS, HISTORIES, USERS, K = 11_924, 100_000, 20_000, 10
 SECONDS_LIMIT = 60

@@ -139,10 +139,10 @@ def _run(argv: list[str]) -> int:
     options, flags = parse_arguments(argv)
     if not options.get("model"):
         raise UserError("--model=… is missing; --help shows how")
-    from recbole_intent.config import parse_value
+    from recbole_intent.config.config import parse_value
+    from recbole_intent.config.registry import get_spec
     from recbole_intent.evaluation.report import metric_table
     from recbole_intent.experiment import run
-    from recbole_intent.registry import get_spec
     from recbole_intent.trainer import distributed
 
     get_spec(options["model"])  # report a wrong model before a missing dataset
@@ -264,7 +264,7 @@ def _evaluate(argv: list[str]) -> int:
         raise UserError(f"--{min(flags)}: not an option of evaluate")
     if not options.get("run"):
         raise UserError("--run=FOLDER is missing: the folder of a finished run")
-    from recbole_intent.config import parse_value
+    from recbole_intent.config.config import parse_value
     from recbole_intent.evaluate import evaluate_run
     from recbole_intent.evaluation.report import among_candidates, text_table
 
@@ -349,7 +349,7 @@ def _tune(argv: list[str]) -> int:
     for name, value in (("model", model), ("dataset", dataset)):
         if not value:
             parser.error(f"--{name}=… is missing")
-    from recbole_intent.config import parse_value
+    from recbole_intent.config.config import parse_value
     from recbole_intent.evaluation.report import metric_table
     from recbole_intent.tune import Options, tune
 

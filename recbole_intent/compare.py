@@ -15,7 +15,7 @@ from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.comparing.other_task import ask_otherwise
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.comparing.same_tests import check_same_tests
-from recbole_intent.config import Config, read_yaml
+from recbole_intent.config.config import Config, read_yaml
 from recbole_intent.evaluation import comparison_tables
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.significance import best_baselines, paired_tests

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recbole_intent.config.presets import class_names
 from recbole_intent.model.distilled_start import item_init_of
 from recbole_intent.model.isrf_options import (
     DIRECT,
@@ -16,7 +17,6 @@ from recbole_intent.model.isrf_options import (
     numbers_users,
     uses_decoder_words,
 )
-from recbole_intent.presets import class_names
 
 
 @dataclass(frozen=True)

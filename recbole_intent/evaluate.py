@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent import keys
-from recbole_intent.config import Config
+from recbole_intent.config import keys
+from recbole_intent.config.config import Config
+from recbole_intent.config.keys import with_role
 from recbole_intent.data.split import noise_of
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import (
@@ -18,7 +19,6 @@ from recbole_intent.experiment import (
     read_result,
     refuse_other_data,
 )
-from recbole_intent.keys import with_role
 from recbole_intent.trainer.base import BEST
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, remove_dead_temporaries, write_json

@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from recbole_intent.asked_histories import Chunk
-from recbole_intent.command_keys import RECOMMEND, refuse
+from recbole_intent.config.command_keys import RECOMMEND, refuse
 from recbole_intent.data.asked import ids_of
 from recbole_intent.data.histories import read_histories, read_users
 from recbole_intent.evaluation.intent_space import intent_space

@@ -13,8 +13,8 @@ from recbole.utils import ModelType
 from torch import Tensor
 
 from recbole_intent.asked_histories import AskedHistories, Chunk
-from recbole_intent.command_keys import RECOMMEND, refuse
-from recbole_intent.config import Config
+from recbole_intent.config.command_keys import RECOMMEND, refuse
+from recbole_intent.config.config import Config
 from recbole_intent.data.asked import Columns, histories_of, ids_of
 from recbole_intent.data.known_histories import KnownHistories
 from recbole_intent.data.loader import MAX_SCORES

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import yaml
 
-from recbole_intent.command_keys import TUNE, refuse
-from recbole_intent.config import Config, read_yaml
+from recbole_intent.config.command_keys import TUNE, refuse
+from recbole_intent.config.config import Config, read_yaml
 from recbole_intent.experiment import comparable, inputs_fingerprint, run
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.rays import Task, parse_engine, ray_running, require_ray, run_trials

@@ -62,7 +62,7 @@ SMALL = {
 @pytest.fixture(scope="session")
 def config() -> Callable[..., "Config"]:  # noqa: F821
     """Make the configuration of a small run: `config("SASRec", passes=4)`; ml-100k by default."""
-    from recbole_intent.config import Config
+    from recbole_intent.config.config import Config
 
     def make(model: str = "SASRec", dataset: str = "ml-100k", **options) -> Config:
         return Config(model, dataset, config_dict={**SMALL, **options})

@@ -7,7 +7,7 @@ import pytest
 
 from recbole_intent import demo
 from recbole_intent.cli import main
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.enrich.options import read_options
 from recbole_intent.experiment import run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.evaluate import (
     evaluate_run,
     find_evaluation,

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from recbole_intent.config import read_yaml
+from recbole_intent.config.config import read_yaml
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from recbole_intent import cli
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.enrich.retry import Retry
 from recbole_intent.utils.printable import printable
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from recbole.utils import ModelType
 
+from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.data.split import load_data, read_parts
 from recbole_intent.enrich.intent_files import FEATURE, INTENT, POOL
 from recbole_intent.enrich.options import IntentOptions, ProfileOptions, read_options
@@ -22,7 +23,6 @@ from recbole_intent.enrich.profile_pipeline import enrich_profiles
 from recbole_intent.enrich.profile_vectors import encode_profiles
 from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.experiment import build
-from recbole_intent.registry import get_spec, model_names
 
 N = 30  # users, and items
 HEADER = "user_id:token\titem_id:token\ttimestamp:float"
@@ -132,7 +132,7 @@ def make(config, tmp_path_factory) -> Callable[..., "Config"]:  # noqa: F821
         given = {**SMALL, **OF_MODEL.get(model, {}), **SPLITS[split], **options}
         if spec.type != ModelType.SEQUENTIAL:
             given.pop("train_targets", None)
-        from recbole_intent.config import Config
+        from recbole_intent.config.config import Config
 
         known = Config(model, "leaky", config_dict={"data_path": str(root)}, allow_unknown=True)
         common = ("eval_args", "session_split", "benchmark_filename", *options)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.asked import History
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.experiment import build, run

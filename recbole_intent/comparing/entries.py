@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_intent import keys
-from recbole_intent.config import Config, read_yaml
-from recbole_intent.keys import with_role
+from recbole_intent.config import keys
+from recbole_intent.config.config import Config, read_yaml
+from recbole_intent.config.keys import with_role
 from recbole_intent.utils.errors import UserError
 
 # The same for all models of a comparison: data, split, candidates, metrics, epoch selection.

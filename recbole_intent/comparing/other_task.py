@@ -11,7 +11,7 @@ from recbole_intent.comparing.gather import (
     time_models,
 )
 from recbole_intent.comparing.request import Key, Request
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.evaluate import find_evaluation
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.utils.errors import UserError

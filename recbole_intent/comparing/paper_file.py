@@ -31,7 +31,7 @@ from typing import Any
 
 from recbole_intent.comparing.entries import refuse_protocol
 from recbole_intent.comparing.request import NEXT_ITEM, TASKS
-from recbole_intent.config import read_yaml
+from recbole_intent.config.config import read_yaml
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.paths import properties_dir
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from recbole_intent.compare import Outcome
 from recbole_intent.comparing.paper_file import printed
+from recbole_intent.config.registry import model_names
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.comparison_tables import failure_notes, mean_sd, results_of
 from recbole_intent.evaluation.tables import NOTHING, Cell, Table, marked_best, signed_percent
-from recbole_intent.registry import model_names
 
 
 def paper_table(

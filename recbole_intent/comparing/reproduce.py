@@ -16,12 +16,12 @@ from recbole_intent.comparing.paper_file import (
 )
 from recbole_intent.comparing.paper_table import measured, paper_table
 from recbole_intent.comparing.request import NEXT_ITEM, Request, known_presets
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
+from recbole_intent.config.presets import OUR_DEFAULTS
+from recbole_intent.config.registry import model_names
 from recbole_intent.data.download import unprepared_message
 from recbole_intent.evaluation.comparison_tables import deviation_notes
 from recbole_intent.evaluation.tables import Table
-from recbole_intent.presets import OUR_DEFAULTS
-from recbole_intent.registry import model_names
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.ownership import REPRODUCTION, claim, refuse_foreign
 

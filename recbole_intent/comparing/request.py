@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.command_keys import COMPARE, refuse
 from recbole_intent.comparing.entries import Entry
-from recbole_intent.config import read_yaml
-from recbole_intent.presets import OUR_DEFAULTS, class_names, preset_names
-from recbole_intent.registry import get_spec
+from recbole_intent.config.command_keys import COMPARE, refuse
+from recbole_intent.config.config import read_yaml
+from recbole_intent.config.presets import OUR_DEFAULTS, class_names, preset_names
+from recbole_intent.config.registry import get_spec
 from recbole_intent.utils.errors import UserError
 
 Key = tuple[str, int]  # label, seed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import torch
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.known_histories import KnownHistories
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import atomic_write, folder_lock

@@ -8,7 +8,7 @@ import torch
 from recbole.utils import ModelType
 from torch import Tensor
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.pre_split import PreSplitDataset
 from recbole_intent.data.sequences import FlatSequences, IndexedSequentialDataset
 from recbole_intent.utils.errors import UserError

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recbole_intent.keys import NOISE_KINDS
+from recbole_intent.config.keys import NOISE_KINDS
 from recbole_intent.utils.errors import UserError
 
 KINDS = NOISE_KINDS

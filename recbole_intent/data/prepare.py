@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from recbole_intent.command_keys import PREPARE, refuse
+from recbole_intent.config.command_keys import PREPARE, refuse
 from recbole_intent.data import checks, filters
 from recbole_intent.data.atomic_files import write_all, write_table
 from recbole_intent.data.dataset_properties import prepare_properties

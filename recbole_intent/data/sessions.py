@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.command_keys import SESSIONS, refuse
+from recbole_intent.config.command_keys import SESSIONS, refuse
 from recbole_intent.utils.errors import UserError
 
 PARTS = ("train", "valid", "test")

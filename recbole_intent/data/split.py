@@ -10,7 +10,7 @@ from recbole.sampler import RepeatableSampler, Sampler
 from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import ModelType, init_seed
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.atomic_tables import read_header, require_columns
 from recbole_intent.data.candidates import with_candidates
 from recbole_intent.data.checked_dataset import (

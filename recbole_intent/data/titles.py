@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.atomic_tables import read_atomic, read_header
 
 

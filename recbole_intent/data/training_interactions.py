@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 from recbole.data.dataset import Dataset, SequentialDataset
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.sequences import TARGET_FIELD, IndexedSequentialDataset
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint

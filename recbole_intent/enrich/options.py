@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from recbole_intent.config import read_yaml
+from recbole_intent.config.config import read_yaml
+from recbole_intent.config.keys import KeyTable, no_effect
 from recbole_intent.enrich import option_keys
-from recbole_intent.keys import KeyTable, no_effect
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.paths import properties_dir
 

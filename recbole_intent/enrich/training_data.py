@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.config import Config, read_yaml
+from recbole_intent.config.config import Config, read_yaml
 from recbole_intent.data.seals import hash_inputs
 from recbole_intent.data.split import read_parts
 from recbole_intent.data.training_interactions import (

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from recbole_intent.key_kinds import Choice, Either, Where, Whole, Word
-from recbole_intent.keys import Key, Needs, Rule, Values
-from recbole_intent.model import recbole_keys
-from recbole_intent.model.recbole_keys import DROPOUT
+from recbole_intent.config import recbole_keys
+from recbole_intent.config.key_kinds import Choice, Either, Where, Whole, Word
+from recbole_intent.config.keys import Key, Needs, Rule, Values
+from recbole_intent.config.recbole_keys import DROPOUT
 
 _EVEN = Where(
     Whole(2), lambda width: width % 2 == 0, "an even number: the distiller has 2 heads", (3, 33)

@@ -1,10 +1,10 @@
 """Configuration keys of IGRSR (defaults and paper's ranges: properties/model/IGRSR.yaml)."""
 
-from recbole_intent.key_kinds import Choice, Flag, Number, Optional, Whole
-from recbole_intent.keys import Key, Rule, Values
+from recbole_intent.config.key_kinds import Choice, Flag, Number, Optional, Whole
+from recbole_intent.config.keys import Key, Rule, Values
+from recbole_intent.config.recbole_keys import DROPOUT
 from recbole_intent.model import distilled_start_keys
 from recbole_intent.model.distilled_start_keys import STARTS_ITEMS, start_keys
-from recbole_intent.model.recbole_keys import DROPOUT
 
 _LID = ({"use_lid": Choice(True)},)
 _DISTILLER = (*_LID, *STARTS_ITEMS)

@@ -2,9 +2,18 @@
 
 from collections.abc import Callable
 
-from recbole_intent.key_kinds import Choice, Flag, Listing, Number, Optional, Where, Whole, Word
-from recbole_intent.keys import Key, Rule, Values
-from recbole_intent.model.recbole_keys import rows
+from recbole_intent.config.key_kinds import (
+    Choice,
+    Flag,
+    Listing,
+    Number,
+    Optional,
+    Where,
+    Whole,
+    Word,
+)
+from recbole_intent.config.keys import Key, Rule, Values
+from recbole_intent.config.recbole_keys import rows
 
 _TASKS = Listing(Choice("sequential", "direct"), unique=True)
 _AUTO = Choice("auto", True, False)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from recbole_intent.registry import RECBOLE
+from recbole_intent.config.registry import RECBOLE
 
 
 def is_recboles(config) -> bool:

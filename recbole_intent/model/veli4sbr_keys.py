@@ -1,8 +1,17 @@
 """Configuration keys of VELI4SBR (defaults and paper's ranges: properties/model/VELI4SBR.yaml)."""
 
-from recbole_intent.key_kinds import Choice, Either, Flag, Number, Optional, Where, Whole, Word
-from recbole_intent.keys import Key, Rule, Values
-from recbole_intent.model.recbole_keys import rows
+from recbole_intent.config.key_kinds import (
+    Choice,
+    Either,
+    Flag,
+    Number,
+    Optional,
+    Where,
+    Whole,
+    Word,
+)
+from recbole_intent.config.keys import Key, Rule, Values
+from recbole_intent.config.recbole_keys import rows
 
 _INTENTS = {"intents": Where(Word(), lambda source: source != "none", "intents")}
 _ENRICH = ({**_INTENTS, "enrich": Choice(True)},)

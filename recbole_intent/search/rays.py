@@ -19,7 +19,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.search.ledger import Ledger
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import write_text

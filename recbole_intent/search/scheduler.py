@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_intent.command_keys import TUNE, refuse
+from recbole_intent.config.command_keys import TUNE, refuse
 
 
 @dataclass(frozen=True)

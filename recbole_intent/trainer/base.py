@@ -13,7 +13,7 @@ from recbole.utils import ModelType, init_seed
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.deviations import deviations
 from recbole_intent.model.next_item import NextItemMixin

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recbole.utils import InputType, init_seed
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.data.pre_split import part_paths
 from recbole_intent.data.session_split import split_path

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.printable import say
 

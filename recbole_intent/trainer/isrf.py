@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.direct_batches import Alternating, DirectBatches
 from recbole_intent.data.loader import RankingLoader
 from recbole_intent.data.split import noise_of

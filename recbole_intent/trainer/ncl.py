@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.trainer.base import Trainer
 from recbole_intent.utils.errors import UserError
 

@@ -11,7 +11,7 @@ from recbole.utils import ModelType
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.loader import RankingBatch, RankingLoader
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.item_vectors import item_vectors_file
 from recbole_intent.data.sequences import TARGET_FIELD
 from recbole_intent.model.session_intents import intent_files

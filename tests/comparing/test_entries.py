@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.comparing.entries import PROTOCOL, Entry, check_protocol, read_entries
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.utils.errors import UserError
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"

@@ -11,8 +11,8 @@ from recbole_intent.comparing.paper_file import (
     read_paper_table,
     table_names,
 )
-from recbole_intent.config import Config
-from recbole_intent.registry import model_names
+from recbole_intent.config.config import Config
+from recbole_intent.config.registry import model_names
 from recbole_intent.utils.errors import UserError
 
 SHIPPED = {

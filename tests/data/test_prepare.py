@@ -23,7 +23,7 @@ compat.apply()
 
 from recbole.data.dataset import Dataset  # noqa: E402
 
-from recbole_intent.config import Config  # noqa: E402
+from recbole_intent.config.config import Config  # noqa: E402
 
 HEAD = "user_id\titem_id\ttimestamp\n"
 GOOD = HEAD + "u\ta\t5\nu\tb\t5\nv\tb\t1\nv\ta\t9\n"

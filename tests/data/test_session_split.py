@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.known_histories import KnownHistories
 from recbole_intent.data.session_files import read_split
 from recbole_intent.data.split import data_fingerprint, load_data

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from recbole.data.dataset import SequentialDataset
 
-from recbole_intent.config import parse_value
+from recbole_intent.config.config import parse_value
 from recbole_intent.data.split import load_data, read_parts
 from recbole_intent.data.training_interactions import (
     Split,

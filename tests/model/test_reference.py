@@ -5,10 +5,10 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType, init_seed
 
-from recbole_intent import registry
+from recbole_intent.config import registry
+from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.data.split import load_data
 from recbole_intent.experiment import build, run_folder
-from recbole_intent.registry import get_spec, model_names
 from recbole_intent.utils.errors import UserError
 
 CORRECTED = [name for name in model_names() if get_spec(name).corrected]

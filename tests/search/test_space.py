@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.search.space import Choice, Range, check_space, read_space
 from recbole_intent.utils.errors import UserError
 

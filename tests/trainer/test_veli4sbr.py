@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_intent.config import Config
+from recbole_intent.config.config import Config
 from recbole_intent.data.sequences import START_FIELD
 from recbole_intent.enrich.intent_files import PoolIntent, SessionIntents, write_intent_files
 from recbole_intent.experiment import build, inputs_fingerprint, run

@@ -4,8 +4,8 @@ import pytest
 import torch
 import yaml
 
-from recbole_intent.config import Config, parse_value, read_yaml
-from recbole_intent.registry import model_names
+from recbole_intent.config.config import Config, parse_value, read_yaml
+from recbole_intent.config.registry import model_names
 from recbole_intent.utils.errors import UserError
 
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from recbole_intent import registry
-from recbole_intent.registry import ModelSpec, get_spec, model_names, register
+from recbole_intent.config import registry
+from recbole_intent.config.registry import ModelSpec, get_spec, model_names, register
 from recbole_intent.utils.errors import UserError
 
 

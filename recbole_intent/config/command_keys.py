@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_intent.key_kinds import Choice, Flag, Listing, Number, Optional, Whole, shown
-from recbole_intent.keys import NOISE_KINDS, Key, KeyTable, no_effect
+from recbole_intent.config.key_kinds import Choice, Flag, Listing, Number, Optional, Whole, shown
+from recbole_intent.config.keys import NOISE_KINDS, Key, KeyTable, no_effect
 from recbole_intent.utils.errors import UserError
 
 

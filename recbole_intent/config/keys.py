@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from recbole_intent.key_kinds import (
+from recbole_intent.config.key_kinds import (
     Anything,
     Choice,
     Either,
@@ -556,7 +556,7 @@ def key_table(module: str | None = None) -> KeyTable:
         module: name of the module with `KEYS` and, if keys can contradict each other, `RULES`; None
             for a class outside the table.
     """
-    from recbole_intent.model.recbole_keys import COMMON
+    from recbole_intent.config.recbole_keys import COMMON
 
     own = importlib.import_module(module) if module else None
     rows = {key.name: key for key in (*SHARED.values(), *COMMON, *getattr(own, "KEYS", ()))}

@@ -65,7 +65,7 @@ def _import(path: str) -> type:
 # Values of the property `reference` of a corrected model.
 OURS, RECBOLE = "ours", "recbole"
 
-_RECBOLE_KEYS = "recbole_intent.model.recbole_keys"
+_RECBOLE_KEYS = "recbole_intent.config.recbole_keys"
 _OURS = "recbole_intent.model.sequential_recommender"
 _OURS_GENERAL = "recbole_intent.model.general_recommender"
 _SEQUENTIAL = "recbole.model.sequential_recommender"

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from recbole_intent.config_data import plain_data_keys
-from recbole_intent.keys import DERIVED, SHARED, key_table, no_effect, unknown, with_role
-from recbole_intent.presets import OUR_DEFAULTS, class_names, preset_file
-from recbole_intent.registry import OURS, ModelSpec, get_spec
+from recbole_intent.config.data_keys import plain_data_keys
+from recbole_intent.config.keys import DERIVED, SHARED, key_table, no_effect, unknown, with_role
+from recbole_intent.config.presets import OUR_DEFAULTS, class_names, preset_file
+from recbole_intent.config.registry import OURS, ModelSpec, get_spec
 from recbole_intent.utils import compat
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.library_errors import library_mistakes

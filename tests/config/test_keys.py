@@ -6,15 +6,15 @@ import pytest
 import torch
 import yaml
 
-from recbole_intent.command_keys import COMPARE, PREPARE, RECOMMEND, SESSIONS, TUNE
 from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import Entry, read_entries, refuse_idle
 from recbole_intent.comparing.request import Request
-from recbole_intent.config import Config, read_yaml
+from recbole_intent.config.command_keys import COMPARE, PREPARE, RECOMMEND, SESSIONS, TUNE
+from recbole_intent.config.config import Config, read_yaml
+from recbole_intent.config.keys import Key, key_table
+from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.enrich.option_keys import INTENTS, PROFILES
 from recbole_intent.experiment import build
-from recbole_intent.keys import Key, key_table
-from recbole_intent.registry import get_spec, model_names
 from recbole_intent.search.space import read_space, without_idle
 from recbole_intent.utils import precision
 from recbole_intent.utils.errors import UserError
@@ -219,7 +219,7 @@ def test_the_table_leaves_fingerprints_as_they_were(model, options, digest):
 
 def test_only_a_class_outside_the_table_is_part_of_the_identity():
     """Its name may be that of a registered model; a module of ours may move."""
-    from recbole_intent.keys import in_fingerprint
+    from recbole_intent.config.keys import in_fingerprint
 
     paths = ("recbole_intent.a.b:M", "recbole.model.general_recommender.bpr:BPR", "mine.models:M")
     kept = [in_fingerprint({"model_class": path}) for path in paths]
@@ -229,8 +229,8 @@ def test_only_a_class_outside_the_table_is_part_of_the_identity():
 def test_a_class_outside_the_table_brings_its_rows(tmp_path, monkeypatch):
     (tmp_path / "own_keys_model.py").write_text(
         "from recbole.model.sequential_recommender import GRU4Rec\n"
-        "from recbole_intent.key_kinds import Whole\n"
-        "from recbole_intent.keys import Key\n"
+        "from recbole_intent.config.key_kinds import Whole\n"
+        "from recbole_intent.config.keys import Key\n"
         "KEYS = (Key('num_layers', Whole(2, 3), 'layers'),)\n"
         "class Mine(GRU4Rec): pass\n"
     )

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable
 
-from recbole_intent.key_kinds import (
+from recbole_intent.config.key_kinds import (
     Choice,
     Either,
     Flag,
@@ -16,7 +16,7 @@ from recbole_intent.key_kinds import (
     Whole,
     Word,
 )
-from recbole_intent.keys import ACTIVATIONS, Key
+from recbole_intent.config.keys import ACTIVATIONS, Key
 
 DROPOUT = Number(0, below=1)  # with 1, nothing could be learned
 _SIZES = Listing(Whole(1))

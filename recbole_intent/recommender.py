@@ -20,7 +20,6 @@ from recbole_intent.data.known_histories import KnownHistories
 from recbole_intent.data.loader import MAX_SCORES
 from recbole_intent.data.split import SplitData
 from recbole_intent.data.titles import item_titles
-from recbole_intent.evaluation.top_k import top_k
 from recbole_intent.experiment import (
     TRAIN_AGAIN,
     build,
@@ -28,9 +27,10 @@ from recbole_intent.experiment import (
     read_result,
     refuse_other_data,
 )
-from recbole_intent.item_index import EXACT_UP_TO, ItemIndex
 from recbole_intent.model.explain import ExplainsIntents, HasIntentSpace, Intent
 from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.nn.item_index import EXACT_UP_TO, ItemIndex
+from recbole_intent.nn.top_k import top_k
 from recbole_intent.trainer.base import BEST, Trainer
 from recbole_intent.utils.errors import UserError
 

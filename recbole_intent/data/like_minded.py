@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from recbole_intent.evaluation.top_k import top_k
+from recbole_intent.nn.top_k import top_k
 from recbole_intent.utils.errors import UserError
 
 _COMPARED = 256  # number of users for which approximate neighbours are compared with exact ones
@@ -86,7 +86,7 @@ def _by_index(vectors: np.ndarray, k: int, chunk: int) -> np.ndarray:
             "similar_users_index: faiss is not installed (extra ann): pip install faiss-cpu, or "
             "give --similar_users_index=exact"
         ) from error
-    from recbole_intent.item_index import ItemIndex
+    from recbole_intent.nn.item_index import ItemIndex
 
     users = _units(vectors)
     index = ItemIndex(torch.cat([torch.zeros(1, users.size(1)), users]))

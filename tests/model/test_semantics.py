@@ -9,7 +9,6 @@ import torch
 from recbole_intent.data.like_minded import like_minded
 from recbole_intent.data.split import load_data
 from recbole_intent.data.text_vectors import pca, read_text_vectors
-from recbole_intent.item_index import ItemIndex
 from recbole_intent.model.semantics import (
     item_vectors,
     reduced,
@@ -17,6 +16,7 @@ from recbole_intent.model.semantics import (
     users_alike,
     vector_files,
 )
+from recbole_intent.nn.item_index import ItemIndex
 from recbole_intent.utils.errors import UserError
 
 NO_ALIGNMENT = {"use_alignment_direct": False, "use_alignment_sequential": False}

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from recbole_intent.evaluation.top_k import top_k
-from recbole_intent.item_index import ItemIndex
+from recbole_intent.nn.item_index import ItemIndex
+from recbole_intent.nn.top_k import top_k
 from recbole_intent.utils.errors import UserError
 
 V, D, B = 3000, 16, 40

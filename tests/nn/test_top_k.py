@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_intent.evaluation.top_k import top_k
+from recbole_intent.nn.top_k import top_k
 from recbole_intent.utils.errors import UserError
 
 

@@ -30,12 +30,12 @@ from typing import Any
 
 import psutil
 
+from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.enrich.asking import LocalAsker
 from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.client import ChatRequest, RequestFailed
 from recbole_intent.enrich.conversation import Manner
 from recbole_intent.enrich.item_features import in_chunks, refine_features
-from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.report import StepCounts
 from recbole_intent.enrich.sources import Completion, request_key

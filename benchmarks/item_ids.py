@@ -13,7 +13,7 @@ import numpy as np
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.item_ids import random_ids, sequential_ids
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 
 GUESSES = 10
 

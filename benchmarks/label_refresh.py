@@ -77,9 +77,9 @@ def in_fresh_process(task: Callable[[int], float | None], n: int, threads: int) 
 def inference_ratio(backbone: str) -> tuple[float, float]:
     """Return milliseconds to rank a batch by VELI4SBR and by its backbone alone, taking turns."""
     from recbole_intent.config.config import Config
-    from recbole_intent.data.split import load_data, read_parts
-    from recbole_intent.data.training_interactions import training_split
-    from recbole_intent.enrich import intent_files as files
+    from recbole_intent.data.formats import intent_files as files
+    from recbole_intent.data.loading.split import load_data, read_parts
+    from recbole_intent.data.loading.training_interactions import training_split
 
     with tempfile.TemporaryDirectory() as folder:
         sessions = [files.SessionIntents("196", ("intent 0",), (), 1, True)]

@@ -25,7 +25,7 @@ START, DAYS, DAY = 1_000_000_000, 4_000, 86_400
 MEASURED = """
 import json, sys, time
 begin = time.perf_counter()
-from recbole_intent.data.prepare import prepare
+from recbole_intent.data.prepare.prepare import prepare
 from recbole_intent.utils.memory import peak_mib
 counts = prepare("cds", sys.argv[1], sys.argv[2], k_core=5)
 print(json.dumps({

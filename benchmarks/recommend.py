@@ -25,7 +25,7 @@ import torch
 from recbole_intent import recommender as recommender_module
 from recbole_intent.config.config import Config
 from recbole_intent.config.registry import get_spec
-from recbole_intent.data.histories import read_histories
+from recbole_intent.data.formats.histories import read_histories
 from recbole_intent.experiment import build
 from recbole_intent.recommendations import write_recommendations
 from recbole_intent.recommender import Recommender

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_intent.data.asked import History
-from recbole_intent.data.known_histories import KnownHistories
+from recbole_intent.data.formats.asked import History
+from recbole_intent.data.loading.known_histories import KnownHistories
 from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")

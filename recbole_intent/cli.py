@@ -196,8 +196,8 @@ def parse_arguments(argv: Sequence[str]) -> tuple[dict[str, str], set[str]]:
 
 
 def _prepare(argv: list[str]) -> int:
-    from recbole_intent.data.dataset_properties import paper_counts
-    from recbole_intent.data.prepare import prepare
+    from recbole_intent.data.prepare.dataset_properties import paper_counts
+    from recbole_intent.data.prepare.prepare import prepare
 
     parser = _prepare_parser()
     arguments = parser.options(argv)

@@ -7,8 +7,8 @@ from typing import Any
 from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import Entry
 from recbole_intent.comparing.request import Request
-from recbole_intent.data.prepare import prepare
-from recbole_intent.enrich.intent_files import INTENT, intent_path
+from recbole_intent.data.formats.intent_files import INTENT, intent_path
+from recbole_intent.data.prepare.prepare import prepare
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.pipeline import enrich
 from recbole_intent.enrich.profile_pipeline import enrich_profiles

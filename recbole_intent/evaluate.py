@@ -10,7 +10,7 @@ from typing import Any
 from recbole_intent.config import keys
 from recbole_intent.config.config import Config
 from recbole_intent.config.keys import with_role
-from recbole_intent.data.split import noise_of
+from recbole_intent.data.loading.split import noise_of
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import (
     TRAIN_AGAIN,

@@ -19,9 +19,9 @@ from recbole.utils import FeatureType, init_seed
 from recbole_intent import __version__
 from recbole_intent.config.config import Config
 from recbole_intent.config.keys import in_fingerprint
-from recbole_intent.data.session_split import warn_of_user_vectors
-from recbole_intent.data.split import SplitData, data_fingerprint, load_data
-from recbole_intent.data.training_interactions import training_split
+from recbole_intent.data.loading.session_split import warn_of_user_vectors
+from recbole_intent.data.loading.split import SplitData, data_fingerprint, load_data
+from recbole_intent.data.loading.training_interactions import training_split
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer

@@ -15,11 +15,11 @@ from torch import Tensor
 from recbole_intent.asked_histories import AskedHistories, Chunk
 from recbole_intent.config.command_keys import RECOMMEND, refuse
 from recbole_intent.config.config import Config
-from recbole_intent.data.asked import Columns, histories_of, ids_of
-from recbole_intent.data.known_histories import KnownHistories
-from recbole_intent.data.loader import MAX_SCORES
-from recbole_intent.data.split import SplitData
-from recbole_intent.data.titles import item_titles
+from recbole_intent.data.formats.asked import Columns, histories_of, ids_of
+from recbole_intent.data.formats.titles import item_titles
+from recbole_intent.data.loading.known_histories import KnownHistories
+from recbole_intent.data.loading.loader import MAX_SCORES
+from recbole_intent.data.loading.split import SplitData
 from recbole_intent.experiment import (
     TRAIN_AGAIN,
     build,

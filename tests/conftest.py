@@ -73,7 +73,7 @@ def config() -> Callable[..., "Config"]:  # noqa: F821
 @pytest.fixture(scope="session")
 def ml100k(config) -> "list[IndexedSequentialDataset]":  # noqa: F821
     """Training, validation and test split of our ml-100k, loaded once; do not change them."""
-    from recbole_intent.data.sequences import IndexedSequentialDataset
+    from recbole_intent.data.loading.sequences import IndexedSequentialDataset
 
     return IndexedSequentialDataset(config()).build()
 
@@ -81,7 +81,7 @@ def ml100k(config) -> "list[IndexedSequentialDataset]":  # noqa: F821
 @pytest.fixture(scope="session")
 def recbole_ml100k(config) -> "list[SequentialDataset]":  # noqa: F821
     """The same of RecBole's own padded rows, fed by our reader: its own sorts rounded times."""
-    from recbole_intent.data.checked_dataset import CheckedSequentialDataset
+    from recbole_intent.data.loading.checked_dataset import CheckedSequentialDataset
 
     return CheckedSequentialDataset(config()).build()
 
@@ -113,8 +113,8 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory, split_of) -> Path:
 @pytest.fixture(scope="session")
 def split_of(config) -> Callable[..., "Split"]:  # noqa: F821
     """The split of a run, to stand in files that a test writes for it."""
-    from recbole_intent.data.split import read_parts
-    from recbole_intent.data.training_interactions import training_split
+    from recbole_intent.data.loading.split import read_parts
+    from recbole_intent.data.loading.training_interactions import training_split
 
     def find(model: str, dataset: str, data_path: Path, **options):
         made = config(model, dataset, data_path=str(data_path), **options)
@@ -125,7 +125,11 @@ def split_of(config) -> Callable[..., "Split"]:  # noqa: F821
 
 def _write_tiny_vectors(folder: Path, split: "Split") -> None:  # noqa: F821
     """Texts' vectors that lie along the ring, an item's by its place, a user's by its number."""
-    from recbole_intent.data.text_vectors import TextVectors, vector_path, write_text_vectors
+    from recbole_intent.data.formats.text_vectors import (
+        TextVectors,
+        vector_path,
+        write_text_vectors,
+    )
 
     for kind, n in (("item", 40), ("user", 60)):
         angle = 2 * np.pi * np.arange(n) / n
@@ -140,7 +144,7 @@ def _write_tiny_vectors(folder: Path, split: "Split") -> None:  # noqa: F821
 
 def _write_tiny_intents(folder: Path, split: "Split") -> None:  # noqa: F821
     """40 users with one or two intents of three, 10 who failed, and 10 who were never asked."""
-    from recbole_intent.enrich import intent_files
+    from recbole_intent.data.formats import intent_files
 
     names = ("slow steps", "middling steps", "a change")
     users = [
@@ -187,8 +191,8 @@ def session_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Prepared by `prepare` from histories of 5 to 24 items, in sessions of 3 to 8. Item `late` is
     seen in the last tenth alone, and a user without times is left out.
     """
-    from recbole_intent.data.prepare import prepare
-    from recbole_intent.data.sessions import SessionOptions
+    from recbole_intent.data.prepare.prepare import prepare
+    from recbole_intent.data.prepare.sessions import SessionOptions
 
     rng = np.random.default_rng(7)
     folder = tmp_path_factory.mktemp("sessions")

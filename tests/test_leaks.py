@@ -14,11 +14,11 @@ import torch
 from recbole.utils import ModelType
 
 from recbole_intent.config.registry import get_spec, model_names
-from recbole_intent.data.split import load_data, read_parts
-from recbole_intent.enrich.intent_files import FEATURE, INTENT, POOL
+from recbole_intent.data.formats.intent_files import FEATURE, INTENT, POOL
+from recbole_intent.data.formats.profile_files import PROFILES
+from recbole_intent.data.loading.split import load_data, read_parts
 from recbole_intent.enrich.options import IntentOptions, ProfileOptions, read_options
 from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.enrich.profile_files import PROFILES
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
 from recbole_intent.enrich.profile_vectors import encode_profiles
 from recbole_intent.enrich.training_data import read_training_data

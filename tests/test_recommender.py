@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.asked import History
+from recbole_intent.data.formats.asked import History
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.experiment import build, run
 from recbole_intent.recommender import Recommender

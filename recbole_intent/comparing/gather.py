@@ -10,7 +10,7 @@ from recbole.utils import ModelType
 from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.config.config import Config
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.evaluate import MACHINE, find_evaluation, find_inference
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks

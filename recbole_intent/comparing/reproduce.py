@@ -19,7 +19,7 @@ from recbole_intent.comparing.request import NEXT_ITEM, Request, known_presets
 from recbole_intent.config.config import Config
 from recbole_intent.config.presets import OUR_DEFAULTS
 from recbole_intent.config.registry import model_names
-from recbole_intent.data.download import unprepared_message
+from recbole_intent.data.prepare.download import unprepared_message
 from recbole_intent.evaluation.comparison_tables import deviation_notes
 from recbole_intent.evaluation.tables import Table
 from recbole_intent.utils.errors import UserError

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from recbole.data.interaction import Interaction
 
-from recbole_intent.data.candidates import draw_outside
+from recbole_intent.data.loading.candidates import draw_outside
 from recbole_intent.utils.errors import UserError
 
 CANDIDATES = "candidates"  # column of a direct batch: (B, 1 + n) items, including the target

@@ -70,7 +70,7 @@ class _Purpose:
 
 
 def _purposes() -> dict[str, _Purpose]:
-    from recbole_intent.enrich import intent_files, profile_files
+    from recbole_intent.data.formats import intent_files, profile_files
     from recbole_intent.enrich.options import IntentOptions, ProfileOptions
     from recbole_intent.enrich.pipeline import enrich
     from recbole_intent.enrich.profile_pipeline import enrich_profiles

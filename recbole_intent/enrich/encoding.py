@@ -15,8 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
-from recbole_intent.data.text_vectors import TextVectors, read_text_vectors, write_text_vectors
-from recbole_intent.data.training_interactions import Split
+from recbole_intent.data.formats.text_vectors import (
+    TextVectors,
+    read_text_vectors,
+    write_text_vectors,
+)
+from recbole_intent.data.loading.training_interactions import Split
 from recbole_intent.enrich.workplace import bar
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint

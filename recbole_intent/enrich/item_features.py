@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
+from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.enrich.asking import Asker
 from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
 from recbole_intent.enrich.intent_answers import Features, features_schema
-from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.report import StepCounts
 

@@ -9,9 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from recbole_intent.data.training_interactions import TrainingHistories
-from recbole_intent.enrich.intent_files import SessionIntents
-from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.data.formats.intent_files import SessionIntents
+from recbole_intent.data.formats.item_texts import ItemTexts
+from recbole_intent.data.loading.training_interactions import TrainingHistories
 from recbole_intent.enrich.pool import IntentPool, clean_intent
 from recbole_intent.utils.errors import UserError
 

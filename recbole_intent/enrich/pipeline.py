@@ -15,13 +15,7 @@ from typing import Any
 import numpy as np
 
 from recbole_intent import __version__
-from recbole_intent.data.text_vectors import vector_path
-from recbole_intent.data.training_interactions import TrainingHistories
-from recbole_intent.enrich.asking import Asker
-from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
-from recbole_intent.enrich.encoding import encode_texts
-from recbole_intent.enrich.intent_answers import Intents, intents_schema
-from recbole_intent.enrich.intent_files import (
+from recbole_intent.data.formats.intent_files import (
     FEATURE,
     INTENT,
     MANIFEST,
@@ -31,8 +25,14 @@ from recbole_intent.enrich.intent_files import (
     SessionIntents,
     write_intent_files,
 )
+from recbole_intent.data.formats.item_texts import ItemTexts
+from recbole_intent.data.formats.text_vectors import vector_path
+from recbole_intent.data.loading.training_interactions import TrainingHistories
+from recbole_intent.enrich.asking import Asker
+from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
+from recbole_intent.enrich.encoding import encode_texts
+from recbole_intent.enrich.intent_answers import Intents, intents_schema
 from recbole_intent.enrich.item_features import raw_features, refine_features
-from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.likelihood import LikelihoodJudge
 from recbole_intent.enrich.metadata import frequent_categories, item_categories, metadata_intents
 from recbole_intent.enrich.options import IntentOptions

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.enrich.metadata import COLUMNS, item_categories
 
 _LONG = "description"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from recbole_intent.data.formats.intent_files import SessionIntents
 from recbole_intent.enrich.answers import MalformedAnswer, parse_answer
 from recbole_intent.enrich.asking import Asker
 from recbole_intent.enrich.client import Answer
@@ -24,7 +25,6 @@ from recbole_intent.enrich.intent_answers import (
     intents_schema,
     prediction_schema,
 )
-from recbole_intent.enrich.intent_files import SessionIntents
 from recbole_intent.enrich.item_features import in_chunks
 from recbole_intent.enrich.pool import IntentPool, clean_intent
 from recbole_intent.enrich.prompts import prompt

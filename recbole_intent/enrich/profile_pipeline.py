@@ -14,13 +14,8 @@ from typing import Any
 import numpy as np
 
 from recbole_intent import __version__
-from recbole_intent.data.text_vectors import Kind
-from recbole_intent.enrich.asking import Asker
-from recbole_intent.enrich.conversation import Manner
-from recbole_intent.enrich.item_texts import ItemTexts
-from recbole_intent.enrich.options import ProfileOptions
-from recbole_intent.enrich.plain_texts import PlainTexts
-from recbole_intent.enrich.profile_files import (
+from recbole_intent.data.formats.item_texts import ItemTexts
+from recbole_intent.data.formats.profile_files import (
     LLM,
     MANIFEST,
     METADATA,
@@ -30,11 +25,16 @@ from recbole_intent.enrich.profile_files import (
     plain_profile,
     profile_path,
 )
+from recbole_intent.data.formats.record_files import write_records
+from recbole_intent.data.formats.text_vectors import Kind
+from recbole_intent.enrich.asking import Asker
+from recbole_intent.enrich.conversation import Manner
+from recbole_intent.enrich.options import ProfileOptions
+from recbole_intent.enrich.plain_texts import PlainTexts
 from recbole_intent.enrich.profile_report import ProfileCounts, profile_summary, share_answered
 from recbole_intent.enrich.profile_vectors import check_texts, encode_profiles
 from recbole_intent.enrich.profiles import QUESTIONS, AskOptions, ask_profiles
 from recbole_intent.enrich.prompts import prompt
-from recbole_intent.enrich.record_files import write_records
 from recbole_intent.enrich.samples import choose, sample_places
 from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.enrich.training_data import (

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from recbole_intent.data.text_vectors import read_text_vectors, vector_path
-from recbole_intent.data.training_interactions import Split
+from recbole_intent.data.formats.profile_files import (
+    MANIFEST,
+    PROFILES,
+    profile_path,
+    read_profiles,
+)
+from recbole_intent.data.formats.record_files import check_records, read_manifest
+from recbole_intent.data.formats.text_vectors import read_text_vectors, vector_path
+from recbole_intent.data.loading.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.options import ProfileOptions
-from recbole_intent.enrich.profile_files import MANIFEST, PROFILES, profile_path, read_profiles
-from recbole_intent.enrich.record_files import check_records, read_manifest
 from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.own_files import checked

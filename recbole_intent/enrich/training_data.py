@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.config.config import Config, read_yaml
-from recbole_intent.data.seals import hash_inputs
-from recbole_intent.data.split import read_parts
-from recbole_intent.data.training_interactions import (
+from recbole_intent.data.formats.record_files import read_manifest
+from recbole_intent.data.formats.seals import hash_inputs
+from recbole_intent.data.loading.split import read_parts
+from recbole_intent.data.loading.training_interactions import (
     SPLIT_KEYS,
     Split,
     TrainingHistories,
@@ -16,7 +17,6 @@ from recbole_intent.data.training_interactions import (
     enriched_folder,
     training_histories,
 )
-from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.utils.errors import UserError
 
 

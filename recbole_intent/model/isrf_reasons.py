@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_intent.data.text_vectors import Text, vectors_for
-from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.data.formats.item_texts import ItemTexts
+from recbole_intent.data.formats.profile_files import METADATA, Profile, profile_path, read_profiles
+from recbole_intent.data.formats.text_vectors import Text, vectors_for
 from recbole_intent.enrich.metadata import COLUMNS, item_categories
-from recbole_intent.enrich.profile_files import METADATA, Profile, profile_path, read_profiles
 from recbole_intent.model.explain import Intent, nearest_items
 from recbole_intent.model.semantics import read_user_vectors, texts_folder, user_vector_file
 from recbole_intent.utils.errors import UserError

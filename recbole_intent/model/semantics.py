@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbole_intent.data.like_minded import like_minded
-from recbole_intent.data.text_vectors import (
+from recbole_intent.data.formats.profile_files import MANIFEST
+from recbole_intent.data.formats.text_vectors import (
     TextVectors,
     pca,
     read_text_vectors,
     vector_path,
     vectors_for,
 )
-from recbole_intent.data.training_interactions import (
+from recbole_intent.data.like_minded import like_minded
+from recbole_intent.data.loading.training_interactions import (
     Split,
     check_split,
     enrich_command,
     find_enriched,
     training_split,
 )
-from recbole_intent.enrich.profile_files import MANIFEST
 from recbole_intent.model.isrf_options import aligned_tasks
 from recbole_intent.nn.interests import FrozenItems, ItemAdapter, RandomItems
 from recbole_intent.utils.errors import UserError

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_intent.data.training_interactions import (
+from recbole_intent.data.formats.intent_files import INTENT, MANIFEST, POOL, read_intents, read_pool
+from recbole_intent.data.formats.record_files import check_records, read_manifest
+from recbole_intent.data.loading.training_interactions import (
     Split,
     check_split,
     enrich_command,
     find_enriched,
     training_split,
 )
-from recbole_intent.enrich.intent_files import INTENT, MANIFEST, POOL, read_intents, read_pool
-from recbole_intent.enrich.record_files import check_records, read_manifest
 from recbole_intent.model.intent_controls import keep_share, shuffled
 from recbole_intent.nn.session_labels import SessionLabels
 from recbole_intent.utils.errors import UserError

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.loader import RankingLoader
+from recbole_intent.data.loading.loader import RankingLoader
 from recbole_intent.deviations import deviations
 from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.model.reference import is_recboles

@@ -6,9 +6,9 @@ from pathlib import Path
 from recbole.utils import InputType, init_seed
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.loader import RankingLoader, SequenceTrainLoader
-from recbole_intent.data.pre_split import part_paths
-from recbole_intent.data.session_split import split_path
+from recbole_intent.data.loading.loader import RankingLoader, SequenceTrainLoader
+from recbole_intent.data.loading.pre_split import part_paths
+from recbole_intent.data.loading.session_split import split_path
 from recbole_intent.model.distilled_start import (
     DistilledStart,
     distiller_config,

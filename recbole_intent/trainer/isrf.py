@@ -7,8 +7,8 @@ import torch
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.direct_batches import Alternating, DirectBatches
-from recbole_intent.data.loader import RankingLoader
-from recbole_intent.data.split import noise_of
+from recbole_intent.data.loading.loader import RankingLoader
+from recbole_intent.data.loading.split import noise_of
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.model.isrf_options import (
     DIRECT,

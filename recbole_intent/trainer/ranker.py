@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.loader import RankingBatch, RankingLoader
+from recbole_intent.data.loading.loader import RankingBatch, RankingLoader
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
 from recbole_intent.model.candidates import candidate_scores, pair_scores

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.item_vectors import item_vectors_file
-from recbole_intent.data.sequences import TARGET_FIELD
+from recbole_intent.data.formats.item_vectors import item_vectors_file
+from recbole_intent.data.loading.sequences import TARGET_FIELD
 from recbole_intent.model.session_intents import intent_files
 from recbole_intent.nn.label_refresh import refreshed_labels
 from recbole_intent.nn.session_labels import LLM, NONE

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from recbole_intent.cli import main
-from recbole_intent.data.prepare import prepare
+from recbole_intent.data.prepare.prepare import prepare
 from recbole_intent.utils.errors import UserError
 
 TIMES = [1_700_000_000 + 3600 * n for n in range(4)]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 
 STEP = {"seconds": 1, "milliseconds": 1000, "microseconds": 10**6, "nanoseconds": 10**9}
 START = 1_700_000_000

@@ -6,18 +6,18 @@ import math
 import jsonschema
 import pytest
 
+from recbole_intent.data.formats.intent_files import read_intents
+from recbole_intent.data.formats.profile_files import profile_path, read_profiles
+from recbole_intent.data.formats.record_files import read_manifest
 from recbole_intent.enrich.client import ChatRequest
 from recbole_intent.enrich.embedded import EmbeddedModel, EmbeddedScorer, EmbeddedSource
 from recbole_intent.enrich.intent_answers import intents_schema, prediction_schema
-from recbole_intent.enrich.intent_files import read_intents
 from recbole_intent.enrich.likelihood import best, scores_schema
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.pipeline import enrich
 from recbole_intent.enrich.profile_answers import description_schema
-from recbole_intent.enrich.profile_files import profile_path, read_profiles
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
 from recbole_intent.enrich.prompts import prompt
-from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.schemas import form_of
 from recbole_intent.enrich.sources import RequestFailed
 

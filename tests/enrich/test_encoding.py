@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_intent.data.text_vectors import read_text_vectors
-from recbole_intent.data.training_interactions import Split
+from recbole_intent.data.formats.text_vectors import read_text_vectors
+from recbole_intent.data.loading.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.utils.errors import UserError
@@ -126,8 +126,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 CODE = """
 import json, sys
 from pathlib import Path
-from recbole_intent.data.training_interactions import Split
-from recbole_intent.data.training_interactions import Split
+from recbole_intent.data.loading.training_interactions import Split
+from recbole_intent.data.loading.training_interactions import Split
 from recbole_intent.enrich.encoding import encode_texts
 from recbole_intent.enrich.text_encoder import TextEncoder
 texts = json.loads(Path(sys.argv[1]).read_text())

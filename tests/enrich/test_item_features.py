@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.enrich.conversation import Manner
 from recbole_intent.enrich.item_features import in_chunks, raw_features, refine_features
-from recbole_intent.enrich.item_texts import ItemTexts
 from recbole_intent.enrich.report import StepCounts
 
 

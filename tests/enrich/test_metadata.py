@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recbole_intent.data.training_interactions import TrainingHistories
-from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.data.formats.item_texts import ItemTexts
+from recbole_intent.data.loading.training_interactions import TrainingHistories
 from recbole_intent.enrich.metadata import (
     frequent_categories,
     item_categories,

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_intent.data.text_vectors import read_text_vectors
-from recbole_intent.enrich.intent_files import (
+from recbole_intent.data.formats.intent_files import (
     read_features,
     read_intents,
     read_pool,
 )
+from recbole_intent.data.formats.record_files import read_manifest
+from recbole_intent.data.formats.text_vectors import read_text_vectors
 from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.utils.errors import UserError
 

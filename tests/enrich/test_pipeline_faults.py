@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from recbole_intent.data.formats.intent_files import SessionIntents, read_intents
+from recbole_intent.data.formats.record_files import read_manifest
 from recbole_intent.enrich.client import ChatClient
-from recbole_intent.enrich.intent_files import SessionIntents, read_intents
 from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.options import read_options
 from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.retry import Retry
 from recbole_intent.utils.errors import UserError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_intent.enrich.item_texts import ItemTexts
+from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.enrich.plain_texts import PlainTexts
 
 ITEMS = """item_id:token\tdescription:token_seq\ttitle:token_seq\tbrand:token\tcategories:token_seq

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_intent.data.text_vectors import read_text_vectors, vector_path, vectors_for
+from recbole_intent.data.formats.profile_files import profile_path, read_profiles
+from recbole_intent.data.formats.record_files import read_manifest
+from recbole_intent.data.formats.text_vectors import read_text_vectors, vector_path, vectors_for
 from recbole_intent.enrich.batch_files import BatchPending
 from recbole_intent.enrich.options import ProfileOptions, read_options
-from recbole_intent.enrich.profile_files import profile_path, read_profiles
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
-from recbole_intent.enrich.record_files import read_manifest
 from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.utils.errors import UserError
 

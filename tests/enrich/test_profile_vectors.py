@@ -2,12 +2,12 @@
 
 import pytest
 
-from recbole_intent.data.text_vectors import read_text_vectors, vector_path
-from recbole_intent.data.training_interactions import Split
+from recbole_intent.data.formats.profile_files import MANIFEST, Profile, plain_profile, profile_path
+from recbole_intent.data.formats.record_files import write_records
+from recbole_intent.data.formats.text_vectors import read_text_vectors, vector_path
+from recbole_intent.data.loading.training_interactions import Split
 from recbole_intent.enrich.options import ProfileOptions, read_options
-from recbole_intent.enrich.profile_files import MANIFEST, Profile, plain_profile, profile_path
 from recbole_intent.enrich.profile_vectors import check_texts, encode_profiles
-from recbole_intent.enrich.record_files import write_records
 from recbole_intent.enrich.text_encoder import TextEncoder
 from recbole_intent.utils.errors import UserError
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recbole_intent.data.direct_batches import CANDIDATES, DirectBatches
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.model.t5 import own_tokenizer
 from recbole_intent.utils.errors import UserError
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from recbole_intent.data.direct_batches import DirectBatches
+from recbole_intent.data.formats.profile_files import profile_path
 from recbole_intent.data.graph_edges import graph_edges
 from recbole_intent.data.item_ids import item_ids
-from recbole_intent.data.loader import SequenceTrainLoader
-from recbole_intent.data.sequences import IndexedSequentialDataset
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.loader import SequenceTrainLoader
+from recbole_intent.data.loading.sequences import IndexedSequentialDataset
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.enrich.options import ProfileOptions, read_options
-from recbole_intent.enrich.profile_files import profile_path
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
 
 N_ITEMS, SEEN = 40, 36  # the last four are nobody's in training

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from recbole_intent.data.split import load_data
-from recbole_intent.data.text_vectors import read_text_vectors
+from recbole_intent.data.formats.text_vectors import read_text_vectors
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.model.isrf_reasons import Reasons
 from recbole_intent.model.semantics import user_vector_file
 from recbole_intent.utils.errors import UserError

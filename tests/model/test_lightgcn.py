@@ -7,7 +7,7 @@ import torch
 from recbole.model.general_recommender import LightGCN as RecBoleLightGCN
 
 from recbole_intent.config.registry import get_spec
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.utils.errors import UserError
 
 

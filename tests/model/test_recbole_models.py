@@ -10,7 +10,7 @@ from recbole.model.sequential_recommender import GRU4Rec as RecBoleGRU4Rec
 from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 
 from recbole_intent.config.registry import get_spec, model_names
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.experiment import build
 from recbole_intent.nn.dropout import FastDropout
 

@@ -7,7 +7,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 
 from recbole_intent.config.registry import get_spec, model_names
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.experiment import build
 from recbole_intent.model.searches import SearchesItems
 from recbole_intent.nn.dropout import FastDropout

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_intent.data.loader import RankingBatch
+from recbole_intent.data.loading.loader import RankingBatch
 from recbole_intent.experiment import build
 from recbole_intent.model.searches import SearchesItems
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_intent.data.formats.text_vectors import pca, read_text_vectors
 from recbole_intent.data.like_minded import like_minded
-from recbole_intent.data.split import load_data
-from recbole_intent.data.text_vectors import pca, read_text_vectors
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.model.semantics import (
     item_vectors,
     reduced,

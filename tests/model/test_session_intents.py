@@ -5,9 +5,9 @@ import shutil
 import pytest
 import torch
 
-from recbole_intent.data.split import load_data, read_parts
-from recbole_intent.data.training_interactions import training_split
-from recbole_intent.enrich.intent_files import PoolIntent, SessionIntents, write_intent_files
+from recbole_intent.data.formats.intent_files import PoolIntent, SessionIntents, write_intent_files
+from recbole_intent.data.loading.split import load_data, read_parts
+from recbole_intent.data.loading.training_interactions import training_split
 from recbole_intent.model.session_intents import intent_files, read_labels
 from recbole_intent.nn.session_labels import LLM, NONE
 from recbole_intent.utils.errors import UserError

@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from recbole_intent.data.split import load_data
-from recbole_intent.data.text_vectors import read_text_vectors, vectors_for
+from recbole_intent.data.formats.text_vectors import read_text_vectors, vectors_for
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.experiment import build
 from recbole_intent.model.explain import ExplainsIntents
 from recbole_intent.utils.errors import UserError

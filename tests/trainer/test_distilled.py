@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recbole_intent.config.registry import get_spec
-from recbole_intent.data.loader import SequenceTrainLoader
+from recbole_intent.data.loading.loader import SequenceTrainLoader
 from recbole_intent.experiment import build
 from recbole_intent.trainer.distilled import DistilledTrainer
 from recbole_intent.utils.errors import UserError

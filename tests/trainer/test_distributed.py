@@ -15,7 +15,7 @@ import torch
 
 from recbole_intent.cli import main
 from recbole_intent.config.config import Config
-from recbole_intent.data.split import load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.experiment import build, run
 from recbole_intent.trainer import distributed

@@ -6,7 +6,7 @@ import torch
 from recbole.data.dataloader import NegSampleEvalDataLoader
 from recbole.trainer import Trainer as RecBoleTrainer
 
-from recbole_intent.data.checked_dataset import CheckedDataset, CheckedSequentialDataset
+from recbole_intent.data.loading.checked_dataset import CheckedDataset, CheckedSequentialDataset
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.experiment import build
 from recbole_intent.model.candidates import ScoresCandidates

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.sequences import START_FIELD
-from recbole_intent.enrich.intent_files import PoolIntent, SessionIntents, write_intent_files
+from recbole_intent.data.formats.intent_files import PoolIntent, SessionIntents, write_intent_files
+from recbole_intent.data.loading.sequences import START_FIELD
 from recbole_intent.experiment import build, inputs_fingerprint, run
 from recbole_intent.nn.label_refresh import refreshed_labels
 from recbole_intent.nn.session_labels import ENRICHED, LLM, NONE

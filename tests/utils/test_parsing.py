@@ -11,7 +11,7 @@ import pytest
 
 from recbole_intent.cli import main
 from recbole_intent.config.config import parse_value, read_yaml
-from recbole_intent.data.histories import read_histories, read_users
+from recbole_intent.data.formats.histories import read_histories, read_users
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import parse_json, parse_yaml, read_text
 

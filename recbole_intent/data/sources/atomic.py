@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_intent.data.atomic_tables import check_form
+from recbole_intent.data.formats.atomic_tables import check_form
 from recbole_intent.data.sources.raw import TYPES, RawData
 from recbole_intent.data.sources.reading import (
     files_in,
@@ -18,7 +18,7 @@ from recbole_intent.data.sources.reading import (
     read_table,
     require,
 )
-from recbole_intent.data.times import in_seconds
+from recbole_intent.data.sources.times import in_seconds
 from recbole_intent.utils.errors import UserError
 
 FORM = "RecBole's atomic files (.inter, with .item and .user beside it)"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_intent.data.asked import raw_id
-from recbole_intent.data.parquet import parquet_columns, read_parquet
+from recbole_intent.data.formats.asked import raw_id
 from recbole_intent.data.sources.columns import MissingColumns, resolve
+from recbole_intent.data.sources.parquet import parquet_columns, read_parquet
 from recbole_intent.data.sources.raw import TYPES, RawData
 from recbole_intent.data.sources.reading import (
     files_in,
@@ -26,7 +26,7 @@ from recbole_intent.data.sources.reading import (
     read_table,
     require,
 )
-from recbole_intent.data.times import seconds
+from recbole_intent.data.sources.times import seconds
 from recbole_intent.utils.errors import UserError
 
 FORM = (

@@ -8,7 +8,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_intent.data.item_vectors import item_vectors_file, read_item_vectors
+from recbole_intent.data.formats.item_vectors import item_vectors_file, read_item_vectors
 from recbole_intent.model.backbones import CAUSAL, make_backbone
 from recbole_intent.model.explain import HasIntentSpace, Intent
 from recbole_intent.model.next_item import NextItemMixin

@@ -1,0 +1,94 @@
+"""Reads externally computed item vectors, such as embeddings of their texts."""
+
+import logging
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from recbole_intent.data.formats.text_vectors import vector_path
+from recbole_intent.utils.errors import UserError
+
+_LOGGER = logging.getLogger("recbole_intent")
+
+
+def item_vectors_file(config: Any) -> Path | None:
+    """The file named by `item_vectors`; None without `llm_embedding`.
+
+    `auto` is the file of the items' text vectors next to the atomic files.
+    """
+    if not config["llm_embedding"]:
+        return None
+    if config["item_vectors"] == "auto":
+        return vector_path(config["data_path"], config["dataset"], "item", "metadata", "fused")
+    return Path(config["item_vectors"])
+
+
+def read_item_vectors(path: str | Path, item_ids: np.ndarray) -> np.ndarray:
+    """Vectors in the order of a dataset's items.
+
+    Args:
+        path: an `.npz` with `item` (N,) ids and `vector` (N, D) numbers, or with `ids` and
+            `vectors` as written by `enrich`, or an atomic file with the columns `item_id:token`
+            and `vector:float_seq` (numbers separated by spaces).
+        item_ids: (V,) raw ids; the first one is padding.
+
+    Returns:
+        (V, D) float32; zeros for padding and for items without a vector, which a warning counts.
+
+    Raises:
+        UserError: the file is missing or has another form, lists an item twice, has a number that
+            is not finite, or has none of the dataset's items.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file of item vectors; `recbole_intent enrich --for=VELI4SBR "
+            "--encoder=embedded …` makes them of the items' texts"
+        )
+    ids, vectors = _read_npz(path) if path.suffix == ".npz" else _read_table(path)
+    if vectors.ndim != 2 or ids.shape != (len(vectors),) or vectors.size == 0:
+        raise UserError(
+            f"{path}: needs N items and N x D numbers, has {ids.shape}, {vectors.shape}"
+        )
+    if not np.isfinite(vectors).all():
+        bad = str(ids[~np.isfinite(vectors).all(axis=1)][0])
+        raise UserError(f"{path}: the vector of item {bad!r} is not finite")
+    row_of = {name: row for row, name in enumerate(ids.tolist())}
+    if len(row_of) < len(ids):
+        raise UserError(f"{path}: an item stands twice")
+    found = [(place, row_of[name]) for place, name in enumerate(item_ids) if name in row_of]
+    if not found:
+        raise UserError(f"{path}: has no vector of any item of this dataset")
+    if len(found) < len(item_ids) - 1:
+        missing = len(item_ids) - 1 - len(found)
+        _LOGGER.warning("%s: %d of %d items have no vector", path, missing, len(item_ids) - 1)
+    ordered = np.zeros((len(item_ids), vectors.shape[1]), dtype=np.float32)
+    places, rows = (list(column) for column in zip(*found, strict=True))
+    ordered[places] = vectors[rows]
+    return ordered
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = ("ids", "vectors") if "ids" in file else ("item", "vector")
+            ids, vectors = (file[name] for name in names)
+            return ids.astype(str), vectors.astype(np.float32)
+    except (ValueError, KeyError, OSError, BadZipFile, EOFError) as error:
+        raise UserError(
+            f"{path}: not an .npz with `item` (N,) and `vector` (N, D): {error}"
+        ) from error
+
+
+def _read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    columns = ["item_id:token", "vector:float_seq"]
+    try:
+        table = pd.read_csv(path, sep="\t", usecols=columns, dtype=str, keep_default_na=False)
+        rows = [np.array(text.split(" "), dtype=np.float32) for text in table[columns[1]]]
+        return table[columns[0]].to_numpy(dtype=str), np.stack(rows)
+    except ValueError as error:  # includes pandas' errors when reading
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a table of {' and '.join(columns)}: {reason}") from error

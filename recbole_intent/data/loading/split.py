@@ -1,0 +1,349 @@
+"""Builds the loaders of training, validation and test from a configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole.data.dataset import Dataset
+from recbole.data.utils import get_dataloader
+from recbole.sampler import RepeatableSampler, Sampler
+from recbole.sampler.sampler import AbstractSampler
+from recbole.utils import ModelType, init_seed
+
+from recbole_intent.config.config import Config
+from recbole_intent.data.formats.atomic_tables import read_header, require_columns
+from recbole_intent.data.formats.seals import hash_inputs
+from recbole_intent.data.loading.candidates import with_candidates
+from recbole_intent.data.loading.checked_dataset import (
+    CheckedDataset,
+    CheckedSequentialDataset,
+    needs_times,
+)
+from recbole_intent.data.loading.counts import DataCounts
+from recbole_intent.data.loading.loader import RankingLoader, SequenceTrainLoader
+from recbole_intent.data.loading.pre_split import (
+    PaddedPreSplitDataset,
+    PreSplitDataset,
+    has_rows,
+    list_field,
+    part_paths,
+)
+from recbole_intent.data.loading.sequences import IndexedSequentialDataset
+from recbole_intent.data.loading.session_split import PaddedSessionDataset, read_split, split_path
+from recbole_intent.data.prepare.download import unprepared_message
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.files import fingerprint
+
+_NOISE_KEYS = {"ratio", "kind", "where", "seed"}
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """A split dataset.
+
+    Attributes:
+        dataset: the whole dataset, for sizes and names.
+        train: training batches.
+        valid: (user, target) rows for choosing the epoch and the hyper-parameters.
+        test: rows for the reported result, used once.
+        fingerprint: SHA-256 of the atomic files that were read.
+        counts: users, items, interactions, and removed ones.
+        candidates: metadata of the direct task's candidates (negatives, seed, hash); None if all
+            items are ranked.
+    """
+
+    dataset: Dataset
+    train: Any
+    valid: RankingLoader
+    test: RankingLoader
+    fingerprint: str
+    counts: DataCounts
+    candidates: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A dataset after reading and splitting, before batching.
+
+    Attributes:
+        files: the atomic files that were read.
+        dataset: the whole dataset.
+        train, valid, test: its splits.
+        is_indexed: the splits are `IndexedSequentialDataset`s.
+    """
+
+    files: tuple[Path, ...]
+    dataset: Dataset
+    train: Dataset
+    valid: Dataset
+    test: Dataset
+    is_indexed: bool
+
+
+def read_parts(config: Config) -> Parts:
+    """Read and split the dataset of a configuration.
+
+    Only this function decides which interactions are training, validation and test: runs batch
+    these splits, and `enrich` reads its training interactions from them
+    (`training_interactions.py`).
+
+    Raises:
+        UserError: the dataset is not prepared, its files are not usable, or a split is empty.
+    """
+    files = check_files(config)
+    is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    _check_protocol(config, is_sequential)
+    if config["eval_args"]["order"] == "RO":
+        # A random order depends only on the seed, regardless of earlier draws in this process.
+        init_seed(config["seed"], config["reproducibility"])
+    try:
+        dataset = _dataset_class(config, is_sequential)(config)
+        train, valid, test = dataset.build()
+    except (ValueError, NotImplementedError) as error:
+        if isinstance(error, UserError):
+            raise
+        # RecBole's message for an unknown filter, a missing column …
+        raise UserError(f"dataset {config['dataset']}: {' '.join(str(error).split())}") from error
+    for name, split in (("training", train), ("validation", valid), ("test", test)):
+        if len(split.inter_feat) == 0:
+            raise UserError(
+                f"dataset {config['dataset']}: the {name} split is empty; {_wanted_of_data(config)}"
+            )
+    indexed = isinstance(dataset, IndexedSequentialDataset)
+    return Parts(tuple(files), dataset, train, valid, test, indexed)
+
+
+def _negative_sampler(config: Config, train: Dataset) -> AbstractSampler | None:
+    """RecBole's sampler of training negatives, restricted to the training split.
+
+    RecBole's `create_samplers` counts popularity over all splits, including the test set.
+    """
+    args = config["train_neg_sample_args"]
+    if args["distribution"] == "none":
+        return None
+    kind = RepeatableSampler if config["repeatable"] else Sampler
+    try:
+        sampler = kind(["train"], train, args["distribution"], args["alpha"])
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"train_neg_sample_args: {' '.join(str(error).split())}") from error
+    return sampler.set_phase("train")
+
+
+def load_data(config: Config, shares_passes: bool = False) -> SplitData:
+    """Read, split and batch the dataset of a configuration.
+
+    Args:
+        config: configuration of the run.
+        shares_passes: the model may be trained on shared batches (see `NextItemMixin`).
+
+    Raises:
+        UserError: the dataset is not prepared, or its files are not usable.
+    """
+    parts = read_parts(config)
+    train, valid, test, indexed = parts.train, parts.valid, parts.test, parts.is_indexed
+    sampler = _negative_sampler(config, train)
+    noise = noise_of(config)
+    if noise and not indexed:
+        raise UserError("noise: needs a sequential model with fast_sequences: True")
+    noisy = {"train": train, "valid": valid, "test": test}
+    for name in ("train", "test"):
+        if noise and noise["where"] in (name, "both"):
+            noisy[name] = noisy[name].with_noise(noise["ratio"], noise["kind"], noise["seed"])
+
+    spec = config.spec
+    if indexed:
+        loader = SequenceTrainLoader(
+            config,
+            noisy["train"],
+            sampler,
+            trim=spec.trim,
+            shares=shares_passes,
+            shuffle=config["shuffle"],
+        )
+    else:
+        loader = get_dataloader(config, "train")(config, train, sampler, shuffle=config["shuffle"])
+    ranking = {
+        name: RankingLoader(
+            noisy[name],
+            config["eval_batch_size"],
+            trim=spec.trim,
+            history=_history(config, split, earlier) if config["mask_history"] else None,
+            by_sample=_brings_histories(split),
+        )
+        for name, split, earlier in (("valid", valid, [train]), ("test", test, [train, valid]))
+    }
+    data = SplitData(
+        dataset=parts.dataset,
+        train=loader,
+        valid=ranking["valid"],
+        test=ranking["test"],
+        fingerprint=_fingerprint(config, list(parts.files)),
+        counts=DataCounts.of(parts.dataset, (train, valid, test)),
+    )
+    return with_candidates(config, data) if config["task"] == "direct" else data
+
+
+def _dataset_class(config: Config, is_sequential: bool) -> type[Dataset]:
+    if not is_sequential:
+        return CheckedDataset
+    fast = config["fast_sequences"]
+    if config["benchmark_filename"]:
+        return PreSplitDataset if fast else PaddedPreSplitDataset
+    if fast:
+        return IndexedSequentialDataset
+    return PaddedSessionDataset if config["session_split"] else CheckedSequentialDataset
+
+
+def _wanted_of_data(config: Config) -> str:
+    if config["session_split"]:
+        return f"{split_path(config)} has to name sessions of two items or more for each part"
+    if config["benchmark_filename"]:
+        return "its file has to hold items of users who have an earlier one"
+    if "LS" in config["eval_args"]["split"]:
+        least = 4 if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else 3
+        return f"leave-one-out needs users with at least {least} interactions (prepare --k_core=5)"
+    return f"eval_args: split: {config['eval_args']['split']} needs more data, or larger shares"
+
+
+def _history(config: Config, split: Dataset, earlier: list[Dataset]):
+    """Sparse user x item matrix (CSR) of the earlier items of a split's users.
+
+    Each session is in a single split, so its own items are used; otherwise those of earlier splits.
+    """
+    if _brings_histories(split):
+        return split.history_matrix(by_sample=True)
+    if config["session_split"]:
+        return split.history_matrix()
+    return sum(other.inter_matrix(form="csr") for other in earlier).tocsr()
+
+
+def _brings_histories(split: Dataset) -> bool:
+    """Whether the rows are whole samples, which contain all that is known of a user."""
+    return isinstance(split, PreSplitDataset) and split.holds_rows
+
+
+def data_fingerprint(config: Config) -> str:
+    """SHA-256 of the atomic files that a run with this configuration would read.
+
+    Raises:
+        UserError: the dataset is not prepared, or its files are not usable.
+    """
+    return _fingerprint(config, check_files(config))
+
+
+def _fingerprint(config: Config, files: list[Path]) -> str:
+    return fingerprint(hash_inputs(config["data_path"], config["dataset"], files))
+
+
+def _check_protocol(config: Config, is_sequential: bool) -> None:
+    """Reject RecBole options that this package does not support."""
+    args = config["eval_args"]
+    if set(args["mode"].values()) != {"full"}:
+        raise UserError(
+            f"eval_args: mode: {args['mode']}; only full, a ranking of all items, or --task=direct"
+        )
+    if is_sequential and args["order"] != "TO":
+        raise UserError(f"eval_args: order: {args['order']!r}; a sequential model needs TO (time)")
+    if config["session_split"] not in (None, True, False):
+        raise UserError(f"session_split: {config['session_split']!r} is neither True nor False")
+    if config["session_split"] and not is_sequential:
+        raise UserError(
+            f"session_split: {config['model']} learns its users, and sessions of validation and "
+            "test are new to it; use a sequential model, or a dataset that is not cut into sessions"
+        )
+    if config["session_split"] and config["benchmark_filename"]:
+        raise UserError("session_split: files of benchmark_filename are split already; use one")
+    if config["train_targets"] not in (None, "all") and not (
+        is_sequential and config["fast_sequences"]
+    ):
+        raise UserError("train_targets: needs a sequential model with fast_sequences: True")
+
+
+def noise_of(config: Config) -> dict | None:
+    """The property `noise` with all its entries, or None without noise.
+
+    Raises:
+        UserError: not such a mapping, or an invalid entry.
+    """
+    noise = config["noise"]
+    if not noise:
+        return None
+    if not isinstance(noise, dict) or not set(noise) <= _NOISE_KEYS or "ratio" not in noise:
+        raise UserError(
+            f"noise: {noise!r} is not a mapping of {', '.join(sorted(_NOISE_KEYS))} with a ratio"
+        )
+    for name, types in (("ratio", (int, float)), ("seed", int)):
+        if not isinstance(noise.get(name, 0), types):
+            raise UserError(f"noise: {name}: {noise[name]!r} is not a number")
+    noise = {"kind": "replace", "where": "test", "seed": 2020, **noise}
+    if noise["where"] not in ("train", "test", "both"):
+        raise UserError(f"noise: where: {noise['where']!r} is none of train, test, both")
+    return noise
+
+
+def check_files(config: Config) -> list[Path]:
+    """Check the headers of the dataset's atomic files and return their paths.
+
+    Raises:
+        UserError: the dataset is not prepared, or a file lacks a column, is not UTF-8 ….
+    """
+    folder, name = Path(config["data_path"]), config["dataset"]
+    inter = folder / f"{name}.inter"
+    parts = part_paths(config)
+    for path in parts:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file, but benchmark_filename names it")
+    if not parts and not inter.is_file():
+        raise UserError(f"{inter}: no such file: {unprepared_message(name)}")
+    is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    ids, lists = [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD")], []
+    times = [config["TIME_FIELD"]] if needs_times(config) else []
+    if parts and is_sequential:
+        rows = has_rows(config)
+        lists = [list_field(config)] * rows
+        times = [] if rows else [config["TIME_FIELD"]]
+    wanted = {".inter": [*ids, *lists, *times]}
+    for kind, names in (config["load_col"] or {}).items():
+        if names != "*":
+            for field in wanted[".inter"] if kind == "inter" else ():
+                if field not in names and field != list_field(config):
+                    raise UserError(f"load_col: inter: lacks {field!r}, which this run reads")
+            names = [field for field in names if kind != "inter" or field != config["TIME_FIELD"]]
+            wanted[f".{kind}"] = list(dict.fromkeys([*wanted.get(f".{kind}", ()), *names]))
+        else:
+            wanted.setdefault(f".{kind}", [])
+    for kind, names in (config["unload_col"] or {}).items():
+        for field in wanted.get(f".{kind}", ()):
+            if field in names:
+                raise UserError(f"unload_col: {kind}: names {field!r}, which this run reads")
+    first: dict[str, str] = {}
+    for suffix, fields in wanted.items():
+        for path in parts if parts and suffix == ".inter" else [folder / f"{name}{suffix}"]:
+            if not path.is_file():
+                what = f"wants {', '.join(fields)} of it" if fields else "names it"
+                raise UserError(f"{path}: no such file, but load_col {what}")
+            types = read_header(path, config["field_separator"], config["encoding"] or "utf-8")
+            if suffix == ".inter":
+                require_columns(path, types, ids, times, lists)
+            for field in fields:
+                if field not in types:
+                    raise UserError(f"{path}: no column {field!r}; it has {', '.join(types)}")
+                if suffix == ".inter" and types[field] != first.setdefault(field, types[field]):
+                    raise UserError(
+                        f"{path}:1: {field}:{types[field]}, but {parts[0]} has "
+                        f"{field}:{first[field]}"
+                    )
+    others = dict.fromkeys([".user", ".item", *sorted(wanted)])
+    paths = [folder / f"{name}{suffix}" for suffix in others if suffix != ".inter"]
+    files = [*(parts or [inter]), *(path for path in paths if path.is_file())]
+    split = split_path(config)
+    if config["session_split"]:
+        read_split(split, config["field_separator"])
+        files.append(split)
+    elif config["session_split"] is None and split.is_file() and not parts:
+        # The properties written by `prepare` are lost: tested sessions would be trained on.
+        raise UserError(
+            f"{split}: shares out sessions, but no property says whether to follow it; give "
+            "--session_split=True, or False to split each session itself"
+        )
+    return files

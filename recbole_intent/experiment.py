@@ -22,7 +22,7 @@ from recbole_intent.config.keys import in_fingerprint
 from recbole_intent.data.loading.session_split import warn_of_user_vectors
 from recbole_intent.data.loading.split import SplitData, data_fingerprint, load_data
 from recbole_intent.data.loading.training_interactions import training_split
-from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer
 from recbole_intent.utils.errors import UserError

@@ -27,8 +27,8 @@ from recbole_intent.experiment import (
     read_result,
     refuse_other_data,
 )
-from recbole_intent.model.explain import ExplainsIntents, HasIntentSpace, Intent
-from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.modeling.explain import ExplainsIntents, HasIntentSpace, Intent
+from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.nn.item_index import EXACT_UP_TO, ItemIndex
 from recbole_intent.nn.top_k import top_k
 from recbole_intent.trainer.base import BEST, Trainer

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_intent.model.next_item import NextItemMixin
+from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.utils.errors import UserError
 
 

@@ -15,8 +15,8 @@ from recbole_intent.config.config import Config
 from recbole_intent.data.loading.loader import RankingBatch, RankingLoader
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
-from recbole_intent.model.candidates import candidate_scores, pair_scores
-from recbole_intent.model.searches import SearchesItems
+from recbole_intent.modeling.candidates import candidate_scores, pair_scores
+from recbole_intent.modeling.searches import SearchesItems
 from recbole_intent.trainer import distributed
 
 

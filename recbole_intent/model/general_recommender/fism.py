@@ -4,7 +4,7 @@ import torch
 from recbole.model.general_recommender.fism import FISM as RecBoleFISM
 from torch import Tensor
 
-from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
+from recbole_intent.modeling.reference import PredictsAsItRanks, is_recboles
 
 
 class FISM(PredictsAsItRanks, RecBoleFISM):

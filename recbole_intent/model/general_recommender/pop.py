@@ -4,7 +4,7 @@ import torch
 from recbole.model.general_recommender.pop import Pop as RecBolePop
 from torch import Tensor
 
-from recbole_intent.model.reference import is_recboles
+from recbole_intent.modeling.reference import is_recboles
 
 
 class Pop(RecBolePop):

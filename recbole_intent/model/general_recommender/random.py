@@ -4,7 +4,7 @@ import torch
 from recbole.model.general_recommender.random import Random as RecBoleRandom
 from torch import Tensor
 
-from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
+from recbole_intent.modeling.reference import PredictsAsItRanks, is_recboles
 
 # SplitMix64 (Steele, Lea and Flood, 2014), in signed integers because torch lacks unsigned ones.
 _GAMMA, _MIX_1, _MIX_2 = (

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from recbole.model.sequential_recommender import BERT4Rec as RecBoleBERT4Rec
 from torch import Tensor
 
-from recbole_intent.model.reference import is_recboles
+from recbole_intent.modeling.reference import is_recboles
 from recbole_intent.nn.losses import linear_cross_entropy
 from recbole_intent.nn.sasrec_layers import encode_both_ways, use_fast_dropout
 

@@ -2,7 +2,7 @@
 
 from recbole.model.sequential_recommender.core import CORE as RecBoleCORE
 
-from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
+from recbole_intent.modeling.reference import PredictsAsItRanks, is_recboles
 
 
 class CORE(PredictsAsItRanks, RecBoleCORE):

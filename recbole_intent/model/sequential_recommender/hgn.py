@@ -3,7 +3,7 @@
 from recbole.model.sequential_recommender.hgn import HGN as RecBoleHGN
 from torch import Tensor
 
-from recbole_intent.model.reference import is_recboles
+from recbole_intent.modeling.reference import is_recboles
 
 
 class HGN(RecBoleHGN):

@@ -15,7 +15,7 @@ from recbole_intent.model.distilled_start import (
     fold_of,
     unfit_distiller,
 )
-from recbole_intent.model.explain import ExplainsIntents, Intent, nearest_items
+from recbole_intent.modeling.explain import ExplainsIntents, Intent, nearest_items
 from recbole_intent.nn.distiller import FrozenSASRec, LatentIntentDistiller
 from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.nn.dual_attention import ACTIVATIONS, DualAttentionReasoner

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from recbole_intent.data.direct_batches import CANDIDATES
 from recbole_intent.data.graph_edges import graph_edges
 from recbole_intent.data.item_ids import item_ids
-from recbole_intent.model.candidates import ScoresCandidates
-from recbole_intent.model.explain import ExplainsIntents, Intent
 from recbole_intent.model.isrf_options import (
     DIRECT,
     NO_EDGES,
@@ -25,8 +23,10 @@ from recbole_intent.model.isrf_options import (
 )
 from recbole_intent.model.isrf_reasons import Reasons
 from recbole_intent.model.prompt_reader import PromptReader, Reading
-from recbole_intent.model.searches import SearchesItems
 from recbole_intent.model.semantics import item_part, item_vectors, users_alike
+from recbole_intent.modeling.candidates import ScoresCandidates
+from recbole_intent.modeling.explain import ExplainsIntents, Intent
+from recbole_intent.modeling.searches import SearchesItems
 from recbole_intent.nn.interests import ExplicitInterest, GroupInterest
 from recbole_intent.nn.losses import info_nce, soft_target_alignment
 from recbole_intent.nn.trie import Trie

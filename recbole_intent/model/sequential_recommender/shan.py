@@ -5,7 +5,7 @@ from recbole.data.interaction import Interaction
 from recbole.model.sequential_recommender.shan import SHAN as RecBoleSHAN
 from torch import Tensor
 
-from recbole_intent.model.reference import PredictsAsItRanks, is_recboles
+from recbole_intent.modeling.reference import PredictsAsItRanks, is_recboles
 
 
 class SHAN(PredictsAsItRanks, RecBoleSHAN):

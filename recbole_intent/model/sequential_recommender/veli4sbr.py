@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from recbole_intent.data.formats.item_vectors import item_vectors_file, read_item_vectors
 from recbole_intent.model.backbones import CAUSAL, make_backbone
-from recbole_intent.model.explain import HasIntentSpace, Intent
-from recbole_intent.model.next_item import NextItemMixin
 from recbole_intent.model.session_intents import read_labels
+from recbole_intent.modeling.explain import HasIntentSpace, Intent
+from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.nn.intent_fusion import (
     FusionWithoutIntents,
     IntentFusion,

@@ -6,7 +6,7 @@ from torch import nn
 
 from recbole_intent.data.loading.loader import RankingBatch
 from recbole_intent.experiment import build
-from recbole_intent.model.searches import SearchesItems
+from recbole_intent.modeling.searches import SearchesItems
 
 
 class Finds(SearchesItems, nn.Module):

@@ -5,7 +5,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_intent.experiment import build
-from recbole_intent.model.explain import ExplainsIntents, nearest_items
+from recbole_intent.modeling.explain import ExplainsIntents, nearest_items
 from recbole_intent.nn.dual_attention import Attention, DualAttentionReasoner
 from recbole_intent.utils.errors import UserError
 

@@ -5,7 +5,7 @@ import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 
 from recbole_intent.experiment import build
-from recbole_intent.model.candidates import ScoresCandidates, candidate_scores, pair_scores
+from recbole_intent.modeling.candidates import ScoresCandidates, candidate_scores, pair_scores
 
 OPTIONS = {
     "NCL": {"num_clusters": 5},
@@ -63,7 +63,7 @@ def rows(n: int):
 
 
 def test_a_model_that_scores_pairs_only_is_asked_for_pairs_in_parts(monkeypatch):
-    monkeypatch.setattr("recbole_intent.model.candidates._PAIRS", 12)
+    monkeypatch.setattr("recbole_intent.modeling.candidates._PAIRS", 12)
     candidates = torch.randint(1, 90, (7, 5))
     model = Pairs()
     found = candidate_scores(model, rows(7), candidates, 90, "item_id")

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_intent.nn.label_refresh import refreshed_labels
+from recbole_intent.models.veli4sbr.label_refresh import refreshed_labels
 from recbole_intent.utils.memory import peak_mib
 
 SESSIONS, WIDTH, INTENTS, K = 35_000, 64, 135, 10

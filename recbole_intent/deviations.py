@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbole_intent.config.presets import class_names
-from recbole_intent.model.distilled_start import item_init_of
-from recbole_intent.model.isrf_options import (
+from recbole_intent.models.distilled.start import item_init_of
+from recbole_intent.models.isrf.options import (
     DIRECT,
     SEQUENTIAL,
     aligned_tasks,

@@ -210,7 +210,7 @@ def _look_at_what_is_left(sweep: Path, result: dict, data_path: Path, output: Pa
 
 DYING = """
 import os, signal
-from recbole_intent.model.sequential_recommender.sasrec import SASRec as Base
+from recbole_intent.models.sasrec.model import SASRec as Base
 
 class SASRec(Base):
     def __init__(self, config, dataset):

@@ -219,7 +219,7 @@ def test_a_user_file_does_not_change_the_defaults(file):
 def test_a_class_of_the_user_has_the_defaults_of_the_model_it_derives_from(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(
         "from recbole.model.sequential_recommender import GRU4Rec\n"
-        "from recbole_intent.model.sequential_recommender.igrsr import IGRSR\n"
+        "from recbole_intent.models.igrsr.model import IGRSR\n"
         "class Mine(GRU4Rec): pass\n"
         "class Guided(IGRSR): pass\n"
     )

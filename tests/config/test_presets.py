@@ -85,8 +85,7 @@ def test_a_preset_that_is_not_there_is_named_with_those_that_are(model, preset, 
 
 def test_a_variant_of_a_model_has_its_presets(tmp_path, monkeypatch):
     (tmp_path / "with_preset.py").write_text(
-        "from recbole_intent.model.sequential_recommender.igrsr import IGRSR\n"
-        "class Mine(IGRSR):\n    pass\n"
+        "from recbole_intent.models.igrsr.model import IGRSR\nclass Mine(IGRSR):\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     made = Config("with_preset:Mine", "ml-100k", config_dict={"preset": "paper"})

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_intent.data.direct_batches import DirectBatches
 from recbole_intent.data.formats.profile_files import profile_path
-from recbole_intent.data.graph_edges import graph_edges
-from recbole_intent.data.item_ids import item_ids
 from recbole_intent.data.loading.loader import SequenceTrainLoader
 from recbole_intent.data.loading.sequences import IndexedSequentialDataset
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.profile_pipeline import enrich_profiles
+from recbole_intent.models.isrf.direct_batches import DirectBatches
+from recbole_intent.models.isrf.graph_edges import graph_edges
+from recbole_intent.models.isrf.item_ids import item_ids
 
 N_ITEMS, SEEN = 40, 36  # the last four are nobody's in training
 WAYS = ("as it is", "moved", "removed")

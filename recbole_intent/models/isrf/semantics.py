@@ -1,0 +1,202 @@
+"""Text vectors of items and users, as selected by ISRF's properties."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recbole_intent.data.formats.profile_files import MANIFEST
+from recbole_intent.data.formats.text_vectors import (
+    TextVectors,
+    pca,
+    read_text_vectors,
+    vector_path,
+    vectors_for,
+)
+from recbole_intent.data.loading.training_interactions import (
+    Split,
+    check_split,
+    enrich_command,
+    find_enriched,
+    training_split,
+)
+from recbole_intent.models.isrf.interests import FrozenItems, ItemAdapter, RandomItems
+from recbole_intent.models.isrf.like_minded import like_minded
+from recbole_intent.models.isrf.options import aligned_tasks
+from recbole_intent.utils.errors import UserError
+
+_LOGGER = logging.getLogger("recbole_intent")
+
+
+def item_vector_file(config: Any) -> Path | None:
+    """The file of the item vectors; None with `semantics: random`.
+
+    Raises:
+        UserError: an invalid value of a property, or the file does not exist.
+    """
+    return _file(config, "item", config["semantics"], config["item_text"])
+
+
+def user_vector_file(config: Any) -> Path | None:
+    """The file of the user vectors; None if nothing is aligned, as only alignment needs them.
+
+    Raises:
+        UserError: as `item_vector_file`.
+    """
+    if not aligned_tasks(config):
+        return None
+    semantics = config["user_semantics"]
+    if semantics == "auto":
+        semantics = config["semantics"]
+    path = _file(config, "user", semantics, config["user_text"])
+    if path is None:
+        raise UserError(
+            "user_semantics: there are no texts to find users alike by: give "
+            "--user_semantics=metadata or llm, or --align_weight=0"
+        )
+    return path
+
+
+def vector_files(config: Any) -> list[Path]:
+    """The vector files that a run reads."""
+    return [path for path in (item_vector_file(config), user_vector_file(config)) if path]
+
+
+def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
+    if semantics == "random":
+        return None
+    if semantics == "metadata" and text != "fused":
+        raise UserError(f"{kind}_text: {text}: only an LLM writes it; metadata has fused alone")
+    folder = texts_folder(config)
+    path = vector_path(folder, config["dataset"], kind, semantics, text)
+    if not config["texts_folder"]:
+        path = find_enriched(config, [path.name]) / path.name
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {_ways_out(config, kind, semantics, text)}")
+    return path
+
+
+def texts_folder(config: Any) -> Path:
+    """The output folder of `enrich --for=ISRF`; user files belong to this run's split."""
+    if config["texts_folder"]:
+        return Path(config["texts_folder"])
+    return find_enriched(config, [f"{config['dataset']}{MANIFEST}"])
+
+
+def _ways_out(config: Any, kind: str, semantics: str, text: str) -> str:
+    """Remedies for missing vectors, starting with those that need no language model."""
+
+    def command(semantics: str, *words: str) -> str:
+        given = config["texts_folder"]
+        output = [f"--output={given}"] if given else []
+        return enrich_command(config, "ISRF", *output, f"--semantics={semantics}", *words)
+
+    ways = []
+    if semantics != "metadata" and text == "fused":
+        is_of_users = kind == "user" and config["user_semantics"] != "auto"
+        key = "user_semantics" if is_of_users else "semantics"
+        plain = vector_path(texts_folder(config), config["dataset"], kind, "metadata", "fused")
+        when = "which is there already" if plain.is_file() else f"after {command('metadata')}"
+        ways.append(f"--{key}=metadata, {when}, needs no language model")
+    texts = [] if text == "fused" else [f"--texts=[fused,{text}]"]
+    model = ["--llm.model=MODEL"] if semantics == "llm" else []
+    ways.append(f"{command(semantics, *texts, *model)} makes it")
+    ways.append("--semantics=random with --align_weight=0 does without texts")
+    return "; ".join(ways)
+
+
+def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
+    """z (V, D) of the items' texts, row 0 zero; None with `semantics: random`.
+
+    They contain no interactions, so they fit every split.
+
+    Raises:
+        UserError: they are missing, or do not cover all items.
+    """
+    path = item_vector_file(config)
+    if path is None:
+        return None
+    ids = dataset.field2id_token[dataset.iid_field]
+    return vectors_for(read_text_vectors(path), ids)
+
+
+def read_user_vectors(config: Any, dataset: Any) -> TextVectors:
+    """The vectors of the users' texts, made from this run's training interactions.
+
+    Args:
+        config: configuration of the run.
+        dataset: its training split.
+
+    Raises:
+        UserError: they are missing, or were made from another split.
+    """
+    path = user_vector_file(config)
+    vectors = read_text_vectors(path)
+    mine, theirs = training_split(config, dataset), Split.of_text(vectors.split)
+    words = [f"--semantics={vectors.semantics}"]
+    if vectors.semantics == "llm":
+        words.append("--llm.model=MODEL")
+    if (text := config["user_text"]) != "fused":
+        words.append(f"--texts=[fused,{text}]")
+    remedy = ""
+    if given := config["texts_folder"]:
+        is_other = theirs is not None and theirs.definition != mine.definition
+        output = f"{given.rstrip('/')}-{mine.fingerprint[:10]}" if is_other else given
+        words.append(f"--output={output}")
+        remedy = f", and --texts_folder={output} reads them" if is_other else ""
+    remedy = f"{enrich_command(config, 'ISRF', *words)} makes those of this run{remedy}"
+    check_split(path, theirs, mine, remedy)
+    return vectors
+
+
+def reduced(z: np.ndarray, size: int) -> Tensor:
+    """x (V, d'), frozen: the first d' principal components of z, row 0 zero.
+
+    A common factor gives them unit variance, the scale that an adapter expects.
+
+    Args:
+        z: (V, D), row 0 padding.
+        size: d'; beyond min(V - 1, D), columns are zero.
+
+    Source: ISRF, equation (2).
+    """
+    found = pca(z[1:], min(size, *z[1:].shape))
+    x = np.zeros((len(z), size), dtype=np.float32)
+    x[1:, : found.shape[1]] = found / max(found.std(), np.finfo(np.float32).tiny)
+    return torch.from_numpy(x)
+
+
+def item_part(config: Any, z: np.ndarray | None, n_items: int, width: int) -> nn.Module:
+    """Build the module that provides the item vectors e_v (V, d) of the graph.
+
+    Args:
+        config: `semantic_size`, `use_adapter`, `adapter_activation`, `sigma`.
+        z: (V, D) from `item_vectors`.
+        n_items: V, padding included.
+        width: d.
+    """
+    if z is None:
+        return RandomItems(n_items, width, config["sigma"])
+    if not config["use_adapter"]:
+        return FrozenItems(reduced(z, width))
+    size = min(config["semantic_size"], *z[1:].shape)
+    return ItemAdapter(reduced(z, size), width, config["adapter_activation"])
+
+
+def users_alike(config: Any, dataset: Any) -> Tensor:
+    """(U, k) int64: the `n_similar_users` users with the nearest texts; -1 for padding.
+
+    Raises:
+        UserError: user vectors are missing, incomplete or from another split; or faiss is
+            requested but not installed.
+    """
+    ids = dataset.field2id_token[dataset.uid_field]
+    z = vectors_for(read_user_vectors(config, dataset), ids)
+    _LOGGER.info("users alike: %d of each of %d", config["n_similar_users"], len(ids) - 1)
+    found = like_minded(z[1:], config["n_similar_users"], index=config["similar_users_index"])
+    alike = np.full((len(ids), found.shape[1]), -1)
+    alike[1:] = np.where(found < 0, -1, found + 1)
+    return torch.from_numpy(alike)

@@ -31,14 +31,14 @@ from typing import Any
 import psutil
 
 from recbole_intent.data.formats.item_texts import ItemTexts
-from recbole_intent.enrich.asking import LocalAsker
-from recbole_intent.enrich.cache import AnswerCache
-from recbole_intent.enrich.client import ChatRequest, RequestFailed
 from recbole_intent.enrich.conversation import Manner
 from recbole_intent.enrich.item_features import in_chunks, refine_features
-from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.report import StepCounts
-from recbole_intent.enrich.sources import Completion, request_key
+from recbole_intent.llm.asking import LocalAsker
+from recbole_intent.llm.cache import AnswerCache
+from recbole_intent.llm.client import ChatRequest, RequestFailed
+from recbole_intent.llm.openai_source import OpenAISource
+from recbole_intent.llm.sources import Completion, request_key
 
 DELAY = 0.2  # seconds
 SHARE = 0.9  # of the maximum requests/s
@@ -154,8 +154,8 @@ def measure_cached(path: Path, count: int) -> float:
 def measure_first(url: str, place: Path, concurrency: int, count: int) -> tuple[float, int]:
     """Return the seconds and number of requests of `enrich` with an empty cache."""
     # Imported late, so as not to count in the memory of the single step.
+    from recbole_intent.enrich.intents.pipeline import enrich
     from recbole_intent.enrich.options import read_options
-    from recbole_intent.enrich.pipeline import enrich
 
     make_sessions(place / "many", count)
     given = {"llm.model": "m", "llm.base_url": url, "concurrency": concurrency}
@@ -196,9 +196,9 @@ def answer(line: str) -> str:
 
 def measure_again(place: Path, count: int) -> tuple[float, int]:
     """Return the seconds of `enrich` with all answers cached, and the number of answers."""
-    from recbole_intent.enrich.batch_files import BatchPending
+    from recbole_intent.enrich.intents.pipeline import enrich
     from recbole_intent.enrich.options import read_options
-    from recbole_intent.enrich.pipeline import enrich
+    from recbole_intent.llm.batch_files import BatchPending
 
     make_sessions(place / "many", count)
     # All sessions share one pool, so a few rounds of batch files fill the cache.

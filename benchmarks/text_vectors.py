@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recbole_intent.enrich.encoding import encode_texts
-from recbole_intent.enrich.text_encoder import TextEncoder
+from recbole_intent.enrich.vectors.encoding import encode_texts
+from recbole_intent.enrich.vectors.text_encoder import TextEncoder
 from recbole_intent.models.isrf.like_minded import like_minded, nearest
 from recbole_intent.utils.memory import peak_mib
 

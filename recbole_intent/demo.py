@@ -9,9 +9,9 @@ from recbole_intent.comparing.entries import Entry
 from recbole_intent.comparing.request import Request
 from recbole_intent.data.formats.intent_files import INTENT, intent_path
 from recbole_intent.data.prepare.prepare import prepare
+from recbole_intent.enrich.intents.pipeline import enrich
 from recbole_intent.enrich.options import ProfileOptions, read_options
-from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.enrich.profile_pipeline import enrich_profiles
+from recbole_intent.enrich.profiles.pipeline import enrich_profiles
 from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.report import among_candidates, metric_table, text_table
 from recbole_intent.experiment import run

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from recbole_intent import cli
 from recbole_intent.config.config import Config
-from recbole_intent.enrich.retry import Retry
+from recbole_intent.llm.retry import Retry
 from recbole_intent.utils.printable import printable
 
 TIMES = int(os.environ.get("FUZZ", "0"))
@@ -363,7 +363,7 @@ def server():
 
 def test_replies_of_an_endpoint(here, server, monkeypatch):
     quick = Retry(max_tries=2, time_limit=5, first_wait=0.001, longest_wait=0.002)
-    monkeypatch.setattr("recbole_intent.enrich.client.Retry", lambda: quick)
+    monkeypatch.setattr("recbole_intent.llm.client.Retry", lambda: quick)
     folder = here / "dataset/mine"
     items = "".join(f"i{n}\tItem {n}\n" for n in range(8))
     (folder / "mine.item").write_text(f"item_id:token\ttitle:token_seq\n{items}")

@@ -17,11 +17,11 @@ from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.data.formats.intent_files import FEATURE, INTENT, POOL
 from recbole_intent.data.formats.profile_files import PROFILES
 from recbole_intent.data.loading.split import load_data, read_parts
+from recbole_intent.enrich.intents.pipeline import enrich
 from recbole_intent.enrich.options import IntentOptions, ProfileOptions, read_options
-from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.enrich.profile_pipeline import enrich_profiles
-from recbole_intent.enrich.profile_vectors import encode_profiles
+from recbole_intent.enrich.profiles.pipeline import enrich_profiles
 from recbole_intent.enrich.training_data import read_training_data
+from recbole_intent.enrich.vectors.profiles import encode_profiles
 from recbole_intent.experiment import build
 
 N = 30  # users, and items

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from recbole_intent.enrich.asking import Asker, LocalAsker
-from recbole_intent.enrich.batch_files import BatchExporter
-from recbole_intent.enrich.cache import AnswerCache
-from recbole_intent.enrich.embedded import EmbeddedModel, EmbeddedScorer, EmbeddedSource
-from recbole_intent.enrich.openai_source import OpenAISource
 from recbole_intent.enrich.options import EnrichOptions
-from recbole_intent.enrich.ray_asker import RayAsker
-from recbole_intent.enrich.sources import Source
+from recbole_intent.llm.asking import Asker, LocalAsker
+from recbole_intent.llm.batch_files import BatchExporter
+from recbole_intent.llm.cache import AnswerCache
+from recbole_intent.llm.embedded import EmbeddedModel, EmbeddedScorer, EmbeddedSource
+from recbole_intent.llm.openai_source import OpenAISource
+from recbole_intent.llm.ray_asker import RayAsker
+from recbole_intent.llm.sources import Source
 from recbole_intent.utils.errors import UserError
 
 MakeSource = Callable[[], Source]

@@ -71,9 +71,9 @@ class _Purpose:
 
 def _purposes() -> dict[str, _Purpose]:
     from recbole_intent.data.formats import intent_files, profile_files
+    from recbole_intent.enrich.intents.pipeline import enrich
     from recbole_intent.enrich.options import IntentOptions, ProfileOptions
-    from recbole_intent.enrich.pipeline import enrich
-    from recbole_intent.enrich.profile_pipeline import enrich_profiles
+    from recbole_intent.enrich.profiles.pipeline import enrich_profiles
 
     sessions, asked = "the sessions have intents", "the items and users have texts of the model"
     intents = _Purpose(IntentOptions, enrich, sessions, intent_files.INTENT)
@@ -104,9 +104,9 @@ def run_command(options: dict[str, str], flags: set[str]) -> int:
         raise UserError(f"--for={name}: what the files are for: {' or '.join(purposes)}")
     if not dataset:
         raise UserError("--dataset=… is missing; enrich --help shows how")
-    from recbole_intent.enrich.batch_files import BatchPending
     from recbole_intent.enrich.options import read_options
     from recbole_intent.enrich.training_data import run_keys, split_values
+    from recbole_intent.llm.batch_files import BatchPending
 
     purpose = purposes[name]
     files = [path.strip() for path in options.pop("config_files", "").split(",") if path.strip()]

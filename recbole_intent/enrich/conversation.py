@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_intent.enrich.answers import MalformedAnswer, parse_answer
-from recbole_intent.enrich.asking import Asker
-from recbole_intent.enrich.client import Answer, ChatRequest
 from recbole_intent.enrich.prompts import Prompt, prompt
-from recbole_intent.enrich.schemas import form_of
-from recbole_intent.enrich.sources import RequestFailed
+from recbole_intent.llm.answers import MalformedAnswer, parse_answer
+from recbole_intent.llm.asking import Asker
+from recbole_intent.llm.client import Answer, ChatRequest
+from recbole_intent.llm.schemas import form_of
+from recbole_intent.llm.sources import RequestFailed
 
 _NO_ANSWER = "(no answer)"  # some endpoints refuse an empty message
 

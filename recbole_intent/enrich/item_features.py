@@ -5,11 +5,11 @@ from itertools import islice
 from typing import TypeVar
 
 from recbole_intent.data.formats.item_texts import ItemTexts
-from recbole_intent.enrich.asking import Asker
 from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
-from recbole_intent.enrich.intent_answers import Features, features_schema
+from recbole_intent.enrich.intents.answers import Features, features_schema
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.report import StepCounts
+from recbole_intent.llm.asking import Asker
 
 _T = TypeVar("_T")
 

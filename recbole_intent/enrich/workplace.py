@@ -9,11 +9,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from recbole_intent.enrich import batch_files
 from recbole_intent.enrich.askers import make_asker, make_sources
-from recbole_intent.enrich.asking import Asker
-from recbole_intent.enrich.cache import AnswerCache
 from recbole_intent.enrich.options import EnrichOptions
+from recbole_intent.llm import batch_files
+from recbole_intent.llm.asking import Asker
+from recbole_intent.llm.cache import AnswerCache
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import folder_lock, remove_dead_temporaries
 

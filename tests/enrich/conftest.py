@@ -268,9 +268,9 @@ def shop_model() -> Callable[[dict, int], Reply]:
 @pytest.fixture
 def ask_of(tmp_path: Path) -> Iterator[Callable[[str], "LocalAsker"]]:  # noqa: F821
     """An asker of a server: `ask_of(server.url)`; closed after the test."""
-    from recbole_intent.enrich.asking import LocalAsker
-    from recbole_intent.enrich.cache import AnswerCache
-    from recbole_intent.enrich.openai_source import OpenAISource
+    from recbole_intent.llm.asking import LocalAsker
+    from recbole_intent.llm.cache import AnswerCache
+    from recbole_intent.llm.openai_source import OpenAISource
 
     with AnswerCache(tmp_path / "answers.sqlite") as cache, ExitStack() as stack:
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.cli import main
-from recbole_intent.enrich.answers import MalformedAnswer, parse_answer
-from recbole_intent.enrich.asking import LocalAsker
-from recbole_intent.enrich.batch_files import import_batch
-from recbole_intent.enrich.cache import AnswerCache
-from recbole_intent.enrich.client import Answer, ChatClient, ChatRequest, RequestFailed
-from recbole_intent.enrich.intent_answers import Prediction
-from recbole_intent.enrich.openai_source import OpenAISource
-from recbole_intent.enrich.retry import Retry, retry_after
-from recbole_intent.enrich.sources import Completion
+from recbole_intent.enrich.intents.answers import Prediction
+from recbole_intent.llm.answers import MalformedAnswer, parse_answer
+from recbole_intent.llm.asking import LocalAsker
+from recbole_intent.llm.batch_files import import_batch
+from recbole_intent.llm.cache import AnswerCache
+from recbole_intent.llm.client import Answer, ChatClient, ChatRequest, RequestFailed
+from recbole_intent.llm.openai_source import OpenAISource
+from recbole_intent.llm.retry import Retry, retry_after
+from recbole_intent.llm.sources import Completion
 from recbole_intent.utils.errors import UserError
 
 QUICK = Retry(max_tries=2, time_limit=20, first_wait=0.01, longest_wait=0.02)
@@ -417,7 +417,7 @@ def test_replies_of_any_shape(serve, reply, tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """Waits between tries that a test can wait for."""
-    monkeypatch.setattr("recbole_intent.enrich.client.Retry", lambda: QUICK)
+    monkeypatch.setattr("recbole_intent.llm.client.Retry", lambda: QUICK)
 
 
 def enrich(shop: Path, folder: Path, url: str) -> int:

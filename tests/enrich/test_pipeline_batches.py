@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from recbole_intent.enrich.batch_files import BatchPending
+from recbole_intent.enrich.intents.pipeline import enrich
 from recbole_intent.enrich.options import read_options
-from recbole_intent.enrich.pipeline import enrich
+from recbole_intent.llm.batch_files import BatchPending
 from recbole_intent.utils.errors import UserError
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from recbole_intent.data.formats.intent_files import SessionIntents, read_intents
 from recbole_intent.data.formats.record_files import read_manifest
-from recbole_intent.enrich.client import ChatClient
-from recbole_intent.enrich.openai_source import OpenAISource
+from recbole_intent.enrich.intents.pipeline import enrich
 from recbole_intent.enrich.options import read_options
-from recbole_intent.enrich.pipeline import enrich
-from recbole_intent.enrich.retry import Retry
+from recbole_intent.llm.client import ChatClient
+from recbole_intent.llm.openai_source import OpenAISource
+from recbole_intent.llm.retry import Retry
 from recbole_intent.utils.errors import UserError
 
 FILES = ("intent", "intent_pool", "item_feature", "intent.manifest.json", "intent.report.md")
@@ -27,7 +27,7 @@ def run(shop, tmp_path, monkeypatch):
     """Run on the shop with short waits, all sessions seeing one pool: `run(server, "out")`."""
     # Waits and time-outs are for real servers; here they are as short as a busy machine allows.
     quick = Retry(max_tries=10, time_limit=60, first_wait=0.01, longest_wait=0.05)
-    monkeypatch.setattr("recbole_intent.enrich.asking.ChatClient", partial(ChatClient, retry=quick))
+    monkeypatch.setattr("recbole_intent.llm.asking.ChatClient", partial(ChatClient, retry=quick))
     monkeypatch.setattr(
         "recbole_intent.enrich.askers.OpenAISource", partial(OpenAISource, timeout=1.0)
     )

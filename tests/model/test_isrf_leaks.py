@@ -11,7 +11,7 @@ from recbole_intent.data.loading.loader import SequenceTrainLoader
 from recbole_intent.data.loading.sequences import IndexedSequentialDataset
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.enrich.options import ProfileOptions, read_options
-from recbole_intent.enrich.profile_pipeline import enrich_profiles
+from recbole_intent.enrich.profiles.pipeline import enrich_profiles
 from recbole_intent.models.isrf.direct_batches import DirectBatches
 from recbole_intent.models.isrf.graph_edges import graph_edges
 from recbole_intent.models.isrf.item_ids import item_ids

@@ -15,7 +15,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from benchmarks.independent import MODELS, check
 from recbole_intent.config.config import Config
 from recbole_intent.config.registry import get_spec, model_names
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 
 # Small, so that it takes minutes, but with all parts of each model.
 SMALL = {

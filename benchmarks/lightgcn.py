@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from recbole_intent.config.config import Config
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 
 # As sparse as a 5-core of Amazon reviews: users, items, interactions per user.
 USERS, ITEMS, OF_A_USER = 19_000, 12_000, 8

@@ -26,9 +26,9 @@ from recbole_intent import recommender as recommender_module
 from recbole_intent.config.config import Config
 from recbole_intent.config.registry import get_spec
 from recbole_intent.data.formats.histories import read_histories
-from recbole_intent.experiment import build
 from recbole_intent.recommendations import write_recommendations
 from recbole_intent.recommender import Recommender
+from recbole_intent.runs.experiment import build
 
 ITEMS, HISTORIES, USERS, K = 11_924, 100_000, 20_000, 10
 SECONDS_LIMIT = 60

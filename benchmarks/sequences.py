@@ -33,7 +33,7 @@ def measure(case: dict, dataset: str, batches: int, threads: int) -> dict:
     """Return seconds of an epoch and of an evaluation, batches, and peak MiB, in this process."""
     from recbole_intent.config.config import Config
     from recbole_intent.config.registry import get_spec
-    from recbole_intent.experiment import build
+    from recbole_intent.runs.experiment import build
 
     case = dict(case)
     is_reference = case.pop("reference", False)

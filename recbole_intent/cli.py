@@ -142,7 +142,7 @@ def _run(argv: list[str]) -> int:
     from recbole_intent.config.config import parse_value
     from recbole_intent.config.registry import get_spec
     from recbole_intent.evaluation.report import metric_table
-    from recbole_intent.experiment import run
+    from recbole_intent.runs.experiment import run
     from recbole_intent.trainer import distributed
 
     get_spec(options["model"])  # report a wrong model before a missing dataset
@@ -265,8 +265,8 @@ def _evaluate(argv: list[str]) -> int:
     if not options.get("run"):
         raise UserError("--run=FOLDER is missing: the folder of a finished run")
     from recbole_intent.config.config import parse_value
-    from recbole_intent.evaluate import evaluate_run
     from recbole_intent.evaluation.report import among_candidates, text_table
+    from recbole_intent.runs.evaluate import evaluate_run
 
     folder = options.pop("run")
     done = evaluate_run(folder, {key: parse_value(value) for key, value in options.items()})

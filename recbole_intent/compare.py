@@ -11,7 +11,6 @@ import numpy as np
 
 from recbole_intent.comparing.entries import check_protocol, refuse_idle
 from recbole_intent.comparing.gather import gather
-from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.comparing.other_task import ask_otherwise
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.comparing.same_tests import check_same_tests
@@ -20,7 +19,8 @@ from recbole_intent.evaluation import comparison_tables
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.evaluation.tables import Table
-from recbole_intent.experiment import run_folder
+from recbole_intent.runs.experiment import run_folder
+from recbole_intent.runs.jobs import Job, run_jobs
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, write_text
 from recbole_intent.utils.ownership import COMPARISON, claimed

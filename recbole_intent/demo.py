@@ -12,9 +12,9 @@ from recbole_intent.data.prepare.prepare import prepare
 from recbole_intent.enrich.intents.pipeline import enrich
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.profiles.pipeline import enrich_profiles
-from recbole_intent.evaluate import evaluate_run
 from recbole_intent.evaluation.report import among_candidates, metric_table, text_table
-from recbole_intent.experiment import run
+from recbole_intent.runs.evaluate import evaluate_run
+from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.printable import say
 

@@ -20,17 +20,17 @@ from recbole_intent.data.formats.titles import item_titles
 from recbole_intent.data.loading.known_histories import KnownHistories
 from recbole_intent.data.loading.loader import MAX_SCORES
 from recbole_intent.data.loading.split import SplitData
-from recbole_intent.experiment import (
+from recbole_intent.modeling.explain import ExplainsIntents, HasIntentSpace, Intent
+from recbole_intent.modeling.next_item import NextItemMixin
+from recbole_intent.nn.item_index import EXACT_UP_TO, ItemIndex
+from recbole_intent.nn.top_k import top_k
+from recbole_intent.runs.experiment import (
     TRAIN_AGAIN,
     build,
     inputs_fingerprint,
     read_result,
     refuse_other_data,
 )
-from recbole_intent.modeling.explain import ExplainsIntents, HasIntentSpace, Intent
-from recbole_intent.modeling.next_item import NextItemMixin
-from recbole_intent.nn.item_index import EXACT_UP_TO, ItemIndex
-from recbole_intent.nn.top_k import top_k
 from recbole_intent.trainer.base import BEST, Trainer
 from recbole_intent.utils.errors import UserError
 

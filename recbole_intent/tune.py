@@ -12,7 +12,7 @@ import yaml
 
 from recbole_intent.config.command_keys import TUNE, refuse
 from recbole_intent.config.config import Config, read_yaml
-from recbole_intent.experiment import comparable, inputs_fingerprint, run
+from recbole_intent.runs.experiment import comparable, inputs_fingerprint, run
 from recbole_intent.search.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.search.rays import Task, parse_engine, ray_running, require_ray, run_trials
 from recbole_intent.search.report import Watch, metric_against_time, parallel_coordinates, write_csv

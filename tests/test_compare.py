@@ -13,11 +13,11 @@ from recbole_intent.comparing.entries import Entry
 from recbole_intent.comparing.gather import check_aligned, check_candidates, training_counts
 from recbole_intent.comparing.request import Request
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.evaluate import evaluate_run, time_inference
 from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.evaluation.tables import Table
-from recbole_intent.experiment import run
+from recbole_intent.runs.evaluate import evaluate_run, time_inference
+from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError
 
 BROKEN = """

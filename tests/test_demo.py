@@ -9,7 +9,7 @@ from recbole_intent import demo
 from recbole_intent.cli import main
 from recbole_intent.config.config import Config
 from recbole_intent.enrich.options import read_options
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 
 
 @pytest.fixture

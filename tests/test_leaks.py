@@ -22,7 +22,7 @@ from recbole_intent.enrich.options import IntentOptions, ProfileOptions, read_op
 from recbole_intent.enrich.profiles.pipeline import enrich_profiles
 from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.enrich.vectors.profiles import encode_profiles
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 
 N = 30  # users, and items
 HEADER = "user_id:token\titem_id:token\ttimestamp:float"

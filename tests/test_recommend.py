@@ -16,8 +16,8 @@ import pytest
 
 from recbole_intent.asked_histories import CHUNK
 from recbole_intent.cli import main
-from recbole_intent.experiment import run
 from recbole_intent.recommender import Recommender
+from recbole_intent.runs.experiment import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120  # seconds until a test gives up on a process; nothing depends on its value

@@ -11,9 +11,9 @@ import torch
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.formats.asked import History
-from recbole_intent.evaluate import evaluate_run
-from recbole_intent.experiment import build, run
 from recbole_intent.recommender import Recommender
+from recbole_intent.runs.evaluate import evaluate_run
+from recbole_intent.runs.experiment import build, run
 from recbole_intent.trainer.base import BEST
 from recbole_intent.utils.errors import UserError
 

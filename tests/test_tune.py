@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from recbole_intent.cli import main
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 from recbole_intent.search.ledger import FAILED, FINISHED, STOPPED, Ledger
 from recbole_intent.search.space import read_space
 from recbole_intent.search.suggest import RandomSuggester

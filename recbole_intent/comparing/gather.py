@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from recbole.utils import ModelType
 
-from recbole_intent.comparing.jobs import Job, run_jobs
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.evaluate import MACHINE, find_evaluation, find_inference
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import Run, run
+from recbole_intent.runs.evaluate import MACHINE, find_evaluation, find_inference
+from recbole_intent.runs.experiment import Run, run
+from recbole_intent.runs.jobs import Job, run_jobs
 from recbole_intent.utils.errors import UserError
 
 # A run without `result.json` is tested again, which writes its ranks too.

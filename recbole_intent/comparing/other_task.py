@@ -12,8 +12,8 @@ from recbole_intent.comparing.gather import (
 )
 from recbole_intent.comparing.request import Key, Request
 from recbole_intent.config.config import Config
-from recbole_intent.evaluate import find_evaluation
 from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.runs.evaluate import find_evaluation
 from recbole_intent.utils.errors import UserError
 
 

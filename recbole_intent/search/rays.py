@@ -307,7 +307,7 @@ def train_trial(given: Mapping[str, Any], task: Task) -> None:
     """
     from ray import tune
 
-    from recbole_intent.experiment import train
+    from recbole_intent.runs.experiment import train
 
     if not task.folder.is_dir():
         raise UserError(

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.loader import RankingLoader
-from recbole_intent.deviations import deviations
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.modeling.reference import is_recboles
+from recbole_intent.runs.deviations import deviations
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from recbole_intent.trainer.ranker import Ranker

@@ -8,8 +8,8 @@ import pytest
 from recbole_intent.compare import compare
 from recbole_intent.comparing.entries import Entry
 from recbole_intent.comparing.request import Request
-from recbole_intent.evaluate import evaluate_run, find_evaluation, time_inference
-from recbole_intent.experiment import run
+from recbole_intent.runs.evaluate import evaluate_run, find_evaluation, time_inference
+from recbole_intent.runs.experiment import run
 from recbole_intent.trainer.base import BEST
 from recbole_intent.utils.errors import UserError
 

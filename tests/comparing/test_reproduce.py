@@ -6,8 +6,8 @@ import pytest
 
 from recbole_intent.cli import main
 from recbole_intent.comparing.reproduce import reproduce
-from recbole_intent.evaluate import evaluate_run, time_inference
-from recbole_intent.experiment import run
+from recbole_intent.runs.evaluate import evaluate_run, time_inference
+from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError
 
 SMALL_ISRF = {

@@ -14,7 +14,7 @@ from recbole_intent.config.config import Config, read_yaml
 from recbole_intent.config.keys import Key, key_table
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.enrich.option_keys import INTENTS, PROFILES
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 from recbole_intent.search.space import read_space, without_idle
 from recbole_intent.utils import precision
 from recbole_intent.utils.errors import UserError
@@ -211,7 +211,7 @@ FINGERPRINTS = [
 
 @pytest.mark.parametrize(("model", "options", "digest"), FINGERPRINTS)
 def test_the_table_leaves_fingerprints_as_they_were(model, options, digest):
-    from recbole_intent.experiment import run_folder
+    from recbole_intent.runs.experiment import run_folder
 
     config = Config(model, "ml-100k", config_dict={"device": "cpu", **options})
     assert run_folder(config).name.rpartition("-")[2] == digest

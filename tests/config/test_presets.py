@@ -10,7 +10,7 @@ from recbole_intent.comparing.request import Request
 from recbole_intent.config.config import Config, read_yaml
 from recbole_intent.config.keys import key_table
 from recbole_intent.config.registry import get_spec
-from recbole_intent.experiment import comparable
+from recbole_intent.runs.experiment import comparable
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.paths import properties_dir
 

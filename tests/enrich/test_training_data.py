@@ -11,9 +11,9 @@ from recbole_intent.data.formats.profile_files import profile_path, read_profile
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.enrich.command import run_command
 from recbole_intent.enrich.training_data import read_training_data
-from recbole_intent.experiment import build
 from recbole_intent.models.isrf.semantics import users_alike
 from recbole_intent.models.veli4sbr.session_intents import read_labels
+from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"

@@ -13,7 +13,7 @@ from PIL import Image
 from recbole_intent.evaluation import page
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}

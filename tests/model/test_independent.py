@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.independent import MODELS, check
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 
 OPTIONS = {
     "NCL": {"num_clusters": 5},

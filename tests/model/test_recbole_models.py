@@ -11,8 +11,8 @@ from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.experiment import build
 from recbole_intent.nn.dropout import FastDropout
+from recbole_intent.runs.experiment import build
 
 SEQUENTIAL = [
     name

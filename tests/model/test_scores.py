@@ -8,9 +8,9 @@ from recbole.utils import ModelType
 
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.experiment import build
 from recbole_intent.modeling.searches import SearchesItems
 from recbole_intent.nn.dropout import FastDropout
+from recbole_intent.runs.experiment import build
 
 OPTIONS = {"NCL": {"num_clusters": 5}}
 TRADITIONAL = [

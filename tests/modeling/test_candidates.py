@@ -4,8 +4,8 @@ import pytest
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 
-from recbole_intent.experiment import build
 from recbole_intent.modeling.candidates import ScoresCandidates, candidate_scores, pair_scores
+from recbole_intent.runs.experiment import build
 
 OPTIONS = {
     "NCL": {"num_clusters": 5},

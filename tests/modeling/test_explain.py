@@ -4,9 +4,9 @@ import pytest
 import torch
 from recbole.data.interaction import Interaction
 
-from recbole_intent.experiment import build
 from recbole_intent.modeling.explain import ExplainsIntents, nearest_items
 from recbole_intent.models.igrsr.dual_attention import Attention, DualAttentionReasoner
+from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError
 
 B, N, M, D = 3, 6, 4, 8

@@ -8,7 +8,7 @@ from recbole.utils import ModelType, init_seed
 from recbole_intent.config import registry
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.experiment import build, run_folder
+from recbole_intent.runs.experiment import build, run_folder
 from recbole_intent.utils.errors import UserError
 
 CORRECTED = [name for name in model_names() if get_spec(name).corrected]

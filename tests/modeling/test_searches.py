@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from recbole_intent.data.loading.loader import RankingBatch
-from recbole_intent.experiment import build
 from recbole_intent.modeling.searches import SearchesItems
+from recbole_intent.runs.experiment import build
 
 
 class Finds(SearchesItems, nn.Module):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120  # seconds until a test gives up on a process; nothing depends on its value

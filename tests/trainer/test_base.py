@@ -11,7 +11,7 @@ import torch
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.trainer import Trainer as RecBoleTrainer
 
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 from recbole_intent.trainer.base import BEST, LAST, Trainer
 from recbole_intent.trainer.checkpoint import load_checkpoint, save_checkpoint
 from recbole_intent.utils.errors import UserError

@@ -17,7 +17,7 @@ from recbole_intent.cli import main
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import build, run
+from recbole_intent.runs.experiment import build, run
 from recbole_intent.trainer import distributed
 from recbole_intent.utils.errors import UserError
 
@@ -71,7 +71,7 @@ CASES = {
 
 _WORKER = """
 import json, sys
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 for model, options, output in json.load(open(sys.argv[1])):
     done = run(model, "tiny", overrides=options, output=output)
     assert done.result["processes"] == 2

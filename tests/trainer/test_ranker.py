@@ -8,8 +8,8 @@ from recbole.trainer import Trainer as RecBoleTrainer
 
 from recbole_intent.data.loading.checked_dataset import CheckedDataset, CheckedSequentialDataset
 from recbole_intent.evaluation.metrics import evaluate
-from recbole_intent.experiment import build
 from recbole_intent.modeling.candidates import ScoresCandidates
+from recbole_intent.runs.experiment import build
 
 METRICS = ["Hit", "Recall", "NDCG", "MRR"]
 DIRECT = {"task": "direct", "metrics": METRICS, "topk": [5, 10]}

@@ -14,9 +14,14 @@ import numpy as np
 import pytest
 
 from recbole_intent.cli import main
-from recbole_intent.evaluate import evaluate_run, find_evaluation, find_inference, time_inference
 from recbole_intent.evaluation.report import metric_table
-from recbole_intent.experiment import read_result
+from recbole_intent.runs.evaluate import (
+    evaluate_run,
+    find_evaluation,
+    find_inference,
+    time_inference,
+)
+from recbole_intent.runs.experiment import read_result
 from recbole_intent.search.ledger import Ledger
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.own_files import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.cli import main
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import atomic_write, folder_lock
 from recbole_intent.utils.ownership import (

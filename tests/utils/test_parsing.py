@@ -233,7 +233,7 @@ def test_whatever_the_system_refuses_is_one_line(monkeypatch, capsys, number):
     def refused(*_, **__):
         raise OSError(number, os.strerror(number), "some/file")
 
-    monkeypatch.setattr("recbole_intent.experiment.run", refused)
+    monkeypatch.setattr("recbole_intent.runs.experiment.run", refused)
     assert main(["--model=BPR", "--dataset=ml-100k"]) == 2
     assert capsys.readouterr().err == f"error: some/file: {os.strerror(number)}\n"
 

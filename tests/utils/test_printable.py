@@ -16,7 +16,7 @@ from recbole_intent.cli import main
 from recbole_intent.enrich.report import Coverage, StepCounts, summary
 from recbole_intent.evaluation.report import metric_table, text_table
 from recbole_intent.evaluation.tables import Table
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 from recbole_intent.utils.printable import PrintableFormatter, markdown, printable, say
 
 PACKAGE = Path(__file__).resolve().parents[2] / "recbole_intent"

@@ -9,7 +9,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.data.loading.training_interactions import training_histories
-from recbole_intent.experiment import run
+from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError
 
 PARTS = ("train", "valid", "test")

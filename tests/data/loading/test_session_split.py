@@ -11,7 +11,7 @@ from recbole_intent.config.config import Config
 from recbole_intent.data.formats.session_files import read_split
 from recbole_intent.data.loading.known_histories import KnownHistories
 from recbole_intent.data.loading.split import data_fingerprint, load_data
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError
 
 

@@ -5,8 +5,8 @@ import torch
 
 from recbole_intent.config.registry import get_spec
 from recbole_intent.data.loading.loader import SequenceTrainLoader
-from recbole_intent.experiment import build
 from recbole_intent.models.distilled.trainer import DistilledTrainer
+from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError
 
 

@@ -7,7 +7,7 @@ import torch
 from recbole.model.general_recommender import NCL as RecBoleNCL
 from recbole.trainer import NCLTrainer as RecBoleNCLTrainer
 
-from recbole_intent.experiment import build
+from recbole_intent.runs.experiment import build
 from recbole_intent.trainer.base import LAST
 from recbole_intent.trainer.checkpoint import load_checkpoint
 from recbole_intent.utils.errors import UserError

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 
 from recbole_intent.data.formats.text_vectors import read_text_vectors, vectors_for
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.experiment import build
 from recbole_intent.modeling.explain import ExplainsIntents
+from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError
 
 SMALL = {"hidden_size": 16, "inner_size": 16, "initializer_range": 0.3, "intent_weight": 0.5}

@@ -9,10 +9,10 @@ import torch
 from recbole_intent.config.config import Config
 from recbole_intent.data.formats.intent_files import PoolIntent, SessionIntents, write_intent_files
 from recbole_intent.data.loading.sequences import START_FIELD
-from recbole_intent.experiment import build, inputs_fingerprint, run
 from recbole_intent.models.veli4sbr.label_refresh import refreshed_labels
 from recbole_intent.models.veli4sbr.session_labels import ENRICHED, LLM, NONE
 from recbole_intent.models.veli4sbr.trainer import last_samples
+from recbole_intent.runs.experiment import build, inputs_fingerprint, run
 from recbole_intent.utils.errors import UserError
 
 SMALL = {"hidden_size": 16, "inner_size": 16, "n_layers": 1, "n_neighbors": 4}

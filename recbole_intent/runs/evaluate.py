@@ -12,7 +12,7 @@ from recbole_intent.config.config import Config
 from recbole_intent.config.keys import with_role
 from recbole_intent.data.loading.split import noise_of
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import (
+from recbole_intent.runs.experiment import (
     TRAIN_AGAIN,
     build,
     inputs_fingerprint,

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from recbole_intent.config.config import Config
-from recbole_intent.evaluate import (
+from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.runs.evaluate import (
     evaluate_run,
     find_evaluation,
     find_inference,
     time_inference,
 )
-from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.experiment import Run, run
+from recbole_intent.runs.experiment import Run, run
 from recbole_intent.utils.errors import UserError
 
 

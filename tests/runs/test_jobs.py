@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recbole_intent.comparing.jobs import Job, run_jobs
+from recbole_intent.runs.jobs import Job, run_jobs
 
 PATIENCE = 120  # seconds until a test gives up; nothing depends on its value
 
@@ -96,7 +96,7 @@ def test_no_jobs_start_nothing(tmp_path):
 def test_children_end_with_their_parent(job, tmp_path, blow):
     sleeper = job("Sleeper", "time.sleep(1000)")
     code = (
-        "from pathlib import Path\nfrom recbole_intent.comparing.jobs import Job, run_jobs\n"
+        "from pathlib import Path\nfrom recbole_intent.runs.jobs import Job, run_jobs\n"
         f"run_jobs([Job('a', 'train', {dict(sleeper.arguments)!r})], 1, Path({str(tmp_path)!r}))"
     )
     parent = subprocess.Popen(

@@ -18,20 +18,20 @@ from recbole_intent.utils.printable import say, show_log
 
 
 def _train(model: str, dataset: str, config_files: list[str], overrides: dict, **how: Any) -> None:
-    from recbole_intent.experiment import run
+    from recbole_intent.runs.experiment import run
 
     run(model, dataset, config_files, overrides, **how)
 
 
 def _evaluate(folder: str, conditions: list[dict[str, Any]]) -> None:
-    from recbole_intent.evaluate import evaluate_run
+    from recbole_intent.runs.evaluate import evaluate_run
 
     for condition in conditions:
         evaluate_run(folder, condition)
 
 
 def _time_inference(folder: str, machine: dict[str, Any]) -> None:
-    from recbole_intent.evaluate import time_inference
+    from recbole_intent.runs.evaluate import time_inference
 
     time_inference(folder, machine)
 

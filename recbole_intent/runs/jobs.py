@@ -163,7 +163,7 @@ def _start(errors) -> subprocess.Popen:
     # The child finds the same packages, including the user's own modules.
     path = os.pathsep.join(str(Path(folder or ".").resolve()) for folder in sys.path)
     return subprocess.Popen(
-        [sys.executable, "-m", "recbole_intent.comparing.worker"],
+        [sys.executable, "-m", "recbole_intent.runs.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

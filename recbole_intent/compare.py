@@ -221,7 +221,7 @@ def _task_table(other: Comparison) -> Table:
 def _write(
     request: Request, comparison: Comparison, tables: Mapping[str, Table], output: Path
 ) -> None:
-    from recbole_intent.evaluation import page
+    from recbole_intent.compare import page
 
     for name, table in tables.items():
         table.write(output / "tables", name)

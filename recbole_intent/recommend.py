@@ -15,8 +15,8 @@ from recbole_intent.asked_histories import Chunk
 from recbole_intent.config.command_keys import RECOMMEND, refuse
 from recbole_intent.data.formats.asked import ids_of
 from recbole_intent.data.formats.histories import read_histories, read_users
-from recbole_intent.evaluation.intent_space import intent_space
-from recbole_intent.evaluation.style import is_picture
+from recbole_intent.plotting.intent_space import intent_space
+from recbole_intent.plotting.style import is_picture
 from recbole_intent.recommendations import (
     check_output,
     holds_explanations,

@@ -160,7 +160,7 @@ def _draw(paper: Mapping[str, Any], dataset: str, outcome: Outcome) -> None:
                 values.setdefault(name, {})[x] = statistics.fmean(found)
                 theirs.setdefault(name, {})[x] = printed(row, dataset, i)
         if values:
-            from recbole_intent.evaluation.plots import sensitivity
+            from recbole_intent.plotting.plots import sensitivity
 
             is_other = task != NEXT_ITEM
             path = outcome.folder / ("sensitivity" + f"-{task}" * is_other + ".png")

@@ -4,9 +4,9 @@ import html
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from recbole_intent.evaluation.plots import dodge, noise_groups, panel_columns, wants_log
-from recbole_intent.evaluation.series import Curve, Estimate, Grouped, Noisy, mean
-from recbole_intent.evaluation.style import Look, metric_name
+from recbole_intent.plotting.plots import dodge, noise_groups, panel_columns, wants_log
+from recbole_intent.plotting.series import Curve, Estimate, Grouped, Noisy, mean
+from recbole_intent.plotting.style import Look, metric_name
 from recbole_intent.utils.printable import printable
 
 _BETWEEN_ROWS = 60  # pixels, for ticks and the next title

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_intent.evaluation.labels import place_labels
-from recbole_intent.evaluation.style import PALETTE, picture
+from recbole_intent.plotting.labels import place_labels
+from recbole_intent.plotting.style import PALETTE, picture
 from recbole_intent.utils.errors import UserError
 
 _METHODS = ("pca", "tsne")

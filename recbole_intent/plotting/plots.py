@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.evaluation.labels import place_labels
-from recbole_intent.evaluation.series import Curve, Estimate, Grouped, Noisy, curve, mean
-from recbole_intent.evaluation.style import (
+from recbole_intent.plotting.labels import place_labels
+from recbole_intent.plotting.series import Curve, Estimate, Grouped, Noisy, curve, mean
+from recbole_intent.plotting.style import (
     INCHES_A_LETTER,
     Look,
     legend_below,

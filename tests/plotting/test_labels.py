@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from recbole_intent.evaluation.labels import place_labels
-from recbole_intent.evaluation.style import picture
+from recbole_intent.plotting.labels import place_labels
+from recbole_intent.plotting.style import picture
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recbole_intent.evaluation.intent_space import _in_the_plane, intent_space
+from recbole_intent.plotting.intent_space import _in_the_plane, intent_space
 from recbole_intent.utils.errors import UserError
 
 

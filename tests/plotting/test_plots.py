@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recbole_intent.evaluation import plots, series
-from recbole_intent.evaluation.style import looks
+from recbole_intent.plotting import plots, series
+from recbole_intent.plotting.style import looks
 
 
 def check(path, least_width=400) -> None:

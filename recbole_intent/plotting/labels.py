@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from recbole_intent.evaluation.style import wrapped
+from recbole_intent.plotting.style import wrapped
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in pixels
 

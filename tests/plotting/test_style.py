@@ -6,7 +6,7 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from recbole_intent.evaluation.style import (
+from recbole_intent.plotting.style import (
     PALETTE,
     legend_columns,
     looks,

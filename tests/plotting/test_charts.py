@@ -6,8 +6,8 @@ from collections import Counter
 import plotly.graph_objects as go
 import pytest
 
-from recbole_intent.evaluation import charts, series
-from recbole_intent.evaluation.style import looks
+from recbole_intent.plotting import charts, series
+from recbole_intent.plotting.style import looks
 
 
 def figures(comparison) -> dict[str, go.Figure]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.evaluation import charts, plots, series
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.comparison_tables import deviation_notes
-from recbole_intent.evaluation.style import Look, looks, metric_name
+from recbole_intent.plotting import charts, plots, series
+from recbole_intent.plotting.style import Look, looks, metric_name
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import write_text
 from recbole_intent.utils.printable import printable

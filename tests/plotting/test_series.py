@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from recbole_intent.evaluation import series
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.plotting import series
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recbole_intent import recommender as recommender_module
 from recbole_intent.config.config import Config
 from recbole_intent.config.registry import get_spec
 from recbole_intent.data.formats.histories import read_histories
-from recbole_intent.recommendations import write_recommendations
-from recbole_intent.recommender import Recommender
+from recbole_intent.recommend import recommender as recommender_module
+from recbole_intent.recommend.recommendations import write_recommendations
+from recbole_intent.recommend.recommender import Recommender
 from recbole_intent.runs.experiment import build
 
 ITEMS, HISTORIES, USERS, K = 11_924, 100_000, 20_000, 10

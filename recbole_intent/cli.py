@@ -303,7 +303,7 @@ def _recommend(argv: list[str]) -> int:
     arguments = parser.options(argv)
     if not arguments["run"]:
         parser.error("--run=FOLDER is missing: the folder of a finished run")
-    from recbole_intent.recommend import recommend_run
+    from recbole_intent.recommend.recommend import recommend_run
 
     # Options that are not given keep the run's values.
     say(recommend_run(**{k: v for k, v in arguments.items() if v is not None}), lines=True)
@@ -351,7 +351,7 @@ def _tune(argv: list[str]) -> int:
             parser.error(f"--{name}=… is missing")
     from recbole_intent.config.config import parse_value
     from recbole_intent.evaluation.report import metric_table
-    from recbole_intent.tune import Options, tune
+    from recbole_intent.tune.tune import Options, tune
 
     files = [path.strip() for path in arguments.pop("config_files").split(",") if path.strip()]
     command = ["python", "run_recbole_intent.py", "tune", *argv]

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.compare import compare
-from recbole_intent.comparing.entries import Entry
-from recbole_intent.comparing.request import Request
+from recbole_intent.compare.compare import compare
+from recbole_intent.compare.entries import Entry
+from recbole_intent.compare.request import Request
 from recbole_intent.data.formats.intent_files import INTENT, intent_path
 from recbole_intent.data.prepare.prepare import prepare
 from recbole_intent.enrich.intents.pipeline import enrich

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.cli import parse_arguments
-from recbole_intent.comparing.entries import read_entries
-from recbole_intent.comparing.paper_file import read_paper_table
+from recbole_intent.compare.entries import read_entries
+from recbole_intent.compare.reproduce.paper_file import read_paper_table
 from recbole_intent.config.config import Config, parse_value
 from recbole_intent.config.registry import get_spec
-from recbole_intent.search.space import read_space
+from recbole_intent.tune.space import read_space
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

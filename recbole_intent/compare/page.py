@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_intent.compare.comparison_tables import deviation_notes
 from recbole_intent.evaluation.comparison import Comparison
-from recbole_intent.evaluation.comparison_tables import deviation_notes
 from recbole_intent.plotting import charts, plots, series
 from recbole_intent.plotting.style import Look, looks, metric_name
 from recbole_intent.utils.errors import UserError

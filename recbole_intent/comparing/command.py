@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from recbole_intent.compare import compare
-from recbole_intent.comparing.entries import read_entries
-from recbole_intent.comparing.reproduce import reproduce
-from recbole_intent.comparing.request import Request
+from recbole_intent.compare.compare import compare
+from recbole_intent.compare.entries import read_entries
+from recbole_intent.compare.reproduce.reproduce import reproduce
+from recbole_intent.compare.request import Request
 from recbole_intent.config.command_keys import COMPARE
 from recbole_intent.config.config import parse_value
 from recbole_intent.utils.errors import UserError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_intent.comparing import paper_file
+from recbole_intent.compare.reproduce import paper_file
 
 SMALL_SASREC = {"hidden_size": 8, "MAX_ITEM_LIST_LENGTH": 8}
 MINI = {

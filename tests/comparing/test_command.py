@@ -3,8 +3,8 @@
 import pytest
 
 from recbole_intent.cli import main
+from recbole_intent.compare.entries import Entry
 from recbole_intent.comparing import command
-from recbole_intent.comparing.entries import Entry
 
 WORDS = ["--models=SASRec,BPR", "--dataset=tiny"]
 

@@ -5,8 +5,8 @@ import re
 import pytest
 import yaml
 
-from recbole_intent.comparing.entries import PROTOCOL, Entry
-from recbole_intent.comparing.request import Request
+from recbole_intent.compare.entries import PROTOCOL, Entry
+from recbole_intent.compare.request import Request
 from recbole_intent.config.config import Config, read_yaml
 from recbole_intent.config.keys import key_table
 from recbole_intent.config.registry import get_spec

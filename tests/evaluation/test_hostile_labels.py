@@ -3,8 +3,8 @@
 import re
 from html.parser import HTMLParser
 
-from recbole_intent.compare import _tables, _write
-from recbole_intent.comparing.request import Request
+from recbole_intent.compare.compare import _tables, _write
+from recbole_intent.compare.request import Request
 
 LABELS = [
     "\x1b[31mred\x1b[0m",

@@ -22,7 +22,7 @@ from recbole_intent.runs.evaluate import (
     time_inference,
 )
 from recbole_intent.runs.experiment import read_result
-from recbole_intent.search.ledger import Ledger
+from recbole_intent.tune.ledger import Ledger
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.own_files import (
     checked,

@@ -1,0 +1,72 @@
+"""Evaluate the runs of a comparison on a task other than their own, such as the direct task."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from recbole_intent.compare.gather import (
+    check_aligned,
+    check_candidates,
+    evaluate_again,
+    time_models,
+)
+from recbole_intent.compare.request import Key, Request
+from recbole_intent.config.config import Config
+from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.runs.evaluate import find_evaluation
+from recbole_intent.utils.errors import UserError
+
+
+def ask_otherwise(
+    request: Request,
+    task: str,
+    configs: Mapping[Key, Config],
+    folders: Mapping[Key, Path],
+    comparison: Comparison,
+    output: Path,
+) -> Comparison:
+    """Test the same runs on another task, with the weights selected on their own task.
+
+    Nothing is trained. A run that cannot be tested on the task is listed as a failure.
+
+    Args:
+        request: its `times_tasks` decides whether inference is timed too.
+        task: `next-item`, or `direct` with the same candidates for all runs.
+        configs: configurations of all runs.
+        folders: folders of all runs.
+        comparison: results of the runs on their own task.
+        output: folder of the comparison.
+
+    Raises:
+        UserError: no run could be tested, or the candidates differ between runs.
+    """
+    folders = {key: folders[key] for key in comparison.results}
+    values = configs[next(iter(folders))]
+    condition = {"task": task}
+    if task == "direct":  # a run that ranked all items may have other values
+        condition |= {key: values[key] for key in ("n_candidates", "candidates_seed")}
+    reasons = evaluate_again(request, folders, [condition], output, f"{task} task")
+    done = {key: folder for key, folder in folders.items() if key not in reasons}
+    if not done:
+        (label, seed), reason = next(iter(reasons.items()))
+        raise UserError(f"no run could be asked for task {task}; {label}, seed {seed}: {reason}")
+    kept = {key: find_evaluation(folder, condition) for key, folder in done.items()}
+    found = {key: each for key, each in kept.items() if each is not None}
+    if not found:
+        raise UserError(f"task {task}: no evaluation can be read; run the same command again")
+    results = {
+        key: {**comparison.results[key], "test": each.test, "candidates": each.candidates}
+        for key, each in found.items()
+    }
+    check_candidates(results)
+    ranks = {key: each.ranks for key, each in found.items()}
+    check_aligned(ranks, configs)
+    times = time_models(request, done, condition, output) if request.times_tasks else {}
+    return replace(
+        comparison,
+        results=results,
+        ranks=ranks,
+        failures={**comparison.failures, **reasons},
+        noise={},
+        inference_seconds={label: each["seconds_per_1000_users"] for label, each in times.items()},
+    )

@@ -19,7 +19,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from recbole_intent import cli
+from recbole_intent.cli import main as cli
 from recbole_intent.config.config import Config
 from recbole_intent.llm.retry import Retry
 from recbole_intent.utils.printable import printable

@@ -66,7 +66,7 @@ def test_wheel_has_the_console_script(wheel):
     (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
     scripts = configparser.ConfigParser()
     scripts.read_string(archive.read(name).decode())
-    assert scripts["console_scripts"]["recbole_intent"] == "recbole_intent.cli:main"
+    assert scripts["console_scripts"]["recbole_intent"] == "recbole_intent.cli.main:main"
 
 
 def test_installed_wheel_finds_its_properties(wheel, tmp_path):

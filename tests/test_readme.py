@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_intent.cli import parse_arguments
+from recbole_intent.cli.main import parse_arguments
 from recbole_intent.compare.entries import read_entries
 from recbole_intent.compare.reproduce.paper_file import read_paper_table
 from recbole_intent.config.config import Config, parse_value

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.utils import compat
 from recbole_intent.utils.errors import UserError

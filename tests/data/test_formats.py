@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.data.prepare.prepare import prepare
 from recbole_intent.utils.errors import UserError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.enrich.intents.answers import Prediction
 from recbole_intent.llm.answers import MalformedAnswer, parse_answer
 from recbole_intent.llm.asking import LocalAsker

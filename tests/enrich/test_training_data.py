@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
+from recbole_intent.cli.enrich import run_command
 from recbole_intent.data.formats.intent_files import read_intents
 from recbole_intent.data.formats.profile_files import profile_path, read_profiles
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.enrich.command import run_command
 from recbole_intent.enrich.training_data import read_training_data
 from recbole_intent.models.isrf.semantics import users_alike
 from recbole_intent.models.veli4sbr.session_intents import read_labels

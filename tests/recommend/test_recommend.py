@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.recommend.asked_histories import CHUNK
 from recbole_intent.recommend.recommender import Recommender
 from recbole_intent.runs.experiment import run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.runs.deviations import PAPERS, deviations
 
 REVIEWS = "the third task of the paper's training, reviews, is not learned (5.1.3)"

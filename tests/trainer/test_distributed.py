@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.evaluation.ranks import Ranks

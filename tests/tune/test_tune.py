@@ -20,7 +20,7 @@ import psutil
 import pytest
 import yaml
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.runs.experiment import run
 from recbole_intent.tune.ledger import FAILED, FINISHED, STOPPED, Ledger
 from recbole_intent.tune.space import read_space

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.utils import compat
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.library_errors import library_mistakes

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.evaluation.report import metric_table
 from recbole_intent.runs.evaluate import (
     evaluate_run,

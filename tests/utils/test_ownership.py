@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import atomic_write, folder_lock

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.config.config import parse_value, read_yaml
 from recbole_intent.data.formats.histories import read_histories, read_users
 from recbole_intent.utils.errors import UserError
@@ -209,7 +209,7 @@ def test_too_few_open_files(tmp_path):
     (tmp_path / "my.yaml").write_text("epochs: 1\n")
     code = (
         "import os, resource, sys\n"
-        "from recbole_intent.cli import main\n"
+        "from recbole_intent.cli.main import main\n"
         "words = ['--model=BPR', '--dataset=ml-100k']\n"
         "assert main([*words, '--config_files=absent.yaml']) == 2\n"  # all modules are there now
         "few = len(os.listdir('/proc/self/fd')) - 1\n"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.compare.tables import Table
 from recbole_intent.enrich.report import Coverage, StepCounts, summary
 from recbole_intent.evaluation.report import metric_table, text_table

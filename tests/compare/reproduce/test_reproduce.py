@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.compare.reproduce.reproduce import reproduce
 from recbole_intent.runs.evaluate import evaluate_run, time_inference
 from recbole_intent.runs.experiment import run

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 from recbole_intent.data.formats.session_files import read_split
 from recbole_intent.data.prepare.dataset_properties import paper_counts
 from recbole_intent.data.prepare.prepare import prepare

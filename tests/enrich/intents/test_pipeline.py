@@ -189,7 +189,7 @@ def test_a_kill_costs_what_was_under_way_at_most(run, serve, shop, shop_model, t
     command = [
         sys.executable,
         "-c",
-        "from recbole_intent.cli import main; raise SystemExit(main())",
+        "from recbole_intent.cli.main import main; raise SystemExit(main())",
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([*command, *words.split()], env=environment)

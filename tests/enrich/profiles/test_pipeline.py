@@ -164,7 +164,7 @@ def test_a_kill_costs_what_was_under_way_at_most(run, serve, market, market_mode
     words = f"enrich --for=ISRF --dataset=market --data_path={market} --output={tmp_path}/killed "
     words += f"--cache={tmp_path}/killed/market.answers.sqlite "
     words += f"--llm.model=market --llm.base_url={server.url} --steps=texts --concurrency=3"
-    code = "from recbole_intent.cli import main; raise SystemExit(main())"
+    code = "from recbole_intent.cli.main import main; raise SystemExit(main())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", code, *words.split()], env=environment)
     while len(server.seen) < 70 and process.poll() is None:

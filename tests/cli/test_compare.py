@@ -2,9 +2,9 @@
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli import compare as command
+from recbole_intent.cli.main import main
 from recbole_intent.compare.entries import Entry
-from recbole_intent.comparing import command
 
 WORDS = ["--models=SASRec,BPR", "--dataset=tiny"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_intent.cli import main, parse_arguments
+from recbole_intent.cli.main import main, parse_arguments
 from recbole_intent.utils.errors import UserError
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"
@@ -317,7 +317,11 @@ def test_best_weights_load_without_pickle(atomic, here):
 
 
 def test_a_reader_that_goes_away_is_no_traceback(here):
-    command = [sys.executable, "-c", "from recbole_intent.cli import main; exit(main(['--help']))"]
+    command = [
+        sys.executable,
+        "-c",
+        "from recbole_intent.cli.main import main; exit(main(['--help']))",
+    ]
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)

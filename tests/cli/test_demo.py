@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from recbole_intent import demo
-from recbole_intent.cli import main
+from recbole_intent.cli import demo
+from recbole_intent.cli.main import main
 from recbole_intent.config.config import Config
 from recbole_intent.enrich.options import read_options
 from recbole_intent.runs.experiment import run

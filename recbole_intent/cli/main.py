@@ -279,7 +279,7 @@ def _evaluate(argv: list[str]) -> int:
 
 
 def _compare(argv: list[str]) -> int:
-    from recbole_intent.comparing.command import USAGE, run_command
+    from recbole_intent.cli.compare import USAGE, run_command
 
     if not argv or not {"-h", "--help"}.isdisjoint(argv):
         say(USAGE, end="", lines=True)
@@ -290,7 +290,7 @@ def _compare(argv: list[str]) -> int:
 
 
 def _enrich(argv: list[str]) -> int:
-    from recbole_intent.enrich.command import USAGE, run_command
+    from recbole_intent.cli.enrich import USAGE, run_command
 
     if not argv or not {"-h", "--help"}.isdisjoint(argv):
         say(USAGE, end="", lines=True)
@@ -405,6 +405,6 @@ def _demo(argv: list[str]) -> int:
     model = options.pop("model", "IGRSR")
     for word in (*options, *flags - {"fresh"}):
         raise UserError(f"demo: takes --model=… and --fresh alone, got --{word}")
-    from recbole_intent.demo import demo
+    from recbole_intent.cli.demo import demo
 
     return demo(model, fresh="fresh" in flags)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_intent.cli import main
+from recbole_intent.cli.main import main
 
 ROWS = "".join(f"s{n}\ti{(n + t) % 9}\t{10 * n + t}\n" for n in range(12) for t in range(4))
 

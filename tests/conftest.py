@@ -15,6 +15,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import pytest
 
+pytest_plugins = [
+    "tests.fixtures.comparisons",
+    "tests.fixtures.killed_runs",
+    "tests.fixtures.language_models",
+    "tests.fixtures.papers",
+]
+
 # A shell's background job ignores Ctrl-C, and its children inherit that: some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

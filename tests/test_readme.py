@@ -12,9 +12,10 @@ import pytest
 from recbole_intent.cli.main import parse_arguments
 from recbole_intent.compare.entries import read_entries
 from recbole_intent.compare.reproduce.paper_file import read_paper_table
-from recbole_intent.config.config import Config, parse_value
+from recbole_intent.config.config import Config
 from recbole_intent.config.registry import get_spec
 from recbole_intent.tune.space import read_space
+from recbole_intent.utils.parsing import parse_value
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

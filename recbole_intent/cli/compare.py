@@ -8,8 +8,8 @@ from recbole_intent.compare.entries import read_entries
 from recbole_intent.compare.reproduce.reproduce import reproduce
 from recbole_intent.compare.request import Request
 from recbole_intent.config.command_keys import COMPARE
-from recbole_intent.config.config import parse_value
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import parse_value
 from recbole_intent.utils.printable import say
 
 USAGE = """\

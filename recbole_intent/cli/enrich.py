@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_intent.config.config import parse_value
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import parse_value
 from recbole_intent.utils.printable import say
 
 if TYPE_CHECKING:

@@ -139,11 +139,11 @@ def _run(argv: list[str]) -> int:
     options, flags = parse_arguments(argv)
     if not options.get("model"):
         raise UserError("--model=… is missing; --help shows how")
-    from recbole_intent.config.config import parse_value
     from recbole_intent.config.registry import get_spec
     from recbole_intent.evaluation.report import metric_table
     from recbole_intent.runs.experiment import run
     from recbole_intent.trainer import distributed
+    from recbole_intent.utils.parsing import parse_value
 
     get_spec(options["model"])  # report a wrong model before a missing dataset
     if not options.get("dataset"):
@@ -264,9 +264,9 @@ def _evaluate(argv: list[str]) -> int:
         raise UserError(f"--{min(flags)}: not an option of evaluate")
     if not options.get("run"):
         raise UserError("--run=FOLDER is missing: the folder of a finished run")
-    from recbole_intent.config.config import parse_value
     from recbole_intent.evaluation.report import among_candidates, text_table
     from recbole_intent.runs.evaluate import evaluate_run
+    from recbole_intent.utils.parsing import parse_value
 
     folder = options.pop("run")
     done = evaluate_run(folder, {key: parse_value(value) for key, value in options.items()})
@@ -349,9 +349,9 @@ def _tune(argv: list[str]) -> int:
     for name, value in (("model", model), ("dataset", dataset)):
         if not value:
             parser.error(f"--{name}=… is missing")
-    from recbole_intent.config.config import parse_value
     from recbole_intent.evaluation.report import metric_table
     from recbole_intent.tune.tune import Options, tune
+    from recbole_intent.utils.parsing import parse_value
 
     files = [path.strip() for path in arguments.pop("config_files").split(",") if path.strip()]
     command = ["python", "run_recbole_intent.py", "tune", *argv]

@@ -16,7 +16,7 @@ from recbole_intent.compare.other_task import ask_otherwise
 from recbole_intent.compare.request import Key, Request
 from recbole_intent.compare.same_tests import check_same_tests
 from recbole_intent.compare.tables import Table
-from recbole_intent.config.config import Config, read_yaml
+from recbole_intent.config.config import Config
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.runs.experiment import run_folder
@@ -24,6 +24,7 @@ from recbole_intent.runs.jobs import Job, run_jobs
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, write_text
 from recbole_intent.utils.ownership import COMPARISON, claimed
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.printable import markdown, printable
 
 _LOGGER = logging.getLogger("recbole_intent")
@@ -221,7 +222,7 @@ def _task_table(other: Comparison) -> Table:
 def _write(
     request: Request, comparison: Comparison, tables: Mapping[str, Table], output: Path
 ) -> None:
-    from recbole_intent.compare.compare import page
+    from recbole_intent.compare import page
 
     for name, table in tables.items():
         table.write(output / "tables", name)

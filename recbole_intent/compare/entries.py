@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.config import keys
-from recbole_intent.config.config import Config, read_yaml
+from recbole_intent.config.config import Config
 from recbole_intent.config.keys import with_role
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 
 # The same for all models of a comparison: data, split, candidates, metrics, epoch selection.
 PROTOCOL = with_role(keys.PROTOCOL)

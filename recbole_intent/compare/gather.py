@@ -244,7 +244,7 @@ def training_counts(config: Config, ranks: Ranks) -> tuple[np.ndarray, np.ndarra
     A test session has none in training, so its own items before the target are counted instead.
     """
     data = load_data(config, shares_passes=True)  # nothing is trained: no message about passes
-    train = data.train._dataset.inter_matrix(form="csr")
+    train = data.train_dataset.inter_matrix(form="csr")
     known = data.test.dataset.history_matrix() if config["session_split"] else train
     of_user, of_item = np.asarray(known.sum(axis=1)).ravel(), np.asarray(train.sum(axis=0)).ravel()
     return of_user[ranks.user].astype(np.int64), of_item[ranks.target].astype(np.int64)

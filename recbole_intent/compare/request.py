@@ -7,10 +7,10 @@ from typing import Any
 
 from recbole_intent.compare.entries import Entry
 from recbole_intent.config.command_keys import COMPARE, refuse
-from recbole_intent.config.config import read_yaml
 from recbole_intent.config.presets import OUR_DEFAULTS, class_names, preset_names
 from recbole_intent.config.registry import get_spec
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 
 Key = tuple[str, int]  # label, seed
 NEXT_ITEM = "next-item"

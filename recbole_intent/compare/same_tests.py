@@ -7,7 +7,8 @@ import numpy as np
 from recbole.utils import ModelType
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.loading.split import Parts, read_parts
+from recbole_intent.data.loading.split import read_parts
+from recbole_intent.data.loading.split_data import Parts
 from recbole_intent.utils.errors import UserError
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from recbole_intent.config.key_kinds import Choice, Flag, Listing, Number, Optional, Whole, shown
-from recbole_intent.config.keys import NOISE_KINDS, Key, KeyTable, no_effect
+from recbole_intent.config.key_table import KeyTable
+from recbole_intent.config.keys import NOISE_KINDS, Key, no_effect
 from recbole_intent.utils.errors import UserError
 
 

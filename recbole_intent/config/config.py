@@ -1,7 +1,6 @@
 """RecBole's `Config` with this package's models and defaults; it refuses unknown keys."""
 
 import logging
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,15 @@ from typing import Any
 import torch
 
 from recbole_intent.config.data_keys import plain_data_keys
-from recbole_intent.config.keys import DERIVED, SHARED, key_table, no_effect, unknown, with_role
+from recbole_intent.config.key_table import key_table
+from recbole_intent.config.keys import DERIVED, SHARED, no_effect, unknown, with_role
 from recbole_intent.config.presets import OUR_DEFAULTS, class_names, preset_file
 from recbole_intent.config.registry import OURS, ModelSpec, get_spec
 from recbole_intent.utils import compat
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.library_errors import library_mistakes
 from recbole_intent.utils.own_files import read_mapping
-from recbole_intent.utils.parsing import parse_yaml, read_text
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
 
 compat.apply()
@@ -326,31 +326,3 @@ def _plain(value: Any) -> Any:
 def _has_defaults(name: str) -> bool:
     roots = (_RECBOLE_PROPERTIES, properties_dir())
     return any((root / "model" / f"{name}.yaml").is_file() for root in roots)
-
-
-def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
-    """Read the `key: value` lines of a YAML file.
-
-    Raises:
-        UserError: missing, not UTF-8, or not such YAML (with the line).
-    """
-    values = parse_yaml(read_text(path, "configuration file"), f"{path}")
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
-    return values
-
-
-def parse_value(text: str) -> Any:
-    """Parse the value of a command-line `--key=text` as YAML: numbers, lists, `~`, strings.
-
-    Raises:
-        UserError: invalid YAML, such as an unclosed bracket.
-    """
-    try:
-        return parse_yaml(text, "")
-    except UserError as error:
-        shown = text if len(text) <= 60 else f"{text[:57]}…"
-        problem = str(error).partition("not YAML: ")[2]
-        raise UserError(f"cannot read the value {shown!r}: {problem}") from error

@@ -1,7 +1,8 @@
 """Table of the options of `enrich`, one row each; their defaults are in properties/enrich."""
 
 from recbole_intent.config.key_kinds import Choice, Flag, Listing, Number, Optional, Whole, Word
-from recbole_intent.config.keys import Key, KeyTable
+from recbole_intent.config.key_table import KeyTable
+from recbole_intent.config.keys import Key
 
 _DTYPE = Choice("float32", "bfloat16")
 _OPENAI = ({"llm.source": Choice("openai")},)

@@ -10,10 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from recbole_intent.config.config import read_yaml
-from recbole_intent.config.keys import KeyTable, no_effect
+from recbole_intent.config.key_table import KeyTable
+from recbole_intent.config.keys import no_effect
 from recbole_intent.enrich import option_keys
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
 
 

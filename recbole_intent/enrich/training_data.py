@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.config.config import Config, read_yaml
+from recbole_intent.config.config import Config
 from recbole_intent.data.formats.record_files import read_manifest
 from recbole_intent.data.formats.seals import hash_inputs
 from recbole_intent.data.loading.split import read_parts
@@ -18,6 +18,7 @@ from recbole_intent.data.loading.training_interactions import (
     training_histories,
 )
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 
 
 @dataclass(frozen=True)

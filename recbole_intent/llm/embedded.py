@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.enrich.intents.likelihood import texts_of
+from recbole_intent.llm.schemas import texts_of
 from recbole_intent.llm.sources import ChatRequest, Completion, RequestFailed
 from recbole_intent.utils.errors import UserError
 

@@ -1,5 +1,6 @@
 """Common base of all answers: strict pydantic models and closed JSON schemas."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -31,3 +32,17 @@ def form_of(schema: dict[str, Any]) -> str:
         for name, part in schema["properties"].items()
     ]
     return f"an object with {' and '.join(parts)}"
+
+
+def scores_schema(texts: Sequence[str]) -> dict[str, Any]:
+    """Schema that asks a scoring source for each text's log-likelihood, as a list of numbers."""
+    return {"type": "array", "items": {"type": "number"}, "prefixItems": _titles(texts)}
+
+
+def texts_of(schema: dict[str, Any]) -> list[str]:
+    """The texts in a schema made by `scores_schema`."""
+    return [item["title"] for item in schema["prefixItems"]]
+
+
+def _titles(texts: Sequence[str]) -> list[dict[str, str]]:
+    return [{"type": "number", "title": text} for text in texts]

@@ -18,7 +18,7 @@ from recbole_intent.data.formats.asked import Columns, histories_of, ids_of
 from recbole_intent.data.formats.titles import item_titles
 from recbole_intent.data.loading.known_histories import KnownHistories
 from recbole_intent.data.loading.loader import MAX_SCORES
-from recbole_intent.data.loading.split import SplitData
+from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.modeling.explain import ExplainsIntents, HasIntentSpace, Intent
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.nn.item_index import EXACT_UP_TO, ItemIndex
@@ -360,7 +360,7 @@ class Recommender:
 
     def _popular(self, k: int) -> tuple[Tensor, Tensor]:
         """Return scores (k,) and items (k,) with the most training interactions."""
-        count = self._data.train._dataset.inter_matrix(form="csr").sum(axis=0)  # (1, V)
+        count = self._data.train_dataset.inter_matrix(form="csr").sum(axis=0)  # (1, V)
         scores, items = top_k(torch.from_numpy(np.asarray(count)).reshape(1, -1).float(), k)
         return scores[0], items[0]
 

@@ -20,7 +20,8 @@ from recbole_intent import __version__
 from recbole_intent.config.config import Config
 from recbole_intent.config.keys import in_fingerprint
 from recbole_intent.data.loading.session_split import warn_of_user_vectors
-from recbole_intent.data.loading.split import SplitData, data_fingerprint, load_data
+from recbole_intent.data.loading.split import data_fingerprint, load_data
+from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.data.loading.training_interactions import training_split
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.trainer import distributed
@@ -227,7 +228,7 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     _check_topk(config, data)
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
     with library_mistakes(f"model {config['model']}"):
-        model = model_class(config, data.train._dataset).to(config["device"])
+        model = model_class(config, data.train_dataset).to(config["device"])
         trainer = config.spec.trainer_class()(config, model, folder)
         if folder is not None:  # it will be trained
             trainer.check_data(data.train)
@@ -305,7 +306,7 @@ def _train_and_test(
         "noise": config["noise"] or None,
         "data": data.counts.as_dict(),
         "data_fingerprint": data.fingerprint,
-        "split": training_split(config, data.train._dataset).plain(),
+        "split": training_split(config, data.train_dataset).plain(),
         "config_fingerprint": fingerprint(comparable(config)),
         "versions": _versions(),
         "commit": _commit(),
@@ -323,7 +324,7 @@ def _train_and_test(
 def inputs_fingerprint(config: Config) -> str:
     """Return the SHA-256 of all files that a run reads: the dataset, and weights given by path."""
     digest = data_fingerprint(config)
-    files = config.spec.trainer_class().input_files(config)
+    files = config.spec.input_files(config)
     return fingerprint([digest, *(file_sha256(path) for path in files)]) if files else digest
 
 
@@ -388,7 +389,7 @@ def _versions() -> dict[str, str]:
 
 def _commit() -> str | None:
     """Return the commit of this package's checkout, with `+` if it has changes."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.loader import RankingLoader
+from recbole_intent.modeling.deviations import deviations
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.modeling.reference import is_recboles
-from recbole_intent.runs.deviations import deviations
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from recbole_intent.trainer.ranker import Ranker
@@ -170,11 +170,6 @@ class Trainer(Ranker):
         """Total time of all epochs, including those before a resume."""
         return sum(record["seconds"] for record in self.history)
 
-    @classmethod
-    def input_files(cls, config: Config) -> list[Path]:
-        """Files that a run of this configuration reads in addition to the dataset's."""
-        return []
-
     def approximations(self, train_data) -> list[str]:
         """Approximations in this training, to be listed in every result."""
         found = ["windows: strided"] if getattr(train_data, "is_strided", False) else []
@@ -184,7 +179,7 @@ class Trainer(Ranker):
 
     def deviations(self, train_data) -> list[str]:
         """Deviations of this training from its model's paper, to be listed in every result."""
-        return deviations(self.config, type(self.model), getattr(train_data, "passes", None))
+        return deviations(self.config, getattr(train_data, "passes", None))
 
     def check_data(self, train_data) -> None:
         """Hook for checks that depend on the data's size; called before a folder is claimed.

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.config.config import Config, read_yaml
+from recbole_intent.config.config import Config
 from recbole_intent.config.keys import no_effect
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
 
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from recbole_intent.config.command_keys import TUNE, refuse
-from recbole_intent.config.config import Config, read_yaml
+from recbole_intent.config.config import Config
 from recbole_intent.runs.experiment import comparable, inputs_fingerprint, run
 from recbole_intent.tune.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.tune.rays import Task, parse_engine, ray_running, require_ray, run_trials
@@ -23,6 +23,7 @@ from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, write_json, write_text
 from recbole_intent.utils.own_files import read_json
 from recbole_intent.utils.ownership import SEARCH, claimed, clear, refuse_foreign
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.printable import printable, say
 
 _FRESH = "use --fresh to overwrite the search"

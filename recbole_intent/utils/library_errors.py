@@ -29,7 +29,7 @@ _MISTAKES = (
     TypeError,
     ValueError,
 )
-_OURS = Path(__file__).resolve().parent
+_OURS = Path(__file__).resolve().parents[1]
 _RECBOLE = Path(recbole.__file__).resolve().parent
 
 

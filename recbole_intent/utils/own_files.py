@@ -41,7 +41,7 @@ def read_json(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str
 
 def read_mapping(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str, Any]:  # noqa: B006
     """As `read_json`, for a YAML file with `key: value` lines."""
-    from recbole_intent.config.config import read_yaml
+    from recbole_intent.utils.parsing import read_yaml
 
     if Path(path).is_dir():
         raise damaged(path, "is a folder, where a file must be", "move it away")

@@ -217,3 +217,31 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
     for first, pairs in _Loader.yaml_implicit_resolvers.items()
 }
+
+
+def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+    """Read the `key: value` lines of a YAML file.
+
+    Raises:
+        UserError: missing, not UTF-8, or not such YAML (with the line).
+    """
+    values = parse_yaml(read_text(path, "configuration file"), f"{path}")
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected `key: value` lines, found {type(values).__name__}")
+    return values
+
+
+def parse_value(text: str) -> Any:
+    """Parse the value of a command-line `--key=text` as YAML: numbers, lists, `~`, strings.
+
+    Raises:
+        UserError: invalid YAML, such as an unclosed bracket.
+    """
+    try:
+        return parse_yaml(text, "")
+    except UserError as error:
+        shown = text if len(text) <= 60 else f"{text[:57]}…"
+        problem = str(error).partition("not YAML: ")[2]
+        raise UserError(f"cannot read the value {shown!r}: {problem}") from error

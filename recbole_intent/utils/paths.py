@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recbole_intent.utils.errors import UserError
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def properties_dir(package: Path = _PACKAGE) -> Path:

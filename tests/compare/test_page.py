@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from recbole_intent.compare.compare import page
+from recbole_intent.compare import page
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.runs.experiment import run

@@ -4,9 +4,10 @@ import pytest
 import torch
 import yaml
 
-from recbole_intent.config.config import Config, parse_value, read_yaml
+from recbole_intent.config.config import Config
 from recbole_intent.config.registry import model_names
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import parse_value, read_yaml
 
 
 def _config(model="SASRec", dataset="ml-100k", files=(), allow_unknown=False, **options):

@@ -10,14 +10,16 @@ from recbole_intent.compare.compare import compare
 from recbole_intent.compare.entries import Entry, read_entries, refuse_idle
 from recbole_intent.compare.request import Request
 from recbole_intent.config.command_keys import COMPARE, PREPARE, RECOMMEND, SESSIONS, TUNE
-from recbole_intent.config.config import Config, read_yaml
-from recbole_intent.config.keys import Key, key_table
+from recbole_intent.config.config import Config
+from recbole_intent.config.key_table import key_table
+from recbole_intent.config.keys import Key
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.enrich.option_keys import INTENTS, PROFILES
 from recbole_intent.runs.experiment import build
 from recbole_intent.tune.space import read_space, without_idle
 from recbole_intent.utils import precision
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
 
 OURS = sorted(path.stem for path in (properties_dir() / "model").glob("*.yaml"))

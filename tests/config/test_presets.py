@@ -7,11 +7,12 @@ import yaml
 
 from recbole_intent.compare.entries import PROTOCOL, Entry
 from recbole_intent.compare.request import Request
-from recbole_intent.config.config import Config, read_yaml
-from recbole_intent.config.keys import key_table
+from recbole_intent.config.config import Config
+from recbole_intent.config.key_table import key_table
 from recbole_intent.config.registry import get_spec
 from recbole_intent.runs.experiment import comparable
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
 
 NOT_OF_A_PAPER = set(

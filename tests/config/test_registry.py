@@ -27,7 +27,8 @@ def test_the_untouched_class_is_recboles():
 
 
 def test_a_registered_model_is_found(monkeypatch):
-    monkeypatch.setattr(registry, "_TABLE", dict(registry._TABLE))
+    table = dict(registry._table())
+    monkeypatch.setattr(registry, "_table", lambda: table)
     mine = dataclasses.replace(get_spec("SASRec"), name="MyRec", reference=None)
     register(mine)
     assert get_spec("MyRec") is mine

@@ -10,7 +10,7 @@ from recbole_intent.data.formats.intent_files import read_intents
 from recbole_intent.data.formats.profile_files import profile_path, read_profiles
 from recbole_intent.data.formats.record_files import read_manifest
 from recbole_intent.enrich.intents.answers import intents_schema, prediction_schema
-from recbole_intent.enrich.intents.likelihood import best, scores_schema
+from recbole_intent.enrich.intents.likelihood import best
 from recbole_intent.enrich.intents.pipeline import enrich
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.profiles.answers import description_schema
@@ -18,7 +18,7 @@ from recbole_intent.enrich.profiles.pipeline import enrich_profiles
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.llm.client import ChatRequest
 from recbole_intent.llm.embedded import EmbeddedModel, EmbeddedScorer, EmbeddedSource
-from recbole_intent.llm.schemas import form_of
+from recbole_intent.llm.schemas import form_of, scores_schema
 from recbole_intent.llm.sources import RequestFailed
 
 ASKED = ({"role": "user", "content": "Why do people buy lamps? Answer in JSON."},)

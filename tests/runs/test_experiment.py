@@ -14,13 +14,13 @@ import pytest
 import torch
 import yaml
 
-from recbole_intent.config.config import read_yaml
 from recbole_intent.evaluation.metrics import evaluate
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.runs.evaluate import evaluate_run
 from recbole_intent.runs.experiment import inputs_fingerprint, run, run_folder
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import folder_lock
+from recbole_intent.utils.parsing import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120  # seconds until a test gives up on a process; nothing depends on its value

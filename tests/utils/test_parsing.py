@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from recbole_intent.cli.main import main
-from recbole_intent.config.config import parse_value, read_yaml
 from recbole_intent.data.formats.histories import read_histories, read_users
 from recbole_intent.utils.errors import UserError
-from recbole_intent.utils.parsing import parse_json, parse_yaml, read_text
+from recbole_intent.utils.parsing import parse_json, parse_value, parse_yaml, read_text, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS, DEEP = "9" * 5000, "[" * 20_000

@@ -31,8 +31,8 @@ from typing import Any
 
 from recbole_intent.compare.entries import refuse_protocol
 from recbole_intent.compare.request import NEXT_ITEM, TASKS
-from recbole_intent.config.config import read_yaml
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
 
 _PARTS = ("paper", "table", "reference", "datasets", "columns", "rows")

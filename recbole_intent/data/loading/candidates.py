@@ -4,19 +4,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import torch
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.known_histories import KnownHistories
+from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import atomic_write, folder_lock
 from recbole_intent.utils.own_files import read_npz
-
-if TYPE_CHECKING:
-    from recbole_intent.data.loading.split import SplitData
 
 PARTS = ("valid", "test")
 # Interactions that a split's negatives avoid, for the record. The test set does not affect
@@ -48,7 +46,7 @@ class Question:
     seed: int
 
     @classmethod
-    def of(cls, config: Config, data: "SplitData") -> Self:
+    def of(cls, config: Config, data: SplitData) -> Self:
         """Build the question from a run's loaded data.
 
         Raises:
@@ -96,7 +94,7 @@ class Question:
         return digest.hexdigest()
 
 
-def _known_to(part: str, config: Config, data: "SplitData") -> tuple[torch.Tensor, torch.Tensor]:
+def _known_to(part: str, config: Config, data: SplitData) -> tuple[torch.Tensor, torch.Tensor]:
     """Users (P,) and items (P,) of the interactions that a split may know."""
     everyone = torch.arange(data.dataset.user_num)
     if part == "test":
@@ -105,7 +103,7 @@ def _known_to(part: str, config: Config, data: "SplitData") -> tuple[torch.Tenso
         torch.zeros(len(everyone), dtype=torch.bool).index_fill_(
             0, split.inter_feat[data.dataset.uid_field], True
         )
-        for split in (data.train._dataset, data.valid.dataset, data.test.dataset)
+        for split in (data.train_dataset, data.valid.dataset, data.test.dataset)
     )
     # For users that occur only in the test set (such as sessions), even the history belongs to it.
     users = everyone[train | valid | ~test]
@@ -142,7 +140,7 @@ class Candidates:
     hash: str
 
 
-def with_candidates(config: Config, data: "SplitData") -> "SplitData":
+def with_candidates(config: Config, data: SplitData) -> SplitData:
     """The data of a run with validation and test rankings restricted to each target's candidates.
 
     Raises:

@@ -1,7 +1,6 @@
 """Concatenated histories of a dataset's users, or of new ones."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +10,8 @@ from torch import Tensor
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.pre_split import PreSplitDataset
 from recbole_intent.data.loading.sequences import FlatSequences, IndexedSequentialDataset
+from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from recbole_intent.data.loading.split import SplitData
 
 PARTS = ("train", "valid", "all")
 
@@ -36,7 +33,7 @@ class KnownHistories:
     sequences: FlatSequences | None
 
     @classmethod
-    def of(cls, config: Config, data: "SplitData", part: str = "all") -> "KnownHistories":
+    def of(cls, config: Config, data: SplitData, part: str = "all") -> "KnownHistories":
         """Collect the histories of a loaded dataset.
 
         Args:
@@ -48,7 +45,7 @@ class KnownHistories:
             UserError: the dataset consists of pre-split files of rows with histories, which do not
                 give whole ones.
         """
-        splits = [data.train._dataset, data.valid.dataset, data.test.dataset]
+        splits = [data.train_dataset, data.valid.dataset, data.test.dataset]
         n_known = PARTS.index(part) + 1
         if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
             known = [split.inter_feat for split in splits[:n_known]]

@@ -1,8 +1,6 @@
 """Builds the loaders of training, validation and test from a configuration."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recbole.data.dataset import Dataset
 from recbole.data.utils import get_dataloader
@@ -30,54 +28,12 @@ from recbole_intent.data.loading.pre_split import (
 )
 from recbole_intent.data.loading.sequences import IndexedSequentialDataset
 from recbole_intent.data.loading.session_split import PaddedSessionDataset, read_split, split_path
+from recbole_intent.data.loading.split_data import Parts, SplitData
 from recbole_intent.data.prepare.download import unprepared_message
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint
 
 _NOISE_KEYS = {"ratio", "kind", "where", "seed"}
-
-
-@dataclass(frozen=True)
-class SplitData:
-    """A split dataset.
-
-    Attributes:
-        dataset: the whole dataset, for sizes and names.
-        train: training batches.
-        valid: (user, target) rows for choosing the epoch and the hyper-parameters.
-        test: rows for the reported result, used once.
-        fingerprint: SHA-256 of the atomic files that were read.
-        counts: users, items, interactions, and removed ones.
-        candidates: metadata of the direct task's candidates (negatives, seed, hash); None if all
-            items are ranked.
-    """
-
-    dataset: Dataset
-    train: Any
-    valid: RankingLoader
-    test: RankingLoader
-    fingerprint: str
-    counts: DataCounts
-    candidates: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A dataset after reading and splitting, before batching.
-
-    Attributes:
-        files: the atomic files that were read.
-        dataset: the whole dataset.
-        train, valid, test: its splits.
-        is_indexed: the splits are `IndexedSequentialDataset`s.
-    """
-
-    files: tuple[Path, ...]
-    dataset: Dataset
-    train: Dataset
-    valid: Dataset
-    test: Dataset
-    is_indexed: bool
 
 
 def read_parts(config: Config) -> Parts:
@@ -174,6 +130,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
     }
     data = SplitData(
         dataset=parts.dataset,
+        train_dataset=noisy["train"],
         train=loader,
         valid=ranking["valid"],
         test=ranking["test"],

@@ -8,27 +8,13 @@ models this judge is far better than the answers that they write.
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from recbole_intent.enrich.intents.predict_correct import Task
 from recbole_intent.enrich.prompts import Prompt, prompt
 from recbole_intent.llm.asking import Asker
 from recbole_intent.llm.client import ChatRequest
+from recbole_intent.llm.schemas import scores_schema
 from recbole_intent.llm.sources import RequestFailed
-
-
-def scores_schema(texts: Sequence[str]) -> dict[str, Any]:
-    """Schema that asks a scoring source for each text's log-likelihood, as a list of numbers."""
-    return {"type": "array", "items": {"type": "number"}, "prefixItems": _titles(texts)}
-
-
-def texts_of(schema: dict[str, Any]) -> list[str]:
-    """The texts in a schema made by `scores_schema`."""
-    return [item["title"] for item in schema["prefixItems"]]
-
-
-def _titles(texts: Sequence[str]) -> list[dict[str, str]]:
-    return [{"type": "number", "title": text} for text in texts]
 
 
 class LikelihoodJudge:

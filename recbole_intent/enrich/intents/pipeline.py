@@ -25,17 +25,14 @@ from recbole_intent.data.formats.intent_files import (
     SessionIntents,
     write_intent_files,
 )
+from recbole_intent.data.formats.item_categories import item_categories
 from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.data.formats.text_vectors import vector_path
 from recbole_intent.data.loading.training_interactions import TrainingHistories
 from recbole_intent.enrich.conversation import Conversation, Manner, ask_until_usable
 from recbole_intent.enrich.intents.answers import Intents, intents_schema
 from recbole_intent.enrich.intents.likelihood import LikelihoodJudge
-from recbole_intent.enrich.intents.metadata import (
-    frequent_categories,
-    item_categories,
-    metadata_intents,
-)
+from recbole_intent.enrich.intents.metadata import frequent_categories, metadata_intents
 from recbole_intent.enrich.intents.pool import IntentPool
 from recbole_intent.enrich.intents.predict_correct import LoopOptions, Task, find_intents
 from recbole_intent.enrich.item_features import raw_features, refine_features

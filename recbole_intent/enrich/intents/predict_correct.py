@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from recbole_intent.data.formats.intent_files import SessionIntents
+from recbole_intent.data.formats.wording import clean_intent
 from recbole_intent.enrich.conversation import Conversation, Manner, add_tokens
 from recbole_intent.enrich.intents.answers import (
     Intents,
@@ -22,7 +23,7 @@ from recbole_intent.enrich.intents.answers import (
     intents_schema,
     prediction_schema,
 )
-from recbole_intent.enrich.intents.pool import IntentPool, clean_intent
+from recbole_intent.enrich.intents.pool import IntentPool
 from recbole_intent.enrich.item_features import in_chunks
 from recbole_intent.enrich.prompts import prompt
 from recbole_intent.llm.answers import MalformedAnswer, parse_answer

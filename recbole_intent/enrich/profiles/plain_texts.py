@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from recbole_intent.data.formats.item_categories import COLUMNS, item_categories
 from recbole_intent.data.formats.item_texts import ItemTexts
-from recbole_intent.enrich.intents.metadata import COLUMNS, item_categories
 
 _LONG = "description"
 _MOST_NAMES = 5  # categories in a user's text, and likewise brands

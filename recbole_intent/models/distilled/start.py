@@ -1,5 +1,6 @@
 """Item tables initialised from a distiller, an option shared by all next-item models."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,12 @@ def item_init_of(config: Any) -> str:
     if given == "auto":
         return "distiller" if config["use_lid"] else "random"
     return given
+
+
+def input_files(config: Any) -> list[Path]:
+    """The file of the distiller's weights, if `lid_checkpoint` names one."""
+    path = config["lid_checkpoint"]
+    return [] if path == "auto" or not Path(path).is_file() else [Path(path)]
 
 
 def distiller_config(config: Any) -> dict[str, Any]:

@@ -106,12 +106,6 @@ class DistilledTrainer(Trainer):
             self.model.to(self.device)
         return super().fit(train_data, valid_data, show_progress, on_epoch)
 
-    @classmethod
-    def input_files(cls, config: Config) -> list[Path]:
-        """The file of the distiller's weights, if `lid_checkpoint` names one."""
-        path = config["lid_checkpoint"]
-        return [] if path == "auto" or not Path(path).is_file() else [Path(path)]
-
     def approximations(self, train_data) -> list[str]:
         """As `Trainer.approximations`, plus those of the distiller's own training."""
         found = super().approximations(train_data)

@@ -26,6 +26,7 @@ from recbole_intent.data.loading.training_interactions import (
 from recbole_intent.models.isrf.interests import FrozenItems, ItemAdapter, RandomItems
 from recbole_intent.models.isrf.like_minded import like_minded
 from recbole_intent.models.isrf.options import aligned_tasks
+from recbole_intent.models.isrf.t5 import t5_files
 from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
@@ -60,9 +61,10 @@ def user_vector_file(config: Any) -> Path | None:
     return path
 
 
-def vector_files(config: Any) -> list[Path]:
-    """The vector files that a run reads."""
-    return [path for path in (item_vector_file(config), user_vector_file(config)) if path]
+def input_files(config: Any) -> list[Path]:
+    """The vectors of texts that a run reads, and a pretrained T5 given by its path."""
+    vectors = (item_vector_file(config), user_vector_file(config))
+    return [*filter(None, vectors), *t5_files(config)]
 
 
 def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:

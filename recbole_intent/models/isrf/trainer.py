@@ -15,8 +15,7 @@ from recbole_intent.models.isrf.options import (
     NO_EDGES,
     SEQUENTIAL,
 )
-from recbole_intent.models.isrf.semantics import read_user_vectors, vector_files
-from recbole_intent.models.isrf.t5 import t5_files
+from recbole_intent.models.isrf.semantics import read_user_vectors
 from recbole_intent.trainer.base import Trainer
 from recbole_intent.utils.errors import UserError
 
@@ -50,11 +49,6 @@ class ISRFTrainer(Trainer):
         self._direct: DirectBatches | None = None
         if config["stop_on"] == "loss":
             self.metric, self.bigger, self.best_score = "loss", False, math.inf
-
-    @classmethod
-    def input_files(cls, config: Config) -> list[Path]:
-        """The text vectors, and a pretrained T5 given by its path."""
-        return [*vector_files(config), *t5_files(config)]
 
     def approximations(self, train_data) -> list[str]:
         """As `Trainer.approximations`, plus the protocol and its label leaks."""

@@ -1,0 +1,12 @@
+"""LightGCN on sparse matrices."""
+
+from recbole_intent.config.registry import ModelSpec
+
+SPECS = (
+    ModelSpec(
+        "LightGCN",
+        "recbole_intent.models.lightgcn.model:LightGCN",
+        keys="recbole_intent.config.recbole_keys",
+        reference="recbole.model.general_recommender.lightgcn:LightGCN",
+    ),
+)

@@ -1,0 +1,16 @@
+"""SASRec on shared passes, with the item table of a distiller as an option."""
+
+from recbole_intent.config.registry import ModelSpec
+
+SPECS = (
+    ModelSpec(
+        "SASRec",
+        "recbole_intent.models.sasrec.model:SASRec",
+        trainer="recbole_intent.models.distilled.trainer:DistilledTrainer",
+        keys="recbole_intent.models.distilled.keys",
+        inputs="recbole_intent.models.distilled.start:input_files",
+        trim=True,
+        splits=True,
+        reference="recbole.model.sequential_recommender.sasrec:SASRec",
+    ),
+)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from recbole_intent.data.formats.intent_files import INTENT, MANIFEST, POOL, read_intents, read_pool
+from recbole_intent.data.formats.item_vectors import item_vectors_file
 from recbole_intent.data.formats.record_files import check_records, read_manifest
 from recbole_intent.data.loading.training_interactions import (
     Split,
@@ -21,6 +22,15 @@ from recbole_intent.models.veli4sbr.session_labels import SessionLabels
 from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
+
+
+def input_files(config: Any) -> list[Path]:
+    """The intents, their pool, and the item vectors, as far as a run reads them."""
+    files = list(intent_files(config) or ())
+    path = item_vectors_file(config)
+    if path is not None and path.is_file():  # if it does not exist, the model raises
+        files.append(path)
+    return files
 
 
 def intent_files(config: Any) -> tuple[Path, Path] | None:

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.formats.item_vectors import item_vectors_file
 from recbole_intent.data.loading.sequences import TARGET_FIELD
 from recbole_intent.models.veli4sbr.label_refresh import refreshed_labels
-from recbole_intent.models.veli4sbr.session_intents import intent_files
 from recbole_intent.models.veli4sbr.session_labels import LLM, NONE
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import Trainer
@@ -35,15 +33,6 @@ class VELI4SBRTrainer(Trainer):
         super().__init__(config, model, folder, title)
         if model.labels is not None and not config["fast_sequences"]:
             raise UserError("fast_sequences: must be True for the intents of VELI4SBR")
-
-    @classmethod
-    def input_files(cls, config: Config) -> list[Path]:
-        """The intents, their pool, and the item vectors, as far as the run reads them."""
-        files = list(intent_files(config) or ())
-        path = item_vectors_file(config)
-        if path is not None and path.is_file():  # if it does not exist, the model raises
-            files.append(path)
-        return files
 
     def deviations(self, train_data) -> list[str]:
         """As `Trainer.deviations`, plus those of stage 1: intents not from a language model."""

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from recbole.data.dataset import SequentialDataset
 
-from recbole_intent.config.config import parse_value
 from recbole_intent.data.loading.split import load_data, read_parts
 from recbole_intent.data.loading.training_interactions import (
     Split,
@@ -18,6 +17,7 @@ from recbole_intent.data.loading.training_interactions import (
     training_split,
 )
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import parse_value
 
 RATIO = {"eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}}}
 SPLITS = {

@@ -258,7 +258,10 @@ class TestFullDisk:
         """A real refused write, in a process that may not write more than 64 KiB to a file."""
         rows = "".join(f"u\ti{n}\t{n}\n" for n in range(20_000))
         source = write("interactions.tsv", HEAD + rows)
-        code = "import sys; from recbole_intent.data.prepare.prepare import prepare; prepare(*sys.argv[1:])"
+        code = (
+            "import sys; from recbole_intent.data.prepare.prepare import prepare; "
+            "prepare(*sys.argv[1:])"
+        )
 
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))

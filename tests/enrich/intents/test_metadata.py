@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
+from recbole_intent.data.formats.item_categories import item_categories
 from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.data.loading.training_interactions import TrainingHistories
-from recbole_intent.enrich.intents.metadata import (
-    frequent_categories,
-    item_categories,
-    metadata_intents,
-)
+from recbole_intent.enrich.intents.metadata import frequent_categories, metadata_intents
 from recbole_intent.enrich.intents.pool import IntentPool
 from recbole_intent.utils.errors import UserError
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from recbole_intent.enrich.intents.pool import IntentPool, clean_intent, normal_form
+from recbole_intent.data.formats.wording import clean_intent, normal_form
+from recbole_intent.enrich.intents.pool import IntentPool
 
 
 @pytest.mark.parametrize(

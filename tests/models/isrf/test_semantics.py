@@ -10,11 +10,11 @@ from recbole_intent.data.formats.text_vectors import pca, read_text_vectors
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.models.isrf.like_minded import like_minded
 from recbole_intent.models.isrf.semantics import (
+    input_files,
     item_vectors,
     reduced,
     user_vector_file,
     users_alike,
-    vector_files,
 )
 from recbole_intent.nn.item_index import ItemIndex
 from recbole_intent.utils.errors import UserError
@@ -37,7 +37,7 @@ NO_ALIGNMENT = {"use_alignment_direct": False, "use_alignment_sequential": False
     ids=str,
 )
 def test_a_run_reads_what_its_properties_name(tiny, options, names):
-    found = [path.name for path in vector_files(tiny("ISRF", **options))]
+    found = [path.name for path in input_files(tiny("ISRF", **options))]
     assert found == [f"tiny.{name}.fused.npz" for name in names]
 
 
@@ -54,14 +54,14 @@ def test_a_run_reads_what_its_properties_name(tiny, options, names):
 )
 def test_what_is_not_there_is_named_with_what_makes_it(tiny, options, message):
     with pytest.raises(UserError, match=message):
-        vector_files(tiny("ISRF", **options))
+        input_files(tiny("ISRF", **options))
 
 
 def test_vectors_are_in_the_order_of_the_items(tiny):
     config = tiny("ISRF")
     data = load_data(config).train._dataset
     z = item_vectors(config, data)
-    known = read_text_vectors(vector_files(config)[0])
+    known = read_text_vectors(input_files(config)[0])
     row = {name: number for number, name in enumerate(known.ids.tolist())}
     tokens = data.field2id_token["item_id"]
     assert not z[0].any()
@@ -103,7 +103,7 @@ def test_without_vectors_the_way_that_asks_no_language_model_is_told_first(
 ):
     def told(**options) -> str:
         with pytest.raises(UserError) as error:
-            vector_files(tiny("ISRF", **options))
+            input_files(tiny("ISRF", **options))
         return str(error.value).partition("no such file; ")[2]
 
     folder = shutil.copytree(tiny_path / "tiny", tmp_path / "tiny")
@@ -112,7 +112,7 @@ def test_without_vectors_the_way_that_asks_no_language_model_is_told_first(
     assert told(**data).startswith(
         "--semantics=metadata, which is there already, needs no language"
     )
-    assert vector_files(tiny("ISRF", **data, semantics="metadata"))
+    assert input_files(tiny("ISRF", **data, semantics="metadata"))
     assert told(**data, item_text="positive").startswith("`recbole_intent enrich")
     (folder / "tiny.item_text.metadata.fused.npz").unlink()
     make = "`recbole_intent enrich --for=ISRF --dataset=tiny --semantics="
@@ -127,16 +127,16 @@ def test_without_vectors_the_way_that_asks_no_language_model_is_told_first(
     assert found.startswith("--user_semantics=metadata, which is there already")
     without = {"semantics": "random", "align_weight": 0}
     assert "--semantics=random with --align_weight=0" in found
-    assert vector_files(tiny("ISRF", **data, **without)) == []
+    assert input_files(tiny("ISRF", **data, **without)) == []
 
 
 def test_texts_may_lie_in_a_folder_of_their_own(tiny, tiny_path, tmp_path):
     given = {"texts_folder": str(tmp_path)}
     with pytest.raises(UserError, match=rf"enrich .* --output={tmp_path} --semantics=llm"):
-        vector_files(tiny("ISRF", **given))
-    for path in vector_files(tiny("ISRF")):
+        input_files(tiny("ISRF", **given))
+    for path in input_files(tiny("ISRF")):
         shutil.copy(path, tmp_path)
-    found = vector_files(tiny("ISRF", **given))
+    found = input_files(tiny("ISRF", **given))
     assert {path.parent for path in found} == {tmp_path}
     config = tiny("ISRF", **given)
     data = load_data(config).train._dataset

@@ -41,6 +41,12 @@ class ModelSpec:
         refused: why a model of RecBole cannot be trained here; only error messages use it.
         untested: a model of RecBole that has not been compared with RecBole's own runs; it is
             found by its path alone.
+        title: of its paper; `RecBole` for a model that is RecBole's own.
+        url: of the paper.
+        family: what it reads: `sequential`, `session`, `general` or `generative`.
+        tasks: what `--task` may be.
+        needs: files besides the dataset's and optional packages, in words.
+        fast: what trains faster than RecBole's way, in words, if it is more than `trim`.
     """
 
     name: str
@@ -55,6 +61,12 @@ class ModelSpec:
     inputs: str | None = None
     refused: str | None = None
     untested: bool = False
+    title: str = ""
+    url: str = ""
+    family: str = ""
+    tasks: tuple[str, ...] = ("next-item", "direct")
+    needs: str = ""
+    fast: str = ""
 
     @property
     def is_offered(self) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from recbole_intent.config import registry
 from recbole_intent.config.registry import ModelSpec, get_spec, model_names, register
+from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.utils.errors import UserError
 
 
@@ -16,6 +17,16 @@ def test_every_entry_is_what_it_says():
         for fast in (True, False):
             assert spec.model_class(fast=fast).__name__ == name
         assert callable(spec.trainer_class())
+
+
+def test_every_entry_says_where_the_model_comes_from():
+    for name in model_names():
+        spec = get_spec(name)
+        assert spec.title, name
+        assert spec.url.startswith("https://"), name
+        assert spec.family in ("sequential", "session", "general", "generative"), name
+        is_causal = issubclass(spec.model_class(), NextItemMixin)
+        assert (spec.fast == "shared passes") == is_causal, name
 
 
 def test_the_untouched_class_is_recboles():

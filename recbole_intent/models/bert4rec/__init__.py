@@ -10,5 +10,9 @@ SPECS = (
         trim=True,
         reference="recbole.model.sequential_recommender.bert4rec:BERT4Rec",
         corrected=True,
+        title="BERT4Rec: Sequential Recommendation with Bidirectional Encoder "
+        "Representations from Transformer",
+        url="https://arxiv.org/abs/1904.06690",
+        family="sequential",
     ),
 )

@@ -12,5 +12,9 @@ SPECS = (
         trim=True,
         splits=True,
         reference="recbole.model.sequential_recommender.gru4rec:GRU4Rec",
+        title="Improved Recurrent Neural Networks for Session-based Recommendations",
+        url="https://arxiv.org/abs/1606.08117",
+        family="sequential",
+        fast="shared passes",
     ),
 )

@@ -12,5 +12,9 @@ SPECS = (
         inputs="recbole_intent.models.distilled.start:input_files",
         trim=True,
         splits=True,
+        title="Intent-Guided Reasoning for Sequential Recommendation",
+        url="https://arxiv.org/abs/2512.14034",
+        family="sequential",
+        fast="shared passes",
     ),
 )

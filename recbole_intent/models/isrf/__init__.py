@@ -11,5 +11,10 @@ SPECS = (
         paper="recbole_intent.models.isrf.paper",
         inputs="recbole_intent.models.isrf.semantics:input_files",
         trim=True,
+        title="Iterative Semantic Reasoning from Individual to Group Interests for "
+        "Generative Recommendation with LLMs",
+        url="https://github.com/htired/ISRF",
+        family="generative",
+        needs="profiles, vectors; extras t5, graph",
     ),
 )

@@ -27,6 +27,8 @@ _SPLITS = frozenset(
     "BPR CORE Caser DMF FDSA FISM FPMC GCMC GCSAN GRU4RecF HRM LightSANs MultiDAE NAIS NARM NNCF "
     "NPE NeuMF NextItNet RepeatNet SASRecF SINE SRGNN STAMP".split()
 )
+# Those that read columns of items (`selected_features`).
+_FEATURES = frozenset("FDSA GRU4RecF SASRecF".split())
 # RecBole's models that cannot be trained here, by reason.
 _REFUSED = {
     name: reason
@@ -57,6 +59,7 @@ _UNTESTED = {
 def _spec(package: str, name: str) -> ModelSpec:
     theirs = f"{package}.{name.lower()}:{name}"
     corrected = name in _CORRECTED
+    family = "sequential" if package == _SEQUENTIAL else "general"
     return ModelSpec(
         name,
         f"{__name__}.{name.lower()}:{name}" if corrected else theirs,
@@ -65,6 +68,10 @@ def _spec(package: str, name: str) -> ModelSpec:
         reference=theirs if corrected else None,
         corrected=corrected,
         keys="recbole_intent.config.recbole_keys",
+        title="RecBole",
+        url=f"https://recbole.io/docs/user_guide/model/{family}/{name.lower()}.html",
+        family=family,
+        needs="columns of items" if name in _FEATURES else "",
     )
 
 

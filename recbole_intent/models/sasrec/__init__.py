@@ -12,5 +12,9 @@ SPECS = (
         trim=True,
         splits=True,
         reference="recbole.model.sequential_recommender.sasrec:SASRec",
+        title="Self-Attentive Sequential Recommendation",
+        url="https://arxiv.org/abs/1808.09781",
+        family="sequential",
+        fast="shared passes",
     ),
 )

@@ -12,5 +12,10 @@ SPECS = (
         inputs="recbole_intent.models.veli4sbr.session_intents:input_files",
         trim=True,
         splits=True,
+        title="Session-Based Recommendation with Validated and Enriched LLM Intents",
+        url="https://arxiv.org/abs/2508.00570",
+        family="session",
+        needs="intents",
+        fast="shared passes",
     ),
 )

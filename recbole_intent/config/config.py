@@ -8,38 +8,30 @@ from typing import Any
 import torch
 
 from recbole_intent.config.data_keys import plain_data_keys
+from recbole_intent.config.given import Given, default_values
 from recbole_intent.config.key_table import key_table
-from recbole_intent.config.keys import DERIVED, SHARED, no_effect, unknown, with_role
-from recbole_intent.config.presets import OUR_DEFAULTS, class_names, preset_file
+from recbole_intent.config.keys import DERIVED, no_effect, with_role
+from recbole_intent.config.presets import OUR_DEFAULTS, class_names
 from recbole_intent.config.registry import OURS, ModelSpec, get_spec
 from recbole_intent.utils import compat
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.library_errors import library_mistakes
 from recbole_intent.utils.own_files import read_mapping
-from recbole_intent.utils.parsing import read_yaml
-from recbole_intent.utils.paths import properties_dir
 
 compat.apply()
 
-import recbole  # noqa: E402  (needs the shims)
-from recbole.config import Config as RecBoleConfig  # noqa: E402
+from recbole.config import Config as RecBoleConfig  # noqa: E402  (needs the shims)
 from recbole.utils import ModelType  # noqa: E402
 
-_RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
-
-# Known to every model, although no default file sets them.
-_OPTIONAL_KEYS = frozenset(name for name, key in SHARED.items() if key.optional)
 _DERIVED_KEYS = with_role(DERIVED)
 
 
 class Config(RecBoleConfig):
     """Configuration of one run.
 
-    Later sources win: RecBole's `overall.yaml`, ours, RecBole's model and dataset properties, ours
-    (`properties/model/<Model>.yaml`, `properties/dataset/<dataset>.yaml`), the requested `preset`
-    (`properties/preset/<preset>/<Model>.yaml`), `config_file_list`, `config_dict`. A model without
-    properties uses those of its nearest base class. Unlike RecBole's, this class does not read the
-    command line or evaluate strings.
+    Later sources win: the defaults (`given.default_values`), `config_file_list`, `config_dict`. A
+    model without properties uses those of its nearest base class. Unlike RecBole's, this class does
+    not read the command line or evaluate strings.
 
     Args:
         model: registered name, or `package.module:Class`.
@@ -64,20 +56,16 @@ class Config(RecBoleConfig):
         self.spec: ModelSpec = get_spec(model)
         self.key_table = key_table(self.spec.keys)
         self._model_given = model
-        if isinstance(config_file_list, str | Path):  # one path, not its letters
-            config_file_list = [config_file_list]
-        self._config_files = [str(path) for path in config_file_list or ()]
-        given = dict(config_dict or {})
-        for key in given:
-            if not isinstance(key, str):
-                raise UserError(f"{key!r}: keys of a configuration are words")
-        self._refuse_other_names({"model": model, "dataset": dataset}, given)
-        fast = self._value_given("fast_sequences", given, True)
-        reference = self._value_given("reference", given, OURS)
-        model_class = self.spec.class_for(fast, reference)
+        self.given = given = Given(config_file_list, config_dict)
+        given.refuse_other_names(model, dataset)
+        values = given.values
+        model_class = self.spec.class_for(
+            values.get("fast_sequences", True), values.get("reference", OURS)
+        )
         with library_mistakes("configuration"):
-            super().__init__(model_class, dataset, self._config_files, given)
-        self._check_keys(allow_unknown)
+            super().__init__(model_class, dataset, given.files, given.options)
+        if not allow_unknown:
+            given.refuse_unknown(self.internal_config_dict)
         if self["MODEL_TYPE"] == ModelType.SEQUENTIAL and self["MODEL_INPUT_TYPE"] is None:
             raise UserError(f"loss_type: {self['loss_type']!r} is neither CE nor BPR")
         for key, mistake in self.key_table.broken_rules(self.final_config_dict):
@@ -88,29 +76,8 @@ class Config(RecBoleConfig):
         # are not part of the request.
         self._asked_keys = frozenset(self.final_config_dict)
 
-    def _refuse_other_names(self, names: Mapping[str, str], given: Mapping[str, Any]) -> None:
-        """Raise if a file names another model or dataset."""
-        sources = [(f"{path}: ", read_yaml(path)) for path in self._config_files]
-        for where, values in (*sources, ("--", given)):
-            for key, name in names.items():
-                if key in values and str(values[key]) != name:
-                    raise UserError(
-                        f"{where}{key}: {values[key]!r} contradicts --{key}={name}; leave one out"
-                    )
-
-    def _value_given(self, key: str, given: Mapping[str, Any], default: Any) -> Any:
-        for path in self._config_files:
-            default = read_yaml(path).get(key, default)
-        return given.get(key, default)
-
     def _load_config_files(self, file_list) -> dict:
-        merged: dict[str, Any] = {}
-        self._origin: dict[str, str] = {}
-        for path in file_list or ():
-            values = read_yaml(path)
-            merged.update(values)
-            self._origin.update(dict.fromkeys(values, str(path)))
-        return merged
+        return dict(self.given.values)  # `Given` has read them
 
     def _convert_config_dict(self, config_dict: dict) -> dict:
         return config_dict  # values come typed; RecBole would `eval` strings
@@ -118,39 +85,19 @@ class Config(RecBoleConfig):
     def _load_cmd_line(self) -> dict:
         return {}
 
-    def _update_internal_config_dict(self, file) -> dict:
-        values = super()._update_internal_config_dict(file)
-        if Path(file).name == "overall.yaml":
-            # Ours comes right after RecBole's, so that its model files still win over both.
-            self.internal_config_dict.update(read_yaml(properties_dir() / "overall.yaml"))
-        return values
-
     def _load_internal_config_dict(self, model, model_class, dataset) -> None:
-        # A class without its own file uses the defaults of its nearest base that has one.
-        names = class_names(model_class)
-        model = next((name for name in names if _has_defaults(name)), model)
-        super()._load_internal_config_dict(model, model_class, dataset)
-        for path in (f"model/{model}.yaml", f"dataset/{dataset}.yaml"):
-            if (properties_dir() / path).is_file():
-                values = read_yaml(properties_dir() / path)
-                values.pop("prepare", None)  # settings of `prepare`, not of a run
-                self.internal_config_dict.update(values)
-        # `prepare` writes properties of this dataset next to its atomic files.
-        root = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
-        beside = Path(str(root)) / dataset / f"{dataset}.yaml"
-        if beside.is_file():
-            values = read_yaml(beside)
-            for key, value in values.items():
-                mistake = self.key_table.mistake(key, value, self.internal_config_dict.get(key))
-                if mistake:
-                    raise UserError(f"{beside}: {key}: {mistake}")
-            self.internal_config_dict.update(values)
-        preset = preset_file(self.external_config_dict.get("preset"), names)
-        if preset is not None:
-            self.internal_config_dict.update(read_yaml(preset))
+        self.internal_config_dict = default_values(
+            class_names(model_class),
+            dataset,
+            self.given,
+            self.key_table,
+            sequential=model_class.type == ModelType.SEQUENTIAL,
+        )
+        self.internal_config_dict["MODEL_TYPE"] = model_class.type
 
     def _get_final_config_dict(self) -> dict:
-        self._check_values()  # before RecBole reads them
+        # Before RecBole reads them.
+        self.given.refuse_mistakes(self.key_table, self.internal_config_dict)
         final = super()._get_final_config_dict()
         # A partial `eval_args` changes only those parts; RecBole would reset the rest to its own.
         given = self.external_config_dict.get("eval_args", {})
@@ -202,26 +149,9 @@ class Config(RecBoleConfig):
         final["single_spec"] = True
         final["local_rank"] = 0
 
-    def _check_keys(self, allow_unknown: bool) -> None:
-        known = set(self.internal_config_dict) | _OPTIONAL_KEYS | {"model", "dataset"}
-        for names in self.parameters.values():
-            known.update(names)
-        for key in self.external_config_dict:
-            if key not in known and not allow_unknown:
-                words = unknown(key, known)
-                raise UserError(f"{self.where(key)}: {words} (--allow-unknown accepts it)")
-
     def where(self, key: str) -> str:
         """Return a key with its source: its file, an option, or the bare key of a default."""
-        if key in self.variable_config_dict:
-            return f"--{key}"
-        return f"{self._origin[key]}: {key}" if key in self._origin else key
-
-    def _check_values(self) -> None:
-        for key, value in self.external_config_dict.items():
-            mistake = self.key_table.mistake(key, value, self.internal_config_dict.get(key))
-            if mistake:
-                raise UserError(f"{self.where(key)}: {mistake}")
+        return self.given.where(key)
 
     def is_changed(self, key: str) -> bool:
         """Did the user give this key another value than its default?"""
@@ -254,15 +184,9 @@ class Config(RecBoleConfig):
         """
         for key, because in self.idle().items():
             message = f"{self.where(key)}: {no_effect(because)}"
-            if not any(self._rank_of(switch) > self._rank_of(key) for switch in because):
+            if not any(self.given.rank(switch) > self.given.rank(key) for switch in because):
                 raise UserError(message)
             logging.getLogger("recbole_intent").warning("%s", message)
-
-    def _rank_of(self, key: str) -> int:
-        """Return the rank of a value's source: -1 for a default, then files, then options."""
-        if key in self.variable_config_dict:
-            return len(self._config_files)
-        return self._config_files.index(self._origin[key]) if key in self._origin else -1
 
     def plain(self) -> dict[str, Any]:
         """Return all values as plain containers, sorted by key, to repeat the run from.
@@ -321,8 +245,3 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return compat.plain(value) if hasattr(value, "dtype") else str(value)
-
-
-def _has_defaults(name: str) -> bool:
-    roots = (_RECBOLE_PROPERTIES, properties_dir())
-    return any((root / "model" / f"{name}.yaml").is_file() for root in roots)

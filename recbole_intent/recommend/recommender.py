@@ -25,12 +25,11 @@ from recbole_intent.nn.item_index import EXACT_UP_TO, ItemIndex
 from recbole_intent.nn.top_k import top_k
 from recbole_intent.recommend.asked_histories import AskedHistories, Chunk
 from recbole_intent.runs.experiment import (
-    TRAIN_AGAIN,
     build,
     inputs_fingerprint,
-    read_result,
     refuse_other_data,
 )
+from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer.base import BEST, Trainer
 from recbole_intent.utils.errors import UserError
 

@@ -12,13 +12,9 @@ from recbole_intent.config.config import Config
 from recbole_intent.config.keys import with_role
 from recbole_intent.data.loading.split import noise_of
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.runs.experiment import (
-    TRAIN_AGAIN,
-    build,
-    inputs_fingerprint,
-    read_result,
-    refuse_other_data,
-)
+from recbole_intent.runs.early import CONDITIONS, check_finished
+from recbole_intent.runs.experiment import build, inputs_fingerprint, refuse_other_data
+from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer.base import BEST
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, remove_dead_temporaries, write_json
@@ -26,7 +22,6 @@ from recbole_intent.utils.own_files import NUMBER, checked, read_json, read_mapp
 from recbole_intent.utils.ownership import RUN, refuse_foreign
 
 _LOGGER = logging.getLogger("recbole_intent")
-CONDITIONS = with_role(keys.CONDITION)  # may change without training again
 MACHINE = CONDITIONS & with_role(keys.MACHINE)  # change its speed but not its ranks
 
 
@@ -121,13 +116,7 @@ def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evalua
 
 def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
     """Return the configuration of a finished run under other conditions."""
-    for key in conditions:
-        if key not in CONDITIONS:
-            raise UserError(
-                f"--{key}: would need another training; evaluate takes "
-                f"{', '.join(sorted(CONDITIONS))}"
-            )
-    read_result(folder)  # raises if it is not finished
+    check_finished(folder, conditions)
     refuse_foreign(folder, RUN)
     valid_metric = _valid_metric(folder, conditions)
     config = Config.of_run(folder, {**conditions, "valid_metric": valid_metric})

@@ -24,40 +24,19 @@ from recbole_intent.data.loading.split import data_fingerprint, load_data
 from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.data.loading.training_interactions import training_split
 from recbole_intent.modeling.next_item import NextItemMixin
+from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import file_sha256, fingerprint, write_json, write_text
 from recbole_intent.utils.library_errors import library_mistakes
 from recbole_intent.utils.memory import keep_freed_memory
-from recbole_intent.utils.own_files import NUMBER, checked, damaged, read_json, read_mapping
+from recbole_intent.utils.own_files import damaged, read_json, read_mapping
 from recbole_intent.utils.ownership import RUN, claimed, clear, refuse_foreign
 from recbole_intent.utils.precision import set_matmul_precision, warn_of_slow_bf16
 from recbole_intent.utils.printable import PrintableFormatter
 
-# Keys of `result.json` that other commands read.
-_RESULT = {
-    **dict.fromkeys(("model", "dataset"), str),
-    **dict.fromkeys(("seed", "best_epoch", "epochs"), int),
-    **dict.fromkeys(("valid", "test"), dict),
-    **dict.fromkeys(("seconds", "pretraining_seconds", "peak_memory_mib"), NUMBER),
-    **dict.fromkeys(("history", "approximations"), list),
-}
-# Runs older than these keys lack them.
-_NEWER = {
-    "task": str,
-    "candidates": (dict, type(None)),
-    "mask_history": bool,
-    "parameters": int,
-    "deviations": list,
-    "data": dict,
-    "versions": dict,
-    "commit": (str, type(None)),
-}
-_CANDIDATES = {"negatives": int, "hash": str}
-_RECORD = {"epoch": int, "seconds": NUMBER}
 _FRESH = "use --fresh to overwrite the run"
-TRAIN_AGAIN = "train the run again: its command with --fresh"
 
 
 @dataclass(frozen=True)
@@ -149,36 +128,6 @@ def _take(folder: Path, config: Config, data_digest: str, fresh: bool) -> dict[s
     if found is None:
         _note(folder, config, data_digest)
     return found
-
-
-def read_result(folder: str | Path) -> dict[str, Any]:
-    """Return the contents of a finished run's `result.json`.
-
-    Raises:
-        UserError: missing or damaged.
-    """
-    path = Path(folder) / "result.json"
-    if not os.path.lexists(path):
-        raise UserError(f"{folder}: no finished run (no result.json)")
-    again = "remove it, and the run's command tests the run again"
-    result = read_json(path, _RESULT, again)
-    checked(path, result, {key: kind for key, kind in _NEWER.items() if key in result}, again)
-    if result.get("candidates"):
-        checked(path, result["candidates"], _CANDIDATES, again)
-    metrics = dict.fromkeys(result["test"], NUMBER)
-    if not metrics:
-        raise damaged(path, "test is empty", again)
-    for record in [result, *result["history"]]:
-        if record is not result:
-            checked(path, record, _RECORD, again)
-        if "valid" in record:  # not every epoch is evaluated
-            checked(path, record, {"valid": dict}, again)
-            checked(path, record["valid"], metrics, again)
-    checked(path, result["test"], metrics, again)
-    for key in ("approximations", "deviations"):
-        if not all(isinstance(line, str) for line in result.get(key, ())):
-            raise damaged(path, f"{key}: a line is no text", again)
-    return result
 
 
 def _result_in(folder: Path) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from recbole_intent.runs.evaluate import (
     find_inference,
     time_inference,
 )
-from recbole_intent.runs.experiment import read_result
+from recbole_intent.runs.result import read_result
 from recbole_intent.tune.ledger import Ledger
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.own_files import (

@@ -218,7 +218,7 @@ def _p(p: float) -> str:
 
 
 def _record(test: PairedTest) -> dict[str, Any]:
-    low, high = test.interval or (None, None)
+    low, high = test.interval
     return {
         "model": test.label,
         "against": test.against,
@@ -232,6 +232,7 @@ def _record(test: PairedTest) -> dict[str, Any]:
         "p wilcoxon": test.p_wilcoxon,
         "p t holm": test.holm_t,
         "p wilcoxon holm": test.holm_wilcoxon,
+        "smallest": test.smallest,
     }
 
 

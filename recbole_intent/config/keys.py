@@ -217,6 +217,13 @@ _SHARED = (
         (PROTOCOL, CONDITION),
     ),
     Key(
+        "intent_control",
+        Choice("own", "other", "mean", "zero"),
+        "whose intents a model reads when it ranks",
+        (CONDITION,),
+        neutral="own",
+    ),
+    Key(
         "metrics",
         Listing(_METRIC, unique=True, alone=True),
         "metrics of validation and test",

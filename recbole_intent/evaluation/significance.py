@@ -25,10 +25,13 @@ class PairedTest:
             is one sample, which captures the variation between trainings).
         n: number of samples.
         difference: mean of the model minus mean of the other; positive if the model is better.
-        interval: 95 % bootstrap interval of the difference over users; None for `seeds`.
+        interval: 95 % bootstrap interval of the difference: over users, or, for `seeds`, over
+            seeds and users together (`bootstrap_both`).
         p_t, p_wilcoxon: two-sided p of the paired t-test and of Wilcoxon's signed-rank test.
         holm_t, holm_wilcoxon: the same after Holm's correction over the family: all models and
             metrics with the same unit in one call of `paired_tests`.
+        smallest: for `seeds`, the difference that these seeds would show in four of five cases
+            (`smallest_difference`).
     """
 
     label: str
@@ -37,11 +40,12 @@ class PairedTest:
     unit: str
     n: int
     difference: float
-    interval: tuple[float, float] | None
+    interval: tuple[float, float]
     p_t: float
     p_wilcoxon: float
     holm_t: float
     holm_wilcoxon: float
+    smallest: float | None = None
 
 
 def paired_t(differences: np.ndarray) -> np.ndarray:
@@ -98,12 +102,66 @@ def bootstrap_intervals(
     means = np.empty((resamples, differences.shape[1]))
     for first in range(0, resamples, block):
         rows = min(block, resamples - first)
-        drawn = rng.integers(n, size=(rows, n))
-        drawn += np.arange(rows)[:, None] * n
-        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
-        means[first : first + rows] = counts.astype(np.float64) @ differences / n
+        means[first : first + rows] = _counts(rng, rows, n) @ differences / n
     tail = (1 - level) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T
+
+
+def bootstrap_both(
+    differences: np.ndarray, *, level: float = 0.95, resamples: int = 2000, seed: int = 2020
+) -> np.ndarray:
+    """Percentile bootstrap intervals of the mean differences over seeds and users together.
+
+    Each resample draws seeds and, independently, users, both with replacement, so that the
+    interval covers what other trainings and other users would give. With few seeds it is still too
+    short: S seeds show at most S (S - 1) / 2 differences between trainings.
+
+    Args:
+        differences: (C, S, U), for S seeds and U users.
+        level, resamples, seed: as in `bootstrap_intervals`.
+
+    Returns:
+        (C, 2) lower and upper ends.
+
+    Source: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics, 2007.
+    """
+    _, n_seeds, n_users = differences.shape
+    rng = np.random.default_rng(seed)
+    block = max(1, _BLOCK // n_users)
+    means = np.empty((resamples, len(differences)))
+    for first in range(0, resamples, block):
+        rows = min(block, resamples - first)
+        users = _counts(rng, rows, n_users)
+        seeds = _counts(rng, rows, n_seeds)
+        by_seed = np.einsum("csu,ru->rcs", differences, users, optimize=True) / n_users
+        means[first : first + rows] = np.einsum("rcs,rs->rc", by_seed, seeds) / n_seeds
+    tail = (1 - level) / 2
+    return np.quantile(means, [tail, 1 - tail], axis=0).T
+
+
+def _counts(rng: np.random.Generator, rows: int, n: int) -> np.ndarray:
+    """How often each of n is drawn in each of `rows` resamples: (rows, n) float64."""
+    drawn = rng.integers(n, size=(rows, n))
+    drawn += np.arange(rows)[:, None] * n
+    counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+    return counts.astype(np.float64)
+
+
+def smallest_difference(by_seed: np.ndarray, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The difference between two models that the paired t-test over seeds would probably show.
+
+    Args:
+        by_seed: (S,) differences of the seeds' means, S >= 2.
+        alpha: two-sided level of the test, in (0, 1).
+        power: probability of showing a difference of the returned size, in (0, 1).
+
+    Returns:
+        (t_{1 - alpha / 2} + t_power) sd / sqrt(S), with t of S - 1 degrees of freedom: the usual
+        approximation. The sd over few seeds is itself uncertain.
+    """
+    n = len(by_seed)
+    t = stats.t.ppf(1 - alpha / 2, n - 1) + stats.t.ppf(power, n - 1)
+    return float(t * by_seed.std(ddof=1) / np.sqrt(n))
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -176,6 +234,7 @@ def paired_tests(
     seeds_of = {label: [seed for name, seed in values if name == label] for label in labels}
     column = {metric: i for i, metric in enumerate(metrics)}
     units: dict[str, list[tuple[tuple[str, str, str], np.ndarray]]] = {}
+    over_seeds: dict[tuple[str, str, str], np.ndarray] = {}
     for label, opponent, metric in pairs:
         shared = [seed for seed in seeds_of[label] if seed in seeds_of[opponent]]
         if not shared:
@@ -196,11 +255,16 @@ def paired_tests(
             units.setdefault(f"seed {seed}", []).append((pair, differences))
         if np.ptp(by_mean) > 0:
             units.setdefault(SEEDS, []).append((pair, by_mean))
-    return [test for unit, samples in units.items() for test in _test_unit(unit, samples)]
+            over_seeds[pair] = by_seed
+    return [
+        test for unit, samples in units.items() for test in _test_unit(unit, samples, over_seeds)
+    ]
 
 
 def _test_unit(
-    unit: str, samples: Iterable[tuple[tuple[str, str, str], np.ndarray]]
+    unit: str,
+    samples: Iterable[tuple[tuple[str, str, str], np.ndarray]],
+    over_seeds: Mapping[tuple[str, str, str], np.ndarray],
 ) -> list[PairedTest]:
     tests = []
     by_n: dict[int, list[tuple[tuple[str, str, str], np.ndarray]]] = {}
@@ -209,14 +273,18 @@ def _test_unit(
             by_n.setdefault(len(differences), []).append((pair, differences))
     for n, group in by_n.items():
         matrix = np.stack([differences for _, differences in group], axis=1)  # (n, C)
-        intervals = None if unit == SEEDS else bootstrap_intervals(matrix)
+        if unit == SEEDS:
+            intervals = bootstrap_both(np.stack([over_seeds[pair] for pair, _ in group]))
+        else:
+            intervals = bootstrap_intervals(matrix)
         p_t, p_wilcoxon = paired_t(matrix), wilcoxon(matrix)
         for i, ((label, against, metric), differences) in enumerate(group):
-            interval = None if intervals is None else tuple(map(float, intervals[i]))
+            interval = (float(intervals[i, 0]), float(intervals[i, 1]))
             found = float(p_t[i]), float(p_wilcoxon[i])
             mean = float(differences.mean())
+            power = smallest_difference(differences) if unit == SEEDS else None
             tests.append(
-                PairedTest(label, against, metric, unit, n, mean, interval, *found, *found)
+                PairedTest(label, against, metric, unit, n, mean, interval, *found, *found, power)
             )
     corrected = zip(
         tests, holm([t.p_t for t in tests]), holm([t.p_wilcoxon for t in tests]), strict=True

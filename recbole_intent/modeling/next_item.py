@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from recbole_intent.nn.losses import linear_cross_entropy
+from recbole_intent.nn.sampled_softmax import NegativeSampler, sampled_cross_entropy
 
 
 class NextItemMixin:
@@ -21,6 +22,7 @@ class NextItemMixin:
     accepts both shapes. Only a causal model may be trained on shared batches.
     """
 
+    negative_sampler: NegativeSampler | None = None  # None: the softmax over all items
     loss_names: tuple[str, ...] = ("loss",)
     compiled_parts: tuple[str, ...] = ("forward",)  # the methods that `compile: True` compiles
 
@@ -28,6 +30,25 @@ class NextItemMixin:
     def shares_passes(cls, config) -> bool:
         """Whether shared batches give the same loss as rows, under this configuration."""
         return config["loss_type"] == "CE"
+
+    def prepare_softmax(self, config, dataset) -> None:
+        """Read `softmax` and its options; a model calls it at the end of its `__init__`.
+
+        Args:
+            config: without `softmax`, or with `full`, the loss is over all items.
+            dataset: the training split, whose targets give the items' frequencies.
+        """
+        kind = config["softmax"] if "softmax" in config else "full"
+        if kind == "full":
+            return
+        items = dataset.inter_feat[dataset.iid_field]
+        self.negative_sampler = NegativeSampler(
+            kind,
+            config["softmax_negatives"],
+            config["softmax_shared"],
+            torch.bincount(items, minlength=dataset.item_num),
+        )
+        self.uses_log_q = config["softmax_log_q"]
 
     def gather_indexes(self, output: Tensor, gather_index: Tensor) -> Tensor:
         """States of `output` (B, n, d) at `gather_index` (B,) -> (B, d), or (B, T) -> (B, T, d)."""
@@ -59,10 +80,14 @@ class NextItemMixin:
         return hidden[real], items[real]
 
     def cross_entropy(self, hidden: Tensor, target: Tensor) -> Tensor:
-        """Mean softmax cross-entropy of `hidden` (N, d) over all items, padding's row included.
+        """Mean softmax cross-entropy of `hidden` (N, d), over all items or sampled ones.
 
-        RecBole's losses include row 0 among the logits; this one does too, to equal them.
+        RecBole's losses include padding's row 0 among all items; this one does too, to equal them.
         """
+        if self.negative_sampler is not None:
+            log_q = self.negative_sampler.log_q if self.uses_log_q else None
+            negatives = self.negative_sampler(target)
+            return sampled_cross_entropy(hidden, self.item_table(), target, negatives, log_q)
         return linear_cross_entropy(hidden, self.item_table(), target)
 
     def calculate_loss(self, interaction) -> Tensor:

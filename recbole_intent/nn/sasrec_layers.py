@@ -44,9 +44,19 @@ def project(layer: TransformerLayer, x: Tensor, *, query: bool = True) -> tuple[
 
 def finish(layer: TransformerLayer, x: Tensor, context: Tensor) -> Tensor:
     """Apply the rest of a layer after attention: x (..., t, d), context (..., h, t, e) -> as x."""
-    attention, ffn = layer.multi_head_attention, layer.feed_forward
+    return finish_ffn(layer, finish_attention(layer, x, context))
+
+
+def finish_attention(layer: TransformerLayer, x: Tensor, context: Tensor) -> Tensor:
+    """Apply the rest of the attention sub-layer; shapes as in `finish`."""
+    attention = layer.multi_head_attention
     out = attention.out_dropout(attention.dense(context.transpose(-2, -3).flatten(-2)))
-    x = attention.LayerNorm(out + x)
+    return attention.LayerNorm(out + x)
+
+
+def finish_ffn(layer: TransformerLayer, x: Tensor) -> Tensor:
+    """Apply the FFN sub-layer to x (..., t, d)."""
+    ffn = layer.feed_forward
     inner = _activation(ffn)(ffn.dense_1(x))
     return ffn.LayerNorm(ffn.dropout(ffn.dense_2(inner)) + x)
 
@@ -102,17 +112,18 @@ def _encode(
 ) -> Tensor:
     *first, final = encoder.layer
     for layer in first:
-        x = finish(layer, x, _attend(layer, *project(layer, x), mask))
+        x = finish(layer, x, attend(layer, *project(layer, x), mask))
     if last is None:
-        return finish(final, x, _attend(final, *project(final, x), mask))
+        return finish(final, x, attend(final, *project(final, x), mask))
     own = x[torch.arange(len(x), device=x.device), last].unsqueeze(1)  # (B, 1, d)
     attention = final.multi_head_attention
     q = attention.query(own).unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
     k, v = project(final, x, query=False)
-    context = _attend(final, q * q.size(-1) ** -0.5, k, v, mask_of_last)
+    context = attend(final, q * q.size(-1) ** -0.5, k, v, mask_of_last)
     return finish(final, own, context).squeeze(1)
 
 
-def _attend(layer: TransformerLayer, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+def attend(layer: TransformerLayer, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Weighted values (..., h, t, e); `mask` is added to the logits (..., h, t, t')."""
     weights = (q @ k.transpose(-1, -2) + mask).softmax(dim=-1)
     return layer.multi_head_attention.attn_dropout(weights) @ v

@@ -23,6 +23,7 @@ from recbole_intent.data.loading.session_split import warn_of_user_vectors
 from recbole_intent.data.loading.split import data_fingerprint, load_data
 from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.data.loading.training_interactions import training_split
+from recbole_intent.modeling.intent_control import set_intent_control
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer import distributed
@@ -178,6 +179,7 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
     with library_mistakes(f"model {config['model']}"):
         model = model_class(config, data.train_dataset).to(config["device"])
+        set_intent_control(model, config)
         trainer = config.spec.trainer_class()(config, model, folder)
         if folder is not None:  # it will be trained
             trainer.check_data(data.train)

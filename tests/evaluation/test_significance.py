@@ -8,10 +8,12 @@ from scipy import stats
 
 from recbole_intent.evaluation.significance import (
     best_baselines,
+    bootstrap_both,
     bootstrap_intervals,
     holm,
     paired_t,
     paired_tests,
+    smallest_difference,
     stars,
     wilcoxon,
 )
@@ -84,6 +86,33 @@ def test_the_interval_is_that_of_scipy_and_of_theory():
         assert found[i] == pytest.approx([column.mean() - half, column.mean() + half], abs=0.02)
 
 
+def test_the_interval_over_both_has_the_spread_of_seeds_and_of_users():
+    """Var = var of seeds / S + var of users / U + var of the rest / (S U), by theory."""
+    S, U = 40, 3000
+    seeds, users = RNG.normal(0, 0.05, (S, 1)), RNG.normal(0, 0.8, (1, U))
+    both = seeds + users + RNG.normal(0, 0.5, (S, U))
+    low, high = bootstrap_both(both[None])[0]
+    expected = np.sqrt(0.05**2 / S + 0.8**2 / U + 0.5**2 / (S * U))
+    assert (high - low) / (2 * 1.96) == pytest.approx(expected, rel=0.15)
+    # Users alone miss that another training gives another result.
+    (alone,) = bootstrap_intervals(both.mean(axis=0)[:, None])
+    assert np.ptp(alone) < high - low
+
+
+def test_one_constant_difference_leaves_no_doubt():
+    assert bootstrap_both(np.full((2, 3, 50), 0.25)).tolist() == [[0.25, 0.25]] * 2
+
+
+def test_the_smallest_difference_is_found_in_four_of_five_cases():
+    n, sd = 10, 0.3
+    found = 0
+    for _ in range(400):
+        sample = RNG.normal(0, sd, n)
+        size = smallest_difference(sample) / sample.std(ddof=1) * sd
+        found += paired_t((sample + size)[:, None])[0] <= 0.05
+    assert 0.7 <= found / 400 <= 0.9
+
+
 def test_the_interval_depends_on_the_seed_alone(monkeypatch):
     difference = RNG.normal(size=(100, 2))
     whole = bootstrap_intervals(difference, resamples=50)
@@ -148,7 +177,8 @@ def test_units_and_families():
     for unit, found in by_unit.items():
         assert holm([t.p_t for t in found]) == pytest.approx([t.holm_t for t in found])
         assert {t.n for t in found} == ({3} if unit == "seeds" else {80})
-        assert all((t.interval is None) == (unit == "seeds") for t in found)
+        assert all(t.interval[0] < t.difference < t.interval[1] for t in found)
+        assert all((t.smallest is None) == (unit != "seeds") for t in found)
     mean = np.mean([values["new", s] - values["base", s] for s in (1, 2, 3)], axis=0)
     new = next(t for t in by_unit["users"] if (t.label, t.metric) == ("new", "n"))
     assert new.difference == pytest.approx(mean[:, 1].mean())

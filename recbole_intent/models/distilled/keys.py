@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from recbole_intent.config import recbole_keys
+from recbole_intent.config import recbole_keys, softmax_keys
 from recbole_intent.config.key_kinds import Choice, Either, Where, Whole, Word
 from recbole_intent.config.keys import Key, Needs, Rule, Values
 from recbole_intent.config.recbole_keys import DROPOUT
@@ -50,6 +50,7 @@ _BEFORE = {
 
 KEYS = (
     *recbole_keys.KEYS,
+    *softmax_keys.KEYS,
     Key(
         "item_init",
         Choice("auto", "random", "distiller"),

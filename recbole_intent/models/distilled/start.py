@@ -38,6 +38,8 @@ def distiller_config(config: Any) -> dict[str, Any]:
         "layer_norm_eps": 1e-12,
         "initializer_range": 0.02,
         "loss_type": "CE",
+        "softmax": "full",
+        "positions": "start",
     }
 
 

@@ -15,6 +15,7 @@ class GRU4Rec(DistilledStart, RecBoleGRU4Rec):
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         self.prepare_start(config)
+        self.prepare_softmax(config, dataset)
 
     def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
         """As `forward`, from item vectors (B, n, d) of any source."""

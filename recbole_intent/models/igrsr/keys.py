@@ -1,5 +1,6 @@
 """Configuration keys of IGRSR (defaults and paper's ranges: properties/model/IGRSR.yaml)."""
 
+from recbole_intent.config import softmax_keys
 from recbole_intent.config.key_kinds import Choice, Flag, Number, Optional, Whole
 from recbole_intent.config.keys import Key, Rule, Values
 from recbole_intent.config.recbole_keys import DROPOUT
@@ -17,6 +18,8 @@ _MASKS = ({**_LID[0], "use_icr": Choice(True), "icr_views": Choice("masks")},)
 _WEIGHTED = tuple({**views, "icr_weight": Number(above=0)} for views in _ICR)
 KEYS = (
     Key("loss_type", Choice("CE"), "cross-entropy over all items"),
+    *softmax_keys.KEYS,
+    softmax_keys.POSITIONS,
     Key("item_init", Choice("auto", "random", "distiller"), "the item table at the start"),
     Key("norm", Choice("paper", "sasrec"), "one LayerNorm a layer (7), or after each sub-layer"),
     Key("use_lid", Flag(), "distil intents; False: w/o LID"),

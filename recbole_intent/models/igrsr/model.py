@@ -10,6 +10,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
 from recbole_intent.modeling.explain import ExplainsIntents, Intent, nearest_items
+from recbole_intent.modeling.intent_control import OWN, ControlsIntents
 from recbole_intent.models.distilled.start import (
     DistilledStart,
     distiller_config,
@@ -21,10 +22,11 @@ from recbole_intent.models.igrsr.dual_attention import ACTIVATIONS, DualAttentio
 from recbole_intent.models.igrsr.intents import IntentProjection, mask_intents
 from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.nn.losses import info_nce
+from recbole_intent.nn.positions import position_vectors
 from recbole_intent.utils.errors import UserError
 
 
-class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
+class IGRSR(DistilledStart, ExplainsIntents, ControlsIntents, SequentialRecommender):
     """Intent-Guided Reasoning for Sequential Recommendation (Shao and Zhou).
 
     | symbol | shape | meaning | source |
@@ -110,6 +112,8 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
             self.other_projections = nn.ModuleList(others)
             self.intent_dropout = FastDropout(config["intent_dropout_prob"])
 
+        self.origin = config["positions"]
+        self.prepare_softmax(config, dataset)
         self.initializer_range = config["initializer_range"]
         self.apply(self._init_weights)
         if self.use_lid:  # after `apply`, because it has its own initialisation
@@ -140,6 +144,10 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
     def shares_passes(cls, config: Any) -> bool:
         """In scope `prefix` each target has its own intents, so it needs its own row."""
         return not config["use_lid"] or config["intent_scope"] == "causal"
+
+    def controls(self, config: Any) -> bool:
+        """As `ControlsIntents`; without LID there are no intents."""
+        return self.use_lid
 
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise as RecBole's SASRec: N(0, `initializer_range`), LayerNorm 1 and 0, bias 0."""
@@ -276,7 +284,8 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
 
     def embed(self, item_seq: Tensor) -> Tensor:
         """E (B, n, d): the reasoner's input before dropout."""
-        position = self.position_embedding.weight[: item_seq.size(1)]
+        table, length = self.position_embedding.weight, (item_seq != 0).sum(dim=1)
+        position = position_vectors(table, length, item_seq.size(1), self.origin)
         return self.LayerNorm(self.item_embedding(item_seq) + position)
 
     def distil(self, item_seq: Tensor, length: Tensor, user: Tensor | None = None) -> Tensor | None:
@@ -297,7 +306,13 @@ class IGRSR(DistilledStart, ExplainsIntents, SequentialRecommender):
                 T_l = distiller(item_seq[rows], length[rows])
             return projections[f](T_l)  # (4)
 
-        return self.intent_dropout(self._by_fold(one, user, len(item_seq)))
+        T_D = self.intent_dropout(self._by_fold(one, user, len(item_seq)))
+        if self.intent_scope == "causal" and self.intent_control != OWN and not self.training:
+            # Shorter histories have no intents at later positions: they keep their last ones.
+            last = (item_seq != 0).sum(dim=1, keepdim=True) - 1
+            position = torch.arange(item_seq.size(1), device=item_seq.device).minimum(last)
+            T_D = T_D[torch.arange(len(T_D), device=T_D.device)[:, None], position]
+        return self.exchanged(T_D)
 
     def _by_fold(
         self, read: Callable[[int, Tensor | slice], Tensor], user: Tensor | None, B: int

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbole_intent.modeling.candidates import ScoresCandidates
 from recbole_intent.modeling.explain import ExplainsIntents, Intent
+from recbole_intent.modeling.intent_control import OWN, ControlsIntents
 from recbole_intent.modeling.searches import SearchesItems
 from recbole_intent.models.isrf.direct_batches import CANDIDATES
 from recbole_intent.models.isrf.graph_edges import graph_edges
@@ -39,7 +40,9 @@ from recbole_intent.nn.losses import info_nce, soft_target_alignment
 from recbole_intent.utils.errors import UserError
 
 
-class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommender):
+class ISRF(
+    ScoresCandidates, SearchesItems, ExplainsIntents, ControlsIntents, SequentialRecommender
+):
     """Iterative Semantic Reasoning from Individual to Group Interests for Recommendation.
 
     | symbol | shape | meaning | source |
@@ -144,8 +147,23 @@ class ISRF(ScoresCandidates, SearchesItems, ExplainsIntents, SequentialRecommend
         if hidden is not None or torch.is_grad_enabled():
             return self.explicit(hidden)
         if self._settled is None:
-            self._settled = self.explicit()
+            self._settled = self._with_control(self.explicit())
         return self._settled
+
+    def _with_control(self, E: Tensor) -> Tensor:
+        """E with the users' rows as `intent_control` has it; padding and items stay."""
+        if self.intent_control == OWN:
+            return E
+        users = self.exchanged(E[1 : self.n_users])
+        return torch.cat([E[:1], users, E[self.n_users :]])
+
+    def controls(self, config: Any) -> bool:
+        """As `ControlsIntents`; the interests of users are read where prompts name them.
+
+        Group interests shape them in training, and are not read otherwise.
+        """
+        asks_direct = config["task"] == DIRECT and DIRECT in self.tasks
+        return asks_direct or (self.reader.names_users and not self.reader.by_place)
 
     def _read_history(self, interaction: Any, E: Tensor | None = None) -> Reading:
         """As `PromptReader.read`; computes E if it is needed and not given."""

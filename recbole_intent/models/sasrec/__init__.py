@@ -7,7 +7,7 @@ SPECS = (
         "SASRec",
         "recbole_intent.models.sasrec.model:SASRec",
         trainer="recbole_intent.models.distilled.trainer:DistilledTrainer",
-        keys="recbole_intent.models.distilled.keys",
+        keys="recbole_intent.models.sasrec.keys",
         inputs="recbole_intent.models.distilled.start:input_files",
         trim=True,
         splits=True,

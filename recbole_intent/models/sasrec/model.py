@@ -4,6 +4,7 @@ from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 from torch import Tensor
 
 from recbole_intent.models.distilled.start import DistilledStart
+from recbole_intent.nn.positions import START, position_vectors
 from recbole_intent.nn.sasrec_layers import encode_causal, use_fast_dropout
 
 
@@ -12,13 +13,16 @@ class SASRec(DistilledStart, RecBoleSASRec):
 
     Its attention is causal and histories are right-padded, so the state at position t equals that
     of a row that ends there. A state dict of either class loads into the other.
-    `item_init: distiller` initialises its items as in IGR-SR.
+    `item_init: distiller` initialises its items as in IGR-SR. `positions: end` counts positions
+    from the last item; on shared batches from the last item of the pass, as in RecTools' SASRec.
     """
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         use_fast_dropout(self)
         self.prepare_start(config)
+        self.prepare_softmax(config, dataset)
+        self.origin = config["positions"] if "positions" in config else START
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors (B, d) at lengths (B,), or (B, T, d) at lengths (B, T)."""
@@ -26,7 +30,8 @@ class SASRec(DistilledStart, RecBoleSASRec):
 
     def encode(self, x: Tensor, item_seq_len: Tensor) -> Tensor:
         """As `forward`, from item vectors (B, n, d) of any source."""
-        position = self.position_embedding.weight[: x.size(1)]
+        table = self.position_embedding.weight
+        position = position_vectors(table, item_seq_len, x.size(1), self.origin)
         x = self.dropout(self.LayerNorm(x + position))
         if item_seq_len.dim() == 1:
             return encode_causal(self.trm_encoder, x, item_seq_len - 1)

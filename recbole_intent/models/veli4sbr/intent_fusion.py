@@ -1,5 +1,7 @@
 """VELI4SBR's intent prediction and fusion, and its losses on intents."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,12 +53,19 @@ class IntentFusion(nn.Module):
         """Logits q · k_c (..., C) of the probabilities ŷ = σ(logits), for h (..., d)."""
         return self.query(h) @ self.key(self.intents).T
 
-    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """h (..., d) -> h̃ (..., d) and the logits (..., C)."""
+    def forward(
+        self, h: Tensor, exchange: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """h (..., d) -> h̃ (..., d) and the logits (..., C).
+
+        `exchange` replaces Σ_c φ(ŷ_c) v_c (..., d), what the intents add, by that of others.
+        """
         logits = self.relevance(h)
         y_hat = logits.sigmoid()
         gated = y_hat.where(y_hat > self.threshold, 0)  # φ
         guidance = gated @ self.value(self.intents)  # (..., d)
+        if exchange is not None:
+            guidance = exchange(guidance)
         return h + self.dropout(self.LayerNorm(h + guidance)), logits
 
 

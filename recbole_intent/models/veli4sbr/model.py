@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbole_intent.data.formats.item_vectors import item_vectors_file, read_item_vectors
 from recbole_intent.modeling.explain import HasIntentSpace, Intent
+from recbole_intent.modeling.intent_control import ControlsIntents
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.models.veli4sbr.backbones import CAUSAL, make_backbone
 from recbole_intent.models.veli4sbr.intent_fusion import (
@@ -26,7 +27,7 @@ _DECOUPLING = {"paper": decoupling_loss, "orthogonal": orthogonal_loss}
 _EXPLAINED = 5  # number of intents that `explain` lists per session
 
 
-class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
+class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecommender):
     """Session-Based Recommendation with Validated and Enriched LLM Intents (Lee et al., 2025).
 
     | symbol | shape | meaning | source |
@@ -97,6 +98,10 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
         """BERT4Rec attends in both directions, so each target needs its own row."""
         return config["backbone"] in CAUSAL
 
+    def controls(self, config: Any) -> bool:
+        """As `ControlsIntents`; `intents: none` has none."""
+        return self.fusion is not None
+
     def item_vectors(self, items: Tensor) -> Tensor:
         """e_i (..., d) of items (...)."""
         vectors = self.backbone.item_embedding(items)
@@ -121,7 +126,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, SequentialRecommender):
         """h̃, with the shape of `encode`."""
         h = self.encode(item_seq, item_seq_len)
         if self.fusion is not None:
-            return self.fusion(h)[0]
+            return self.fusion(h, self.exchanged)[0]
         return h if self.empty_fusion is None else self.empty_fusion(h)
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:

@@ -1,0 +1,12 @@
+"""BSARec: self-attention mixed with a frequency filter."""
+
+from recbole_intent.config.registry import ModelSpec
+
+SPECS = (
+    ModelSpec(
+        "BSARec",
+        "recbole_intent.models.bsarec.model:BSARec",
+        keys="recbole_intent.models.bsarec.keys",
+        splits=True,
+    ),
+)

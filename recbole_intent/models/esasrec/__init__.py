@@ -1,0 +1,13 @@
+"""eSASRec: SASRec with LiGR layers and a sampled softmax."""
+
+from recbole_intent.config.registry import ModelSpec
+
+SPECS = (
+    ModelSpec(
+        "eSASRec",
+        "recbole_intent.models.esasrec.model:eSASRec",
+        keys="recbole_intent.models.esasrec.keys",
+        trim=True,
+        splits=True,
+    ),
+)

@@ -9,5 +9,9 @@ SPECS = (
         keys="recbole_intent.models.esasrec.keys",
         trim=True,
         splits=True,
+        title="eSASRec: Enhancing Transformer-based Recommendations in a Modular Fashion",
+        url="https://arxiv.org/abs/2508.06450",
+        family="sequential",
+        fast="shared passes",
     ),
 )

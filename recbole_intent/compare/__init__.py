@@ -1,0 +1,1 @@
+"""Comparison of models: entries, jobs, tables, figures and the page."""

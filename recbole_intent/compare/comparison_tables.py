@@ -43,6 +43,7 @@ def mean_test(comparison: Comparison) -> dict[str, dict[str, float]]:
 
 
 def failure_notes(comparison: Comparison) -> list[str]:
+    """One sentence for each reason why runs failed."""
     seeds: dict[tuple[str, str], list[str]] = {}
     for (label, seed), reason in comparison.failures.items():
         seeds.setdefault((label, reason), []).append(str(seed))

@@ -1,0 +1,1 @@
+"""The configuration: keys, presets, and the registry of models."""

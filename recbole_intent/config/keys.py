@@ -98,7 +98,6 @@ class Rule:
     """A constraint on several keys.
 
     Attributes:
-
         keys: the keys concerned; the rule is skipped if one is absent.
         mistake: describes invalid values, in words that follow the first of `keys`; None if they
             are valid.

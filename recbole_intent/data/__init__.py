@@ -1,0 +1,1 @@
+"""Data: raw sources, preparation, file formats, and loading for a run."""

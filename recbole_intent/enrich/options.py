@@ -68,10 +68,12 @@ class EnrichOptions(_Strict):
 
     @property
     def is_llm(self) -> bool:
+        """Whether a language model is asked."""
         raise NotImplementedError
 
     @property
     def needs_likelihood(self) -> bool:
+        """Whether the model has to give likelihoods of texts."""
         return False
 
 
@@ -108,10 +110,12 @@ class IntentOptions(EnrichOptions):
 
     @property
     def is_llm(self) -> bool:
+        """As in the base class."""
         return self.intents == "llm"
 
     @property
     def needs_likelihood(self) -> bool:
+        """As in the base class."""
         return self.validate_by == "likelihood"
 
 
@@ -137,6 +141,7 @@ class ProfileOptions(EnrichOptions):
 
     @property
     def is_llm(self) -> bool:
+        """As in the base class."""
         return self.semantics == "llm"
 
 

@@ -1,0 +1,1 @@
+"""Contracts between models, trainers and commands."""

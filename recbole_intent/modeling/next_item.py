@@ -38,7 +38,8 @@ class NextItemMixin:
             config: without `softmax`, or with `full`, the loss is over all items.
             dataset: the training split, whose targets give the items' frequencies.
         """
-        kind = config["softmax"] if "softmax" in config else "full"
+        # RecBole's configuration has no `get`.
+        kind = config["softmax"] if "softmax" in config else "full"  # noqa: SIM401
         if kind == "full":
             return
         items = dataset.inter_feat[dataset.iid_field]

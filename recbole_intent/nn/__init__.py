@@ -1,0 +1,1 @@
+"""Modules and losses that several models use."""

@@ -74,4 +74,5 @@ class FastDropout(nn.Module):
         return x * (keep.div_(share) if share else keep)
 
     def extra_repr(self) -> str:
+        """As torch: the probability."""
         return f"p={self.p}"

@@ -1,0 +1,1 @@
+"""Recommendations of a finished run for users and histories."""

@@ -1,0 +1,1 @@
+"""One run and its folder: training, evaluation, several runs side by side."""

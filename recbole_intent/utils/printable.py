@@ -36,7 +36,7 @@ _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def printable(text: object, *, lines: bool = False) -> str:
-    """Return the text without terminal control characters and invisible characters.
+    r"""Return the text without terminal control characters and invisible characters.
 
     Args:
         text: any object, converted by `str`.
@@ -74,7 +74,7 @@ def say(
     end: str = "\n",
     flush: bool = False,
 ) -> None:
-    """Print the `printable` text to standard output or another stream.
+    r"""Print the `printable` text to standard output or another stream.
 
     Characters that the stream's encoding lacks are written as `\\xNN`.
 
@@ -105,8 +105,10 @@ class PrintableFormatter(logging.Formatter):
     """A log formatter: a message is one line, and a traceback below it keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        """The message on one printable line."""
         record.message = printable(record.message)
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
+        """The message, and a traceback on lines of its own."""
         return printable(super().format(record), lines=True)

@@ -116,7 +116,7 @@ def first_line(path: Path) -> str:
 def read_table(
     path: Path, separator: str, categories: set[str], names: list[str] | None = None
 ) -> pd.DataFrame:
-    """Read a table; every value stays a string, index = line number.
+    r"""Read a table; every value stays a string, index = line number.
 
     Args:
         path: the file.

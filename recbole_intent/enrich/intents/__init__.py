@@ -1,0 +1,1 @@
+"""Intents of training sessions, from a language model or metadata."""

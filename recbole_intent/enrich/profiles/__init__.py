@@ -1,0 +1,1 @@
+"""Profiles of items and users in words."""

@@ -57,8 +57,7 @@ class FrequencyLayer(nn.Module):
 
 
 class BSARec(NextItemMixin, SequentialRecommender):
-    """BSARec (Shin et al., "An Attentive Inductive Bias for Sequential Recommendation beyond the
-    Self-Attention", AAAI 2024).
+    """BSARec: α of a frequency filter, 1 - α of self-attention (Shin et al., AAAI 2024).
 
     | symbol | shape | meaning |
     |---|---|---|

@@ -1,0 +1,1 @@
+"""Item tables that start from a distiller's, an option of several models."""

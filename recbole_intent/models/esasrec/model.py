@@ -60,8 +60,7 @@ class LiGRLayer(nn.Module):
 
 
 class eSASRec(NextItemMixin, SequentialRecommender):
-    """eSASRec (Tikhonovich et al., "eSASRec: Enhancing Transformer-based Recommendations in a
-    Modular Fashion", RecSys 2025).
+    """eSASRec: SASRec with LiGR layers and a sampled softmax (Tikhonovich et al., RecSys 2025).
 
     | symbol | shape | meaning |
     |---|---|---|

@@ -31,6 +31,7 @@ class ItemAdapter(nn.Module):
         )
 
     def forward(self) -> Tensor:
+        """Vectors (V, width) of all items."""
         return self.layers(self.vectors)
 
 
@@ -42,6 +43,7 @@ class FrozenItems(nn.Module):
         self.register_buffer("vectors", vectors, persistent=False)
 
     def forward(self) -> Tensor:
+        """Vectors (V, width) of all items."""
         return self.vectors
 
 
@@ -53,6 +55,7 @@ class RandomItems(nn.Module):
         self.vectors = nn.Parameter(torch.randn(n_items, width) * sigma)
 
     def forward(self) -> Tensor:
+        """Vectors (V, width) of all items."""
         return self.vectors
 
 
@@ -166,6 +169,7 @@ class GroupInterest(nn.Module):
         self._propagation: list[MeanPropagation] = []  # a list keeps it out of the module's state
 
     def forward(self) -> Tensor:
+        """G (U, d): the group interests of all users."""
         if not self._propagation:
             adjacency = neighbour_adjacency(self._neighbours(), self.symmetric)
             self._propagation.append(MeanPropagation(adjacency, self.n_layers))

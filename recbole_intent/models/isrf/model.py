@@ -134,6 +134,7 @@ class ISRF(
         return self.reader.writer.targets
 
     def train(self, mode: bool = True) -> "ISRF":
+        """Switch between training and evaluation; either way E is computed again."""
         self._forget()
         return super().train(mode)
 

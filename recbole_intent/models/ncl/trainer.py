@@ -52,10 +52,12 @@ class NCLTrainer(Trainer):
         self._epoch = 0
 
     def before_epoch(self, epoch: int, train_data) -> None:
+        """The E-step, if it is due."""
         self._epoch = epoch
         if epoch % self.config["m_step"] == 0:
             self.model.e_step()
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
+        """As `Trainer.losses`; the prototype loss only after the warm-up."""
         found = super().losses(interaction)
         return found[:-1] if self._epoch < self.config["warm_up_step"] else found

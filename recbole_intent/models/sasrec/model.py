@@ -22,7 +22,7 @@ class SASRec(DistilledStart, RecBoleSASRec):
         use_fast_dropout(self)
         self.prepare_start(config)
         self.prepare_softmax(config, dataset)
-        self.origin = config["positions"] if "positions" in config else START
+        self.origin = config["positions"] if "positions" in config else START  # noqa: SIM401
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors (B, d) at lengths (B,), or (B, T, d) at lengths (B, T)."""

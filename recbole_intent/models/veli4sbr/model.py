@@ -225,4 +225,5 @@ class ItemTexts(nn.Module):
         )
 
     def forward(self, items: Tensor) -> Tensor:
+        """Items (...) -> vectors (..., width)."""
         return self.mlp(self.vectors[items])

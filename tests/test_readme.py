@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from recbole_intent.cli.main import parse_arguments
+from recbole_intent.cli.commands import COMMANDS as TABLE
+from recbole_intent.cli.commands import TRAIN
+from recbole_intent.cli.options import Asked, parse
 from recbole_intent.compare.entries import read_entries
 from recbole_intent.compare.reproduce.paper_file import read_paper_table
 from recbole_intent.config.config import Config
 from recbole_intent.config.registry import get_spec
 from recbole_intent.tune.space import read_space
-from recbole_intent.utils.parsing import parse_value
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -66,11 +67,15 @@ def test_own_model_snippet_trains(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [c for c in COMMANDS if c[0].startswith("--model")])
 def test_run_commands_have_known_keys(words: list[str]) -> None:
-    options, flags = parse_arguments(words)
-    model, dataset = options.pop("model"), options.pop("dataset")
-    config = Config(model, dataset, config_dict={k: parse_value(v) for k, v in options.items()})
-    assert config["model"] == model
-    assert not flags
+    asked = parse(TRAIN, words)
+    config = Config(asked.options["model"], asked.options["dataset"], config_dict=asked.keys)
+    assert config["model"] == asked.options["model"]
+    assert asked.options.keys() == {"model", "dataset"}
+
+
+def asked_of(words: list[str]) -> Asked:
+    (command,) = (command for command in TABLE if command.name == words[0])
+    return parse(command, words[1:])
 
 
 def test_compare_and_tune_commands_are_understood() -> None:
@@ -79,12 +84,12 @@ def test_compare_and_tune_commands_are_understood() -> None:
         (compare, ["IGRSR", "SASRec", "GRU4Rec"]),
         (direct, ["LightGCN", "BPR", "SASRec"]),
     ):
-        options, _ = parse_arguments(command[1:])
-        entries = read_entries(options["models"].split(","), None, options["dataset"])
+        options = asked_of(command).options
+        entries = read_entries(options["models"], None, options["dataset"])
         assert [get_spec(entry.model).name for entry in entries] == models
     assert direct[1] == "--task=direct"
-    assert read_paper_table(parse_arguments(table[1:])[0]["reproduce"])["rows"]
-    space, _ = read_space(parse_arguments(tune[1:])[0]["model"], None)
+    assert read_paper_table(asked_of(table).options["reproduce"])["rows"]
+    space, _ = read_space(asked_of(tune).options["model"], None)
     assert "n_prefix" in space
 
 

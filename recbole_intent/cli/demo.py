@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_intent.cli.options import Asked
 from recbole_intent.compare.compare import compare
 from recbole_intent.compare.entries import Entry
 from recbole_intent.compare.request import Request
@@ -72,6 +73,11 @@ _ON_TASKS = (
         {"semantics": "metadata", "decay_epochs": 16, "train_targets": 20, "direct_targets": 10},
     ),
 )
+
+
+def command(asked: Asked) -> int:
+    """Run a demo."""
+    return demo(**asked.options)
 
 
 def demo(model: str = "IGRSR", fresh: bool = False) -> int:
@@ -172,6 +178,6 @@ def _train_and_tell(
     results = zip(labels, (done.result for done in runs), strict=True)
     say(metric_table([{**result, "model": label} for label, result in results]), lines=True)
     for label, done in zip(labels, runs, strict=True):
-        again = " (finished before; demo --fresh trains anew)" if done.reported else ""
+        again = " (finished before; demo --fresh trains again)" if done.reported else ""
         say(f"results of {label}: {done.folder}{again}")
     return [done.folder for done in runs]

@@ -72,7 +72,7 @@ def compare(request: Request) -> Outcome:
         for task, other in others.items():
             tables[f"test-{task}"] = _task_table(other)
         # Each table may be read, or pasted, without the others.
-        others_say = comparison_tables.deviation_notes(comparison)
+        others_say = [*request.notes(), *comparison_tables.deviation_notes(comparison)]
         tables = {
             name: replace(table, notes=[*table.notes, *others_say])
             for name, table in tables.items()
@@ -235,7 +235,7 @@ def report(request: Request, tables: Mapping[str, Table], title: str) -> str:
     """Return all tables as one Markdown text, with the command that makes them if known."""
     head = [f"# {markdown(title)}\n"]
     if request.command:  # empty if called from Python
-        words = printable(" ".join(["python run_recbole_intent.py", shlex.join(request.command)]))
+        words = printable(f"recbole_intent {shlex.join(request.command)}")
         head.append(f"```\n{words}\n```\n")
     sections = [f"## {markdown(table.title)}\n\n{table.markdown()}" for table in tables.values()]
     return "\n".join([*head, *sections])

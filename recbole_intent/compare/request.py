@@ -1,6 +1,6 @@
 """The request of a comparison: models, seeds, conditions and machine settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Request:
         fresh: train again even if a finished run exists.
         allow_unknown: accept keys that no default file defines.
         command: words of the command line, quoted in the report.
+        passed_over: label → keys of `overrides` that its model lacks and is trained without.
     """
 
     dataset: str
@@ -53,6 +54,7 @@ class Request:
     fresh: bool = False
     allow_unknown: bool = False
     command: Sequence[str] = ()
+    passed_over: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A single value stands for a list of one; a string is not a list of letters.
@@ -92,11 +94,20 @@ class Request:
 
         A `preset` given for all models applies only to the models that have it.
         """
-        values = {**self.overrides, **entry.values, "seed": seed, "show_progress": False}
+        lacked = self.passed_over.get(entry.label, ())
+        for_all = {key: value for key, value in self.overrides.items() if key not in lacked}
+        values = {**for_all, **entry.values, "seed": seed, "show_progress": False}
         preset = self._preset()
         if preset is not None and "preset" not in entry.values:
             values["preset"] = preset if _knows(entry, preset) else None
         return values
+
+    def notes(self) -> list[str]:
+        """Sentences that name the keys that models were trained without."""
+        return [
+            f"{label} has no {', '.join(keys)}: trained without."
+            for label, keys in self.passed_over.items()
+        ]
 
     def _preset(self) -> Any:
         """The preset given for all models; None: our defaults."""

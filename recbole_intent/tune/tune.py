@@ -286,8 +286,7 @@ def _best_yaml(folder: Path, best: Trial, task: Task, metric: str, bigger: bool)
     value = best.best(metric, bigger)
     words = shlex.join(
         [
-            "python",
-            "run_recbole_intent.py",
+            "recbole_intent",
             f"--model={task.model}",
             f"--dataset={task.dataset}",
             f"--config_files={folder / 'best.yaml'}",

@@ -28,7 +28,10 @@ def asked(monkeypatch, capsys):
     return run
 
 
-def test_a_request(asked):
+def test_a_request(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("epochs: 3\n")
     request = asked(
         *WORDS,
         "--seeds=1,2",
@@ -50,6 +53,24 @@ def test_a_request(asked):
     assert request.config_files == ["a.yaml", "b.yaml"]
     assert (request.fresh, request.allow_unknown) == (True, False)
     assert "--seeds=1,2" in request.command
+
+
+def test_keys_of_one_model_and_keys_that_one_lacks(asked, tmp_path, caplog):
+    words = ["--models=IGRSR,Pop", "--dataset=tiny", "--hidden_size=8", "--IGRSR.n_prefix=2"]
+    request = asked(*words, "--learning_rate=1e-3")
+    ours, pop = request.entries
+    assert ours == Entry("IGRSR", "IGRSR", {"n_prefix": 2})
+    assert request.overrides_of(ours, 1)["hidden_size"] == 8
+    assert "hidden_size" not in request.overrides_of(pop, 1)
+    assert request.overrides_of(pop, 1)["learning_rate"] == 1e-3
+    assert request.notes() == ["Pop has no hidden_size: trained without."]
+    assert request.notes()[0] in caplog.text
+    path = tmp_path / "own.yaml"
+    path.write_text("hidden_size: 8\nepochs: 2\n")
+    request = asked(*words[:2], f"--config_files={path}", "--epochs=1")
+    assert request.overrides == {"hidden_size": 8, "epochs": 1}
+    assert request.overrides_of(pop, 1)["epochs"] == 1
+    assert "hidden_size" not in request.overrides_of(pop, 1)
 
 
 def test_the_task_is_a_key_of_all_models(asked):
@@ -82,7 +103,7 @@ def test_a_mapping_of_noise_is_a_key_of_all_models(asked):
         (["--models=SASRec"], "--dataset=… is missing"),
         ([*WORDS, "--seeds=one"], "--seeds=one: expected numbers"),
         ([*WORDS, "--seeds=2,2"], "--seeds: give each seed once"),
-        ([*WORDS, "--workers=,"], "--workers=,: expected numbers"),
+        ([*WORDS, "--workers=,"], "--workers=,: not a whole number from 1"),
         ([*WORDS, "--noise=much"], "--noise=much: expected numbers"),
         ([*WORDS, "--noise=1.5"], "--noise: 1.5 is not a number in 0 .. 1, 0 excluded"),
         ([*WORDS, "--noise=0.1", "--noise_kinds=swap"], "--noise_kinds: 'swap' is not one of"),
@@ -96,6 +117,9 @@ def test_a_mapping_of_noise_is_a_key_of_all_models(asked):
         (["--reproduce=igrsr-table2", "--dataset=toys"], "--datasets=… restricts it"),
         (["--reproduce=igrsr-table2", "--also=direct"], "--also: the paper's table says it"),
         (["--reproduce=igrsr-table2", "--noise=0.1"], "--noise: the paper's table says it"),
+        ([*WORDS, "--SASRek.hidden_size=8"], "--SASRek.hidden_size: SASRek is not among"),
+        ([*WORDS, "--BPR.topk=8"], "--BPR.: topk is a part of the protocol"),
+        ([*WORDS, "--hiden_size=8"], "--hiden_size: unknown key; did you mean hidden_size?"),
         (["SASRec"], "SASRec: not of the form --key=value"),
     ],
     ids=str,

@@ -67,7 +67,7 @@ def test_sessions_intents_backbone_control_and_tests(monkeypatch, session_path, 
         assert f"results of {label}: saved/VELI4SBR-walks-2020-" in said
     assert "Differences from VELI4SBR" in said
     (report,) = tmp_path.glob("saved/compare-walks-*/report.md")
-    assert "run_recbole_intent.py demo --model=VELI4SBR\n" in report.read_text()
+    assert "recbole_intent demo --model=VELI4SBR\n" in report.read_text()
     assert "s / 1,000 users" in report.read_text()
 
 

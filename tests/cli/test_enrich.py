@@ -52,10 +52,21 @@ def test_too_few_intents_end_with_1(mine, capsys):
     assert main([*WORDS, "--intents=metadata", "--min_coverage=0.1", "--output=out"]) == 0
 
 
+def test_products_by_name(mine, capsys):
+    """`enrich intents` is what `--for=VELI4SBR` does; texts and vectors are two steps."""
+    assert main(["enrich", "intents", "-d", "mine", "--intents=metadata", "--limit=3"]) == 0
+    assert "files: dataset/mine/mine.intent" in capsys.readouterr().out
+    for suffix in (".split", ".yaml"):
+        (mine / f"mine{suffix}").unlink()
+    assert main(["enrich", "profiles", "--dataset=mine", "--semantics=metadata"]) == 0
+    assert (mine / "mine.item_profile").is_file()
+    assert not list(mine.glob("*.npz"))
+
+
 def test_help_needs_nothing(capsys):
     for words in (["enrich"], ["enrich", "--help"]):
         assert main(words) == 0
-        assert capsys.readouterr().out.startswith("usage: run_recbole_intent.py enrich --for=")
+        assert capsys.readouterr().out.startswith("usage: recbole_intent enrich ")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +75,9 @@ def test_help_needs_nothing(capsys):
         (["--dataset=mine"], "--for=: what the files are for: VELI4SBR"),
         (["--for=IGRSR", "--dataset=mine"], "--for=IGRSR: what the files are for"),
         (["--for=VELI4SBR"], "--dataset=… is missing"),
+        (["entents", "--dataset=mine"], "entents: not of the form"),
+        (["profiles", "--dataset=mine", "--steps=all"], "--steps=all: `enrich profiles` and"),
+        (["vectors", "--dataset=mine", "--window=3"], "--window: unknown option of enrich"),
         ([*WORDS[1:], "--fresh"], "--fresh: not an option of enrich"),
         ([*WORDS[1:], "--llm.modle=x"], "did you mean llm.model?"),
         ([*WORDS[1:], "--window=few"], "window: 'few'"),

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_intent.cli.main import main, parse_arguments
+import recbole_intent
+from recbole_intent.cli.commands import COMMANDS, TRAIN
+from recbole_intent.cli.main import main
+from recbole_intent.cli.options import parse
+from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.utils.errors import UserError
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"
@@ -66,7 +70,7 @@ def test_trains_reports_and_runs_anew(atomic, here, capsys):
     assert f"results: saved/{folder.name}" in first
     assert main(command) == 0
     second = capsys.readouterr().out
-    assert second.startswith(f"saved/{folder.name} is finished; --fresh would run it anew")
+    assert second.startswith(f"saved/{folder.name} is finished; --fresh would train it again")
     assert second.splitlines()[1:] == first.splitlines()
     assert main([*command, "--fresh"]) == 0
     assert "is finished" not in capsys.readouterr().out
@@ -76,7 +80,43 @@ def test_trains_reports_and_runs_anew(atomic, here, capsys):
 def test_help_needs_no_model(capsys):
     for words in ([], ["--help"], ["-h"], ["evaluate", "--help"], ["demo", "-h"]):
         assert main(words) == 0
-        assert capsys.readouterr().out.startswith("usage: run_recbole_intent.py --model=MODEL")
+        command = words[0] if words[:1] in (["evaluate"], ["demo"]) else "--model=MODEL"
+        assert capsys.readouterr().out.startswith(f"usage: recbole_intent {command}")
+
+
+@pytest.mark.parametrize("command", [TRAIN, *COMMANDS], ids=lambda command: command.name or "run")
+def test_help_fits_80_columns_and_shows_every_option(command, capsys):
+    assert main(["help", *command.name.split()]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for option in command.options:
+        assert option.name in text or option.name.replace("_", "-") in text
+        assert option.row.help.split()[0] in text
+
+
+def test_help_comes_at_once():
+    """No command needs torch, pandas or numpy before it runs."""
+    code = "import sys; from recbole_intent.cli.main import main; main([*sys.argv[1:], '--help'])"
+    code += "; assert not {'torch', 'pandas', 'numpy', 'recbole'} & {*sys.modules}"
+    for words in ([], ["compare"], ["enrich", "intents"]):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"recbole_intent {recbole_intent.__version__}\n"
+
+
+def test_models_are_listed_with_their_papers(capsys):
+    assert main(["models"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for name in model_names():
+        assert f"\n{name} " in text
+        assert get_spec(name).url in text
+    assert main(["models", "--family=generative"]) == 0
+    assert "SASRec" not in capsys.readouterr().out
 
 
 def test_options_come_from_files_then_from_the_command(atomic, here, capsys):
@@ -125,8 +165,11 @@ def test_options_come_from_files_then_from_the_command(atomic, here, capsys):
         (["--model=SASRec", "--dataset=ml-100k", "--config_files=no.yaml"], "no.yaml: no such"),
         (["--model=SASRec", "--dataset=ml-100k", "--fresh=True"], "--fresh takes no value"),
         (["demo", "now"], "now: not of the form --key=value"),
-        (["demo", "--epochs=1"], "demo: takes --model=… and --fresh alone, got --epochs"),
+        (["demo", "--epochs=1"], "demo: --epochs=1: unknown option"),
         (["demo", "--model=SASRec"], "demo: --model=SASRec is none of IGRSR, VELI4SBR"),
+        (["comapre", "--models=A"], "comapre: no such command; did you mean compare?"),
+        (["evaluate", "--run=x", "--fresh"], "--fresh: not an option of evaluate"),
+        (["models", "--family=graph"], "--family=graph: not one of sequential, session"),
         (["prepare"], "--dataset=… is missing"),
         (["prepare", "--datset=mine"], "did you mean --dataset?"),
         (
@@ -233,7 +276,7 @@ def test_an_unprepared_dataset_gets_its_command(refused, dataset):
     line = refused("--model=SASRec", f"--dataset={dataset}", *RUN)
     assert line.startswith(f"dataset/{dataset}/{dataset}.inter: no such file")
     assert f"dataset '{dataset}' is not prepared" in line
-    assert f"python run_recbole_intent.py prepare --dataset={dataset}" in line
+    assert f"recbole_intent prepare --dataset={dataset}" in line
 
 
 def test_checkpoint_of_another_dataset_is_refused(atomic, here, refused):
@@ -292,12 +335,40 @@ def test_a_model_of_the_user_trains(atomic, here, monkeypatch, capsys):
     assert next((here / "saved").iterdir()).name.startswith("Mine-mine-2020-")
 
 
+TWO = ["--model=SASRec", "--dataset=ml-100k"]
+
+
 def test_arguments_are_split_at_the_first_equals_sign():
-    options, flags = parse_arguments(["--a=b=c", "--fresh", "--e=", "--a=b=c"])
-    assert options == {"a": "b=c", "e": ""}
-    assert flags == {"fresh"}
+    asked = parse(TRAIN, [*TWO, "--a=b=c", "--fresh", "--e=", "--a=b=c"])
+    assert asked.keys == {"a": "b=c", "e": None}
+    assert asked.options == {"model": "SASRec", "dataset": "ml-100k", "fresh": True}
     with pytest.raises(UserError, match="given twice, as 'b=c' and 'd'"):
-        parse_arguments(["--a=b=c", "--a=d"])
+        parse(TRAIN, [*TWO, "--a=b=c", "--a=d"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "SASRec", "-d", "ml-100k", "--epochs", "5", "--config_files", "a.yaml", "b.yaml"],
+        ["-mSASRec", "-d=ml-100k", "--epochs=5", "--config-files=a.yaml,b.yaml"],
+        ["--config_files=a.yaml b.yaml", "--model", "SASRec", "--epochs", "5", "-dml-100k"],
+        ["--config_files=a.yaml", "b.yaml", "--epochs", "5", *TWO],
+    ],
+    ids=" ".join,
+)
+def test_one_grammar(words):
+    asked = parse(TRAIN, words)
+    assert asked.options == {
+        "model": "SASRec", "dataset": "ml-100k", "config_files": ["a.yaml", "b.yaml"],
+    }  # fmt: skip
+    assert asked.keys == {"epochs": 5}
+
+
+def test_values_keep_their_kind():
+    """A name that looks like a number stays text; negative numbers are values."""
+    asked = parse(TRAIN, ["--model", "SASRec", "--dataset", "2020", "--weight", "-0.5", "--x=~"])
+    assert asked.options["dataset"] == "2020"
+    assert asked.keys == {"weight": -0.5, "x": None}
 
 
 def test_ctrl_c_says_how_to_go_on(atomic, monkeypatch, capsys):

@@ -143,7 +143,7 @@ def test_what_is_left_in_the_folder(done):
     assert names == set(done.tables) >= {"test", "gain", "noise", "cost", "runs", "wins"}
     assert {"significance-best", "significance-reference-seeds"} <= names
     report = (folder / "report.md").read_text()
-    assert "run_recbole_intent.py compare" in report
+    assert "recbole_intent compare" in report
     for table in done.tables.values():
         assert table.title in report
     page = (folder / "page.html").read_text()
@@ -281,7 +281,7 @@ def test_a_report_names_the_command_only_where_there_is_one():
     table = Table("Numbers", ["model"], [["A"]], [])
     request = Request("tiny", "Pop", 2020)  # one name and one seed, as Python has them
     assert [entry.label for entry in request.entries] == ["Pop"]
-    assert "run_recbole_intent.py" not in report(request, {"numbers": table}, "Title")
+    assert "recbole_intent" not in report(request, {"numbers": table}, "Title")
     request = replace(request, command=["compare", "--models=Pop"])
     text = report(request, {"numbers": table}, "Title")
-    assert "python run_recbole_intent.py compare --models=Pop" in text
+    assert "recbole_intent compare --models=Pop" in text

@@ -221,7 +221,7 @@ def test_no_picture_leaves_no_file(command, write, tmp_path):
         (["--users=all", "--histories=x"], "give either --users=FILE"),
         (["--users=nowhere.txt"], "nowhere.txt: no such file"),
         (["--users=all", "--k=0"], "--k=0: not a whole number from 1"),
-        (["--users=all", "--k=few"], "invalid int value: 'few'"),
+        (["--users=all", "--k=few"], "--k=few: not a whole number from 1"),
         (["--users=all", "--kk=3"], "--kk=3: unknown option; did you mean --k?"),
         (["--users=all", "--index=annoy"], "--index=annoy: not faiss, or empty"),
         (["--users=all", "--history=some"], "--history=some: not one of train, valid, all"),
@@ -243,9 +243,8 @@ def test_mistakes_are_one_line(command, words, message):
 
 def test_help_and_a_missing_run(capsys):
     assert main(["recommend"]) == 2
-    assert "--run=FOLDER is missing" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="0"):
-        main(["recommend", "--help"])
+    assert "--run=… is missing" in capsys.readouterr().err
+    assert main(["recommend", "--help"]) == 0
     assert "--histories" in capsys.readouterr().out
 
 

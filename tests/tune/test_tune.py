@@ -205,7 +205,7 @@ def _look_at_what_is_left(sweep: Path, result: dict, data_path: Path, output: Pa
         assert picture.startswith(b"\x89PNG")
         assert len(picture) < 200_000
     command = json.loads((sweep / "sweep.json").read_text())["command"]
-    assert command.startswith("python run_recbole_intent.py tune --model=SASRec")
+    assert command.startswith("recbole_intent tune --model=SASRec")
 
 
 DYING = """
@@ -305,7 +305,7 @@ def test_on_a_cluster_asha_stops_trials_and_dead_ones_end_nothing(tiny_path, tmp
         (["--algorithm=grid"], "--algorithm=grid: not one of random, optuna"),
         (["--scheduler=pbt"], "--scheduler=pbt: not one of asha"),
         (["--trials=0"], "--trials=0: not a whole number from 1"),
-        (["--trials=many"], "--trials: invalid int value"),
+        (["--trials=many"], "--trials=many: not a whole number"),
         (["--resources=cpu=1,tpu=2"], "'tpu=2' is not cpu=N or gpu=N"),
         (["--resources=cpu=1.5"], "'cpu=1.5' is not"),
         (["--resources=gpu=0.5", "--device=cpu"], "asks for a GPU, and --device=cpu for none"),

@@ -17,7 +17,7 @@ from recbole_intent.utils.files import file_sha256
 
 TIMEOUT = 20  # seconds without receiving data
 BLOCK = 1 << 16
-COMMAND = "python run_recbole_intent.py prepare --dataset={dataset}"
+COMMAND = "recbole_intent prepare --dataset={dataset}"
 
 
 def download(dataset: str, folder: Path) -> Path:

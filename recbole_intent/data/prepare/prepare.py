@@ -128,7 +128,7 @@ def prepare(
             raise
         words = ["prepare", f"--dataset={dataset}", f"--source={source}"]
         words.append(f"--columns={error.option}")
-        raise UserError(f"{error}: python run_recbole_intent.py {shlex.join(words)}") from error
+        raise UserError(f"{error}: recbole_intent {shlex.join(words)}") from error
     _clean(raw, options)
     raw.interactions = in_order(raw.interactions)
     timeless = raw.interactions.loc[raw.interactions["timeless"], "user_id"].nunique()

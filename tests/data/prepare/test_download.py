@@ -162,7 +162,7 @@ class TestDownload:
         assert "\n" not in message
         assert not (tmp_path / "mine").exists()
         assert "get reviews.json.gz from https://page.example, then run: " in message
-        assert message.endswith("python run_recbole_intent.py prepare --dataset=mine --source=PATH")
+        assert message.endswith("recbole_intent prepare --dataset=mine --source=PATH")
 
     def test_no_public_home(self, tmp_path):
         with pytest.raises(UserError, match="cannot download mine: get its raw files and run: "):

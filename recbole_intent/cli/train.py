@@ -1,0 +1,26 @@
+"""Training of one model, the command without a name."""
+
+from recbole_intent.cli.options import Asked
+from recbole_intent.evaluation.report import metric_table
+from recbole_intent.utils.printable import say
+
+
+def command(asked: Asked) -> int:
+    """Train, and print the metrics and the run's folder."""
+    from recbole_intent.config.registry import get_spec
+    from recbole_intent.runs.experiment import run
+    from recbole_intent.trainer import distributed
+
+    options = dict(asked.options)
+    model, dataset = options.pop("model"), options.pop("dataset")
+    get_spec(model)  # before the slow imports of a run
+    done = run(model, dataset, options.pop("config_files", ()), asked.keys, **options)
+    is_main = distributed.is_main()
+    distributed.leave()
+    if not is_main:
+        return 0
+    if done.reported:
+        say(f"{done.folder} is finished; --fresh would train it again")
+    say(metric_table([done.result]), lines=True)
+    say(f"results: {done.folder}")
+    return 0

@@ -1,0 +1,160 @@
+"""Requests of comparisons from plain arguments, for the command line and from Python."""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from recbole_intent.compare.entries import Entry, read_entries, refuse_protocol
+from recbole_intent.compare.request import Request
+from recbole_intent.config.command_keys import COMPARE, refuse
+from recbole_intent.config.config import Config
+from recbole_intent.config.keys import SHARED
+from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
+
+_LOGGER = logging.getLogger("recbole_intent")
+FIRST_SEED = 2020
+
+
+def make_request(
+    models: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+    dataset: str,
+    *,
+    seeds: int | Sequence[int] = 1,
+    reference: str | None = None,
+    params: str | None = None,
+    noise: float | Sequence[float] | Mapping[str, Any] | None = (),
+    noise_kinds: Sequence[str] = (),
+    also: Sequence[str] = (),
+    workers: int = 1,
+    output: str | Path | None = None,
+    fresh: bool = False,
+    allow_unknown: bool = False,
+    config_files: Sequence[str | Path] | str | Path = (),
+    command: Sequence[str] = (),
+    **keys: Any,
+) -> Request:
+    """Return the request of a comparison.
+
+    Args:
+        models: names, or labels of `params`; or label → keys of this model only, with its name
+            under `model` if the label is another.
+        dataset: a prepared dataset.
+        seeds: the seeds, or how many: 3 is 2020, 2021 and 2022.
+        reference: label that the others are tested against; None: the first.
+        params: path of a YAML file with models and their keys (`entries.read_entries`).
+        noise: shares of noise in the test histories, in (0, 1]; or a mapping, the key `noise` of
+            all models.
+        noise_kinds: `replace` (if empty), `insert`, `delete`, `shuffle`.
+        also: tasks to test the runs on as well.
+        workers: trainings side by side.
+        output: folder of tables and figures; None: chosen from the content.
+        fresh: train again.
+        allow_unknown: accept keys that no default file defines.
+        config_files: YAML files for all models; later ones win.
+        command: words of the command line, for the report.
+        keys: for all models, `epochs=5`; or for one, `**{"IGRSR.n_prefix": 4}`. A key that some
+            models lack is passed over for these.
+
+    Raises:
+        UserError: an invalid argument.
+    """
+    if isinstance(config_files, str | Path):  # one path, not its letters
+        config_files = [config_files]
+    if isinstance(noise, Mapping | None):
+        keys, noise = {**keys, "noise": noise}, ()
+    ratios = list(noise) if isinstance(noise, Sequence) else [noise]
+    if noise_kinds and not ratios:
+        raise UserError("--noise_kinds: goes with ratios, such as --noise=0.1,0.2")
+    kinds = list(noise_kinds) or ["replace"]
+    refuse(COMPARE, {"noise": ratios, "noise_kinds": kinds, "workers": workers})
+    for_all = {key: value for key, value in keys.items() if "." not in key}
+    entries = _entries(models, params, dataset, for_all)
+    own = {key: value for key, value in keys.items() if key not in for_all}
+    entries = _with_own_keys(entries, own)
+    files: Sequence[str | Path] = list(config_files)
+    lacked: dict[str, list[str]] = {}
+    if not allow_unknown:
+        of_files = {key: value for path in files for key, value in read_yaml(path).items()}
+        lacked = _lacked_keys(entries, dataset, {**of_files, **for_all})
+        if any(key in of_files for found in lacked.values() for key in found):
+            for_all, files = {**of_files, **for_all}, ()
+    request = Request(
+        dataset,
+        entries,
+        _seeds(seeds),
+        reference=reference,
+        config_files=[str(path) for path in files],
+        overrides=for_all,
+        noise=[(kind, ratio) for kind in kinds for ratio in ratios],
+        tasks=[also] if isinstance(also, str) else also,
+        workers=workers,
+        output=None if output is None else str(output),
+        fresh=fresh,
+        allow_unknown=allow_unknown,
+        command=command,
+        passed_over=lacked,
+    )
+    for note in request.notes():
+        _LOGGER.warning("%s", note)
+    return request
+
+
+def _entries(
+    models: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+    params: str | None,
+    dataset: str,
+    shared: Mapping[str, Any],
+) -> list[Entry]:
+    if isinstance(models, Mapping):
+        entries = []
+        for label, values in models.items():
+            own = dict(values or {})
+            model = own.pop("model", label)
+            refuse_protocol(own, label)
+            entries.append(Entry(label, model, own))
+        return entries
+    return read_entries([models] if isinstance(models, str) else models, params, dataset, shared)
+
+
+def _with_own_keys(entries: Sequence[Entry], own: Mapping[str, Any]) -> list[Entry]:
+    """Give the entries their keys of the form `LABEL.KEY`."""
+    changed = {entry.label: entry for entry in entries}
+    for name, value in own.items():
+        label = max((one for one in changed if name.startswith(f"{one}.")), key=len, default=None)
+        if label is None:
+            where = name.partition(".")[0]
+            raise UserError(f"--{name}: {where} is not among the models ({', '.join(changed)})")
+        key = name.removeprefix(f"{label}.")
+        refuse_protocol({key: value}, f"--{label}.")
+        entry = changed[label]
+        changed[label] = replace(entry, values={**entry.values, key: value})
+    return list(changed.values())
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    if not isinstance(seeds, int) or isinstance(seeds, bool):
+        return list(seeds)
+    if not 1 <= seeds <= 100:
+        raise UserError(f"seeds={seeds}: the number of seeds, or a list such as [2020, 2021]")
+    return list(range(FIRST_SEED, FIRST_SEED + seeds))
+
+
+def _lacked_keys(
+    entries: Sequence[Entry], dataset: str, keys: Collection[str]
+) -> dict[str, list[str]]:
+    """Return label → keys that its model lacks and another one has."""
+    known: dict[str, set[str]] = {}
+    for model in {entry.model for entry in entries} if keys else ():
+        config = Config(model, dataset)
+        lists = config.parameters.values()
+        known[model] = {*config.final_config_dict, *(key for names in lists for key in names)}
+    everyone = {*SHARED, *(key for keys in known.values() for key in keys)}
+    lacked = {
+        entry.label: [key for key in keys if key in everyone - SHARED.keys() - known[entry.model]]
+        for entry in entries
+        if keys
+    }
+    return {label: found for label, found in lacked.items() if found}

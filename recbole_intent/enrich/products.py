@@ -1,0 +1,133 @@
+"""The products of `enrich`: intents, profiles and text vectors of a dataset."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_intent.data.formats import intent_files, profile_files
+from recbole_intent.enrich.intents.pipeline import enrich as enrich_intents
+from recbole_intent.enrich.options import (
+    EnrichOptions,
+    IntentOptions,
+    ProfileOptions,
+    read_options,
+)
+from recbole_intent.enrich.profiles.pipeline import enrich_profiles
+from recbole_intent.enrich.training_data import run_keys, split_values
+from recbole_intent.enrich.workplace import Enriched
+from recbole_intent.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Product:
+    """Files that `enrich` makes.
+
+    Attributes:
+        options: class of the options.
+        make: function that makes the files.
+        covered: the things that `min_coverage` is a share of.
+        first: suffix of the first file.
+        fixed: options that make it this product.
+    """
+
+    options: type[EnrichOptions]
+    make: Callable[..., Enriched]
+    covered: str
+    first: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+_INTENTS = Product(IntentOptions, enrich_intents, "the sessions have intents", intent_files.INTENT)
+_TEXTS = (
+    ProfileOptions,
+    enrich_profiles,
+    "the items and users have texts of the model",
+    profile_files.PROFILES["item"],
+)
+PRODUCTS = {
+    "intents": _INTENTS,
+    "profiles": Product(*_TEXTS, {"steps": "texts"}),
+    "vectors": Product(*_TEXTS, {"steps": "vectors"}),
+}
+# Model → all that it reads, in one call.
+FOR_MODELS = {IntentOptions.purpose: _INTENTS, ProfileOptions.purpose: Product(*_TEXTS)}
+
+
+def product_of(name: str) -> Product:
+    """Return a product by its name, or all that a model reads.
+
+    Raises:
+        UserError: neither a product nor a model that reads one.
+    """
+    product = PRODUCTS.get(name) or FOR_MODELS.get(name)
+    if product is None:
+        raise UserError(
+            f"--for={name}: what the files are for: {' or '.join(FOR_MODELS)}; or name a product: "
+            f"enrich {', '.join(PRODUCTS)}"
+        )
+    return product
+
+
+def enrich(
+    product: str,
+    dataset: str,
+    *,
+    config_files: Sequence[str | Path] = (),
+    output: str | Path | None = None,
+    cache: str | Path | None = None,
+    data_path: str | Path = "dataset",
+    export_batch: str | Path | None = None,
+    import_batch: str | Path | None = None,
+    **options: Any,
+) -> Enriched:
+    """Write what a language model, or metadata, says about a dataset, for models to train on.
+
+    Repeating the call resumes an interrupted one without sending any request twice.
+
+    Args:
+        product: `intents`, `profiles`, `vectors`, or a model for all that it reads.
+        dataset: a prepared dataset with texts of items; `intents` are of sessions.
+        config_files: YAML files with options; later ones win.
+        output: folder of the files; None: the dataset's own.
+        cache: file of all answers so far; None: next to the dataset.
+        data_path: parent folder of datasets.
+        export_batch: write the next requests to this file instead of sending them.
+        import_batch: results of a batch service to import first.
+        options: of properties/enrich, such as `limit=100` or `llm={"model": "gpt-4o"}`, and keys
+            of a run that define its training split, such as `eval_args`.
+
+    Raises:
+        UserError: invalid data or options, or no request can be answered; old files are kept.
+        BatchPending: requests were exported and must be answered first.
+    """
+    made = product_of(product)
+    if isinstance(config_files, str | Path):  # one path, not its letters
+        config_files = [config_files]
+    return made.make(
+        dataset,
+        chosen_options(made, dataset, config_files, options),
+        data_path,
+        output,
+        cache=cache,
+        split=split_values(config_files, options),
+        export_batch=Path(export_batch) if export_batch else None,
+        import_batch=Path(import_batch) if import_batch else None,
+    )
+
+
+def chosen_options(
+    product: Product, dataset: str, files: Sequence[str | Path], given: Mapping[str, Any]
+) -> EnrichOptions:
+    """Return the options of a product from files and given values.
+
+    Raises:
+        UserError: an unknown key, an invalid value, or one that makes another product.
+    """
+    split = split_values((), given)
+    values = {key: value for key, value in given.items() if key not in split}
+    for key, value in product.fixed.items():
+        if values.setdefault(key, value) != value:
+            raise UserError(f"--{key}={values[key]}: `enrich profiles` and `enrich vectors` fix it")
+    passed_over = run_keys(product.options.purpose, dataset) if files else ()
+    return read_options(files, values, product.options, passed_over)

@@ -2,19 +2,24 @@
 
 from recbole_intent.cli.options import Asked
 from recbole_intent.evaluation.report import metric_table
+from recbole_intent.runs.early import check_run
 from recbole_intent.utils.printable import say
 
 
 def command(asked: Asked) -> int:
     """Train, and print the metrics and the run's folder."""
-    from recbole_intent.config.registry import get_spec
+    options = dict(asked.options)
+    given = (
+        options.pop("model"),
+        options.pop("dataset"),
+        options.pop("config_files", ()),
+        asked.keys,
+    )
+    check_run(*given, options.get("allow_unknown", False))
     from recbole_intent.runs.experiment import run
     from recbole_intent.trainer import distributed
 
-    options = dict(asked.options)
-    model, dataset = options.pop("model"), options.pop("dataset")
-    get_spec(model)  # before the slow imports of a run
-    done = run(model, dataset, options.pop("config_files", ()), asked.keys, **options)
+    done = run(*given, **options)
     is_main = distributed.is_main()
     distributed.leave()
     if not is_main:

@@ -4,7 +4,7 @@ import sys
 
 from recbole_intent.cli.options import PROGRAM, Asked
 from recbole_intent.evaluation.report import metric_table
-from recbole_intent.tune.tune import Options, tune
+from recbole_intent.runs.early import check_run
 from recbole_intent.utils.printable import say
 
 
@@ -13,6 +13,9 @@ def command(asked: Asked) -> int:
     options = dict(asked.options)
     model, dataset = options.pop("model"), options.pop("dataset")
     files = options.pop("config_files", ())
+    check_run(model, dataset, files, asked.keys, options.get("allow_unknown", False))
+    from recbole_intent.tune.tune import Options, tune
+
     try:
         done = tune(
             model, dataset, files, asked.keys, Options(**options, command=[PROGRAM, *asked.words])

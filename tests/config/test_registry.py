@@ -25,8 +25,8 @@ def test_every_entry_says_where_the_model_comes_from():
         assert spec.title, name
         assert spec.url.startswith("https://"), name
         assert spec.family in ("sequential", "session", "general", "generative"), name
-        is_causal = issubclass(spec.model_class(), NextItemMixin)
-        assert (spec.fast == "shared passes") == is_causal, name
+        if spec.fast == "shared passes":
+            assert issubclass(spec.model_class(), NextItemMixin), name
 
 
 def test_the_untouched_class_is_recboles():

@@ -154,8 +154,9 @@ def info_nce(
     group: Tensor | None = None,
     others: tuple[Tensor, Tensor] | None = None,
     symmetric: bool = False,
+    similarity: str = "cos",
 ) -> Tensor:
-    """InfoNCE between two views of the rows of one batch, with cosine similarity.
+    """InfoNCE between two views of the rows of one batch.
 
     Row i of `view_1` is the anchor, row i of `view_2` its positive, and the rows of `view_2` in
     other groups are its negatives.
@@ -168,13 +169,14 @@ def info_nce(
             None: all rows are different users.
         others: (M, d) further negatives, M >= 0, and (M,) their groups; requires `group`.
         symmetric: also use `view_2` as anchors and average both directions.
+        similarity: `cos`, the cosine, or `dot`: the inner product.
 
     Returns:
-        Scalar, the mean over the rows of -log(exp(cos_ii / tau) / sum_j exp(cos_ij / tau)).
+        Scalar, the mean over the rows of -log(exp(sim_ii / tau) / sum_j exp(sim_ij / tau)).
 
     Raises:
-        ValueError: mismatched shapes, no rows, `temperature` not positive, or `others`
-            without `group` or with `symmetric`.
+        ValueError: mismatched shapes, no rows, `temperature` not positive, another `similarity`,
+            or `others` without `group` or with `symmetric`.
 
     Source: IGR-SR, equation (10), which is one direction (`symmetric=False`).
     """
@@ -187,6 +189,8 @@ def info_nce(
         raise ValueError(f"group must be ({n_rows},), one user a row, not {group.shape}")
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
+    if similarity not in ("cos", "dot"):
+        raise ValueError(f"similarity must be cos or dot, not {similarity!r}")
     candidates, candidate_group = view_2, group
     if others is not None:
         if group is None or symmetric:
@@ -196,17 +200,18 @@ def info_nce(
 
     dtype = _at_least_float32(view_1, view_2)
     with torch.autocast(view_1.device.type, enabled=False):
-        unit_1 = F.normalize(view_1.to(dtype), dim=1)
-        unit_2 = F.normalize(candidates.to(dtype), dim=1)
-        similarity = unit_1 @ unit_2.t() / temperature  # (B, B + M)
+        anchors, candidates = view_1.to(dtype), candidates.to(dtype)
+        if similarity == "cos":
+            anchors, candidates = F.normalize(anchors, dim=1), F.normalize(candidates, dim=1)
+        logits = anchors @ candidates.t() / temperature  # (B, B + M)
     positive = torch.arange(n_rows, device=view_1.device)
     if group is not None:
         same_user = group[:, None] == candidate_group[None, :]
         same_user.fill_diagonal_(False)
-        similarity = similarity.masked_fill(same_user, float("-inf"))
-    loss = F.cross_entropy(similarity, positive)
+        logits = logits.masked_fill(same_user, float("-inf"))
+    loss = F.cross_entropy(logits, positive)
     if symmetric:
-        loss = (loss + F.cross_entropy(similarity.t(), positive)) / 2
+        loss = (loss + F.cross_entropy(logits.t(), positive)) / 2
     return loss
 
 

@@ -66,7 +66,12 @@ def _activation(ffn: FeedForward):
     return F.gelu if ffn.intermediate_act_fn == ffn.gelu else ffn.intermediate_act_fn
 
 
-def encode_causal(encoder: TransformerEncoder, x: Tensor, last: Tensor | None = None) -> Tensor:
+def encode_causal(
+    encoder: TransformerEncoder,
+    x: Tensor,
+    last: Tensor | None = None,
+    memory: list[tuple[Tensor, Tensor]] | None = None,
+) -> Tensor:
     """Apply all layers to right-padded histories with a causal mask.
 
     Positions do not attend to later ones, so real positions never attend to padding and no other
@@ -77,13 +82,39 @@ def encode_causal(encoder: TransformerEncoder, x: Tensor, last: Tensor | None = 
         x: (B, n, d) input vectors.
         last: (B,) positions to compute; None: all. The last layer then computes its queries, FFN
             and norm for these only, with the same result.
+        memory: an empty list that receives the keys and values (B, h, n, e) of each layer, for
+            `encode_next`.
 
     Returns:
         (B, n, d), or (B, d) with `last`.
     """
     n = x.size(1)
     mask = torch.full((n, n), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
-    return _encode(encoder, x, mask, last, None if last is None else mask[last][:, None, None])
+    mask_of_last = None if last is None else mask[last][:, None, None]
+    return _encode(encoder, x, mask, last, mask_of_last, memory)
+
+
+def encode_next(
+    encoder: TransformerEncoder, x: Tensor, memory: list[tuple[Tensor, Tensor]], mask: Tensor
+) -> Tensor:
+    """Apply all layers to one more position, with the keys and values of the earlier ones.
+
+    Args:
+        encoder: as in `encode_causal`.
+        x: (B, d) input vectors of the new position.
+        memory: keys and values (B, h, m, e) of each layer; those of the new position are added.
+        mask: (B, 1, 1, m + 1), added to attention logits: -inf at positions to leave out.
+
+    Returns:
+        (B, d), the state of the new position.
+    """
+    x = x.unsqueeze(1)
+    for i, layer in enumerate(encoder.layer):
+        q, k, v = project(layer, x)
+        k, v = (torch.cat([old, new], dim=-2) for old, new in zip(memory[i], (k, v), strict=True))
+        memory[i] = k, v
+        x = finish(layer, x, attend(layer, q, k, v, mask))
+    return x.squeeze(1)
 
 
 def encode_both_ways(
@@ -109,16 +140,22 @@ def _encode(
     mask: Tensor,
     last: Tensor | None,
     mask_of_last: Tensor | None,
+    memory: list[tuple[Tensor, Tensor]] | None = None,
 ) -> Tensor:
     *first, final = encoder.layer
-    for layer in first:
-        x = finish(layer, x, attend(layer, *project(layer, x), mask))
+    for layer in encoder.layer if last is None else first:
+        q, k, v = project(layer, x)
+        if memory is not None:
+            memory.append((k, v))
+        x = finish(layer, x, attend(layer, q, k, v, mask))
     if last is None:
-        return finish(final, x, attend(final, *project(final, x), mask))
+        return x
     own = x[torch.arange(len(x), device=x.device), last].unsqueeze(1)  # (B, 1, d)
     attention = final.multi_head_attention
     q = attention.query(own).unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
     k, v = project(final, x, query=False)
+    if memory is not None:
+        memory.append((k, v))
     context = attend(final, q * q.size(-1) ** -0.5, k, v, mask_of_last)
     return finish(final, own, context).squeeze(1)
 

@@ -208,6 +208,16 @@ def test_info_nce_is_equation_10(group):
     assert float(both) == pytest.approx((float(loss) + back) / 2, abs=1e-9)
 
 
+def test_inner_products_take_the_place_of_cosines():
+    view_1, view_2 = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(1)).double()
+    loss = info_nce(view_1, view_2, 0.5, similarity="dot")
+    torch.testing.assert_close(loss, F.cross_entropy(view_1 @ view_2.T / 0.5, torch.arange(6)))
+    units = F.normalize(view_1, dim=1), F.normalize(view_2, dim=1)
+    torch.testing.assert_close(
+        info_nce(*units, 0.5, similarity="dot"), info_nce(view_1, view_2, 0.5)
+    )
+
+
 def test_rows_of_one_user_do_not_push_each_other_apart():
     view_1, view_2 = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(2))
     view_2.requires_grad_()
@@ -260,6 +270,7 @@ def test_info_nce_gradient_reaches_both_views_and_ignores_their_length():
         ({"temperature": 0.0}, "temperature"),
         ({"group": torch.zeros(2)}, "group"),
         ({"others": (torch.ones(1, 4), torch.ones(1))}, "others need the rows' group"),
+        ({"similarity": "euclid"}, "similarity must be cos or dot"),
     ],
 )
 def test_info_nce_refuses_what_does_not_fit(change, message):

@@ -10,7 +10,7 @@ import torch
 from recbole_intent.config.data_keys import plain_data_keys
 from recbole_intent.config.given import Given, default_values
 from recbole_intent.config.key_table import key_table
-from recbole_intent.config.keys import DERIVED, no_effect, with_role
+from recbole_intent.config.keys import DERIVED, metric_names, no_effect, with_role
 from recbole_intent.config.presets import OUR_DEFAULTS, class_names
 from recbole_intent.config.registry import OURS, ModelSpec, get_spec
 from recbole_intent.utils import compat
@@ -21,7 +21,8 @@ from recbole_intent.utils.own_files import read_mapping
 compat.apply()
 
 from recbole.config import Config as RecBoleConfig  # noqa: E402  (needs the shims)
-from recbole.utils import ModelType  # noqa: E402
+from recbole.config.configurator import metric_types  # noqa: E402
+from recbole.utils import EvaluatorType, ModelType  # noqa: E402
 
 _DERIVED_KEYS = with_role(DERIVED)
 
@@ -62,6 +63,8 @@ class Config(RecBoleConfig):
         model_class = self.spec.class_for(
             values.get("fast_sequences", True), values.get("reference", OURS)
         )
+        for name in metric_names():  # RecBole refuses metrics that it does not know
+            metric_types.setdefault(name, EvaluatorType.RANKING)
         with library_mistakes("configuration"):
             super().__init__(model_class, dataset, given.files, given.options)
         if not allow_unknown:

@@ -177,6 +177,30 @@ class Choice(Kind):
         return ("no such choice", "", -7, math.nan, [self.values[0]])
 
 
+class Later(Kind):
+    """A kind that is made when it is needed, because its choices may grow.
+
+    Args:
+        make: returns the kind.
+    """
+
+    def __init__(self, make: Callable[[], Kind]) -> None:
+        self.make = make
+
+    @property
+    def wanted(self) -> str:
+        return self.make().wanted
+
+    def mistake(self, value: Any) -> str | None:
+        return self.make().mistake(value)
+
+    def inside(self) -> Sequence[Any]:
+        return self.make().inside()
+
+    def outside(self) -> Sequence[Any]:
+        return self.make().outside()
+
+
 @dataclass(frozen=True)
 class Word(Kind):
     """Non-empty text, such as a name or path."""

@@ -1,74 +1,12 @@
 """Top-k metrics from ranks, averaged over users, with RecBole's names and values."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
+from recbole_intent.evaluation.definitions import METRICS, Lists
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.utils.errors import UserError
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """The ranks of all users' targets, grouped by user, best first.
-
-    Attributes:
-        first: (U,) index of each user's first target.
-        n_targets: (U,) number of targets of each user.
-        rank: (N,) the ranks.
-        hit: (N,) 1.0 where rank <= k, else 0.0.
-        nth: (N,) 1, 2, ... among the targets of the user.
-        k: length of the recommended list.
-    """
-
-    first: np.ndarray
-    n_targets: np.ndarray
-    rank: np.ndarray
-    hit: np.ndarray
-    nth: np.ndarray
-    k: int
-
-    def total(self, values: np.ndarray) -> np.ndarray:
-        """Sum (N,) values per target to (U,) values per user."""
-        return np.add.reduceat(values, self.first)
-
-
-def _recall(lists: _Lists) -> np.ndarray:
-    return lists.total(lists.hit) / lists.n_targets
-
-
-def _hit(lists: _Lists) -> np.ndarray:
-    return lists.hit[lists.first]
-
-
-def _precision(lists: _Lists) -> np.ndarray:
-    return lists.total(lists.hit) / lists.k
-
-
-def _mrr(lists: _Lists) -> np.ndarray:
-    return (lists.hit / lists.rank)[lists.first]
-
-
-def _ndcg(lists: _Lists) -> np.ndarray:
-    best = np.cumsum(1 / np.log2(np.arange(2, lists.k + 2)))  # (k,) gain of 1, 2, ... k hits
-    gain = lists.total(lists.hit / np.log2(lists.rank + 1))
-    return gain / best[np.minimum(lists.n_targets, lists.k) - 1]
-
-
-def _map(lists: _Lists) -> np.ndarray:
-    precision_there = lists.hit * lists.nth / lists.rank
-    return lists.total(precision_there) / np.minimum(lists.n_targets, lists.k)
-
-
-_METRICS: dict[str, Callable[[_Lists], np.ndarray]] = {
-    "recall": _recall,
-    "hit": _hit,
-    "precision": _precision,
-    "mrr": _mrr,
-    "ndcg": _ndcg,
-    "map": _map,
-}
 
 
 def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +20,7 @@ def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]
 
     Args:
         ranks: at least one target.
-        metric: recall, hit, precision, mrr, ndcg or map, in any case.
+        metric: a name of `METRICS`, in any case.
         k: >= 1.
 
     Returns:
@@ -94,8 +32,8 @@ def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]
     Source: `recbole.evaluator.metrics` (RecBole 1.2.1).
     """
     name = metric.lower()
-    if name not in _METRICS:
-        raise UserError(f"metrics: {metric!r} is unknown; known are {', '.join(_METRICS)}")
+    if name not in METRICS:
+        raise UserError(f"metrics: {metric!r} is unknown; known are {', '.join(METRICS)}")
     if k < 1:
         raise UserError(f"topk: {k} must be at least 1")
     if len(ranks) == 0:
@@ -105,8 +43,8 @@ def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]
     rank = ranks.rank[order]
     users, first, n_targets = np.unique(ranks.user, return_index=True, return_counts=True)
     nth = np.arange(len(rank)) - np.repeat(first, n_targets) + 1
-    lists = _Lists(first, n_targets, rank, (rank <= k).astype(np.float64), nth, k)
-    return users, np.minimum(_METRICS[name](lists), 1.0)
+    lists = Lists(first, n_targets, rank, (rank <= k).astype(np.float64), nth, k)
+    return users, np.minimum(METRICS[name](lists), 1.0)
 
 
 def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[str, float]:

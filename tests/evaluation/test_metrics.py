@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_intent.evaluation import definitions
+from recbole_intent.evaluation.definitions import register_metric
 from recbole_intent.evaluation.metrics import evaluate, per_user
 from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
+from recbole_intent.runs.experiment import build
 from recbole_intent.utils import compat
 from recbole_intent.utils.errors import UserError
 
@@ -92,3 +95,21 @@ def test_wrong_requests_are_named():
         evaluate(ranks, ["recall"], [0])
     with pytest.raises(UserError, match="no targets"):
         evaluate(Ranks([], [], []), ["recall"], [10])
+
+
+def test_a_metric_of_ones_own(tiny, monkeypatch):
+    """It chooses the epoch, stands in the result, and has one value per user."""
+    for name in ("first", "frist"):
+        monkeypatch.setitem(definitions.METRICS, name, None)  # restored at the end
+        del definitions.METRICS[name]
+    register_metric("First", lambda lists: (lists.rank == 1).astype(float)[lists.first])
+    trainer, data = build(tiny("Pop", metrics=["First", "NDCG"], topk=[5], valid_metric="First@5"))
+    score, found = trainer.fit(data.train, data.valid)
+    assert found["first@5"] == score
+    ranks = trainer.rank(data.test)
+    assert found.keys() == trainer.metrics(ranks).keys()
+    assert trainer.metrics(ranks)["first@5"] == (ranks.rank == 1).mean()
+    with pytest.raises(UserError, match=r"'Frist' is not one of recall.*did you mean first"):
+        tiny("Pop", metrics=["Frist"])
+    with pytest.raises(UserError, match="only letters, digits and _"):
+        register_metric("a@b", lambda lists: lists.hit)

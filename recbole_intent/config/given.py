@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_intent.config.key_table import KeyTable, key_table
 from recbole_intent.config.keys import SHARED, unknown
-from recbole_intent.config.presets import preset_file, preset_names
+from recbole_intent.config.presets import preset_names, preset_values
 from recbole_intent.config.registry import get_spec
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import read_yaml
@@ -159,10 +159,7 @@ def default_values(
             if mistake:
                 raise UserError(f"{written}: {key}: {mistake}")
         defaults.update(values)
-    preset = preset_file(given.values.get("preset"), names)
-    if preset is not None:
-        defaults.update(_read_properties(preset))
-    return defaults
+    return defaults | preset_values(given.values.get("preset"), names, dataset)
 
 
 def check_given(

@@ -192,7 +192,7 @@ _SHARED = (
     Key(
         "preset",
         Optional(Word()),
-        "values of properties/preset over the defaults: paper, released; ours or empty: none",
+        "values of properties/preset over the defaults: paper, released, authors; ours: none",
         neutral=None,
     ),
     Key("data_path", Word(), "parent folder of datasets", (PROTOCOL, MACHINE)),

@@ -1,17 +1,20 @@
 """Named sets of values for a model: `properties/preset/<name>/<Model>.yaml`.
 
 A preset overrides the defaults of model and dataset; the user's values override the preset. `paper`
-follows a paper word for word, `released` the authors' code.
+follows a paper word for word, `released` the authors' code, and `authors`, of a baseline, what its
+authors trained with. A file may end with `datasets`: values that differ by dataset.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
 
 OUR_DEFAULTS = "ours"  # the defaults, as is an empty name
+DATASETS = "datasets"  # section of a preset file: dataset -> values
 
 
 def class_names(model_class: type) -> list[str]:
@@ -29,23 +32,28 @@ def preset_names(models: Sequence[str]) -> list[str]:
     return sorted({path.parent.name for path in files if path.stem in models})
 
 
-def preset_file(name: Any, models: Sequence[str]) -> Path | None:
-    """Return the file of a preset; None for our own defaults.
+def preset_values(name: Any, models: Sequence[str], dataset: str) -> dict[str, Any]:
+    """Return the values of a preset for a dataset; none for our own defaults.
 
     Args:
         name: the value of `preset`.
         models: names from `class_names`.
+        dataset: name of the dataset.
 
     Raises:
         UserError: the model has no such preset; lists those it has.
     """
     if name in (None, OUR_DEFAULTS):
-        return None
+        return {}
     known = preset_names(models)
     if not isinstance(name, str) or name not in known:
         has = f"has {', '.join([OUR_DEFAULTS, *known])}" if known else "has none; leave it out"
         raise UserError(f"preset: {name!r} is no preset of {models[0]}, which {has}")
-    return next(path for model in models if (path := _folder() / name / f"{model}.yaml").is_file())
+    folder = _folder() / name
+    path = next(path for model in models if (path := folder / f"{model}.yaml").is_file())
+    values = dict(read_yaml(path))
+    by_dataset: Mapping[str, Any] = values.pop(DATASETS, {})
+    return {**values, **by_dataset.get(dataset, {})}
 
 
 def _folder() -> Path:

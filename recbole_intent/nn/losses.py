@@ -154,6 +154,7 @@ def info_nce(
     group: Tensor | None = None,
     others: tuple[Tensor, Tensor] | None = None,
     symmetric: bool = False,
+    within: bool = False,
     similarity: str = "cos",
 ) -> Tensor:
     """InfoNCE between two views of the rows of one batch.
@@ -165,20 +166,23 @@ def info_nce(
         view_1: (B, d) anchors, B >= 1.
         view_2: (B, d) positives and negatives.
         temperature: tau > 0.
-        group: (B,) int, the user of each row: rows of one user are not negatives of each other.
-            None: all rows are different users.
+        group: (B,) int, the class of each row, such as its user: rows of one class are not
+            negatives of each other. None: all rows are of different classes.
         others: (M, d) further negatives, M >= 0, and (M,) their groups; requires `group`.
         symmetric: also use `view_2` as anchors and average both directions.
-        similarity: `cos`, the cosine, or `dot`: the inner product.
+        within: rows of the anchor's own view, in other groups, are negatives too. With `symmetric`
+            this is NT-Xent: each of the 2 B vectors against all others.
+        similarity: `cos`, or `dot`: the inner product.
 
     Returns:
-        Scalar, the mean over the rows of -log(exp(sim_ii / tau) / sum_j exp(sim_ij / tau)).
+        Scalar, the mean over the rows of -log(exp(s_ii / tau) / sum_j exp(s_ij / tau)).
 
     Raises:
-        ValueError: mismatched shapes, no rows, `temperature` not positive, another `similarity`,
-            or `others` without `group` or with `symmetric`.
+        ValueError: mismatched shapes, no rows, `temperature` not positive, `others` without
+            `group`, with `symmetric` or with `within`, or an unknown `similarity`.
 
-    Source: IGR-SR, equation (10), which is one direction (`symmetric=False`).
+    Source: IGR-SR, equation (10), which is one direction (`symmetric=False`); NT-Xent: Chen et
+    al., "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020, (1).
     """
     n_rows = len(view_1)
     if view_1.dim() != 2 or view_1.shape != view_2.shape:
@@ -193,25 +197,30 @@ def info_nce(
         raise ValueError(f"similarity must be cos or dot, not {similarity!r}")
     candidates, candidate_group = view_2, group
     if others is not None:
-        if group is None or symmetric:
+        if group is None or symmetric or within:
             raise ValueError("others need the rows' group, and have no view of their own to anchor")
         candidates = torch.cat([view_2, others[0]])
         candidate_group = torch.cat([group, others[1]])
 
     dtype = _at_least_float32(view_1, view_2)
     with torch.autocast(view_1.device.type, enabled=False):
-        anchors, candidates = view_1.to(dtype), candidates.to(dtype)
+        first, second = view_1.to(dtype), candidates.to(dtype)
         if similarity == "cos":
-            anchors, candidates = F.normalize(anchors, dim=1), F.normalize(candidates, dim=1)
-        logits = anchors @ candidates.t() / temperature  # (B, B + M)
+            first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
+        across = first @ second.t() / temperature  # (B, B + M)
+        inside = [view @ view.t() / temperature for view in (first, second) if within]
     positive = torch.arange(n_rows, device=view_1.device)
+    own = positive[:, None] == positive
     if group is not None:
-        same_user = group[:, None] == candidate_group[None, :]
-        same_user.fill_diagonal_(False)
-        logits = logits.masked_fill(same_user, float("-inf"))
-    loss = F.cross_entropy(logits, positive)
+        same = group[:, None] == candidate_group[None, :]
+        inside = [logits.masked_fill(same | own, float("-inf")) for logits in inside]
+        across = across.masked_fill(same.fill_diagonal_(False), float("-inf"))
+    else:
+        inside = [logits.masked_fill(own, float("-inf")) for logits in inside]
+    loss = F.cross_entropy(torch.cat([across, *inside[:1]], dim=1), positive)
     if symmetric:
-        loss = (loss + F.cross_entropy(logits.t(), positive)) / 2
+        back = F.cross_entropy(torch.cat([across.t(), *inside[1:]], dim=1), positive)
+        loss = (loss + back) / 2
     return loss
 
 

@@ -28,7 +28,13 @@ FILES = sorted((properties_dir() / "preset").glob("*/*.yaml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_preset_is_in_force_and_says_where_each_value_is_from(path):
     values = read_yaml(path)
+    datasets = values.pop("datasets", {})
     table = key_table(get_spec(path.stem).keys)
+    for dataset, given in datasets.items():
+        assert (properties_dir() / "dataset" / f"{dataset}.yaml").is_file()
+        assert given.keys() <= values.keys()
+        made = Config(path.stem, dataset, config_dict={"preset": path.parent.name})
+        assert {key: made[key] for key in values} == values | given
     assert {key: table.mistake(key, value, None) for key, value in values.items()} == dict.fromkeys(
         values
     )

@@ -218,6 +218,36 @@ def test_inner_products_take_the_place_of_cosines():
     )
 
 
+def plain_nt_xent(view_1, view_2, temperature, group):
+    """Each of the 2 B vectors against all others, of other classes, by inner product."""
+    vectors, group = torch.cat([view_1, view_2]), [*group, *group]
+    n, total = len(vectors), 0.0
+    for i in range(n):
+        positive = (i + n // 2) % n
+        others = [j for j in range(n) if j == positive or group[j] != group[i]]
+        logits = {j: float(vectors[i] @ vectors[j]) / temperature for j in others}
+        total += math.log(sum(map(math.exp, logits.values()))) - logits[positive]
+    return total / n
+
+
+@pytest.mark.parametrize("group", [None, [0, 1, 2, 3, 4, 5], [7, 3, 7, 7, 5, 3]])
+def test_both_ways_and_within_views_it_is_nt_xent(group):
+    views = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(1)).double()
+    given = None if group is None else torch.tensor(group)
+    options = {"symmetric": True, "within": True, "similarity": "dot"}
+    loss = info_nce(*views, 0.7, group=given, **options)
+    expected = plain_nt_xent(*views, 0.7, group or range(6))
+    assert float(loss) == pytest.approx(expected, abs=1e-9)
+
+
+def test_vectors_of_one_class_are_no_negatives_in_their_own_view_either():
+    views = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    loss = info_nce(*views, 0.1, group=torch.zeros(5).long(), symmetric=True, within=True)
+    assert loss == 0
+    loss.backward()
+    assert views.grad.abs().sum() == 0
+
+
 def test_rows_of_one_user_do_not_push_each_other_apart():
     view_1, view_2 = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(2))
     view_2.requires_grad_()
@@ -270,6 +300,10 @@ def test_info_nce_gradient_reaches_both_views_and_ignores_their_length():
         ({"temperature": 0.0}, "temperature"),
         ({"group": torch.zeros(2)}, "group"),
         ({"others": (torch.ones(1, 4), torch.ones(1))}, "others need the rows' group"),
+        (
+            {"others": (torch.ones(1, 4), torch.ones(1)), "group": torch.ones(3), "within": True},
+            "others need",
+        ),
         ({"similarity": "euclid"}, "similarity must be cos or dot"),
     ],
 )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recbole_intent.data.loading.passes import plan_batches, plan_passes, strided_starts
 from recbole_intent.data.loading.sequences import (
+    SAMPLE_FIELD,
     START_FIELD,
     TARGET_FIELD,
     IndexedSequentialDataset,
@@ -38,6 +39,10 @@ class SequenceTrainLoader(TrainDataLoader):
         shares: whether the model may be trained on shared passes.
         shuffle: False keeps RecBole's order, for comparison with it.
 
+    Attributes:
+        numbered: batches have a column `SAMPLE_FIELD`, the number in the split of each row's
+            sample, or of each target's; 0 as padding. A trainer sets it before an epoch.
+
     Raises:
         UserError: `passes`, `windows` or `train_targets` that this model or loss cannot use.
     """
@@ -54,6 +59,7 @@ class SequenceTrainLoader(TrainDataLoader):
     ) -> None:
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.trim = trim
+        self.numbered = False
         self.epoch = 0
         self.passes = self._passes(config, shares)
         self.is_strided = config["windows"] == "strided" and self.passes is not None
@@ -132,6 +138,8 @@ class SequenceTrainLoader(TrainDataLoader):
     def _row_batch(self, index: np.ndarray) -> Interaction:
         width = None if self.trim else self._dataset.max_item_list_len
         rows = self._dataset.join(self._dataset.rows(index, width))
+        if self.numbered:
+            rows.update(Interaction({SAMPLE_FIELD: torch.from_numpy(index)}))
         return self._neg_sampling(self.transform(self._dataset, rows))
 
     def _shared_batch(self, plan, batch: np.ndarray) -> Interaction:
@@ -150,6 +158,9 @@ class SequenceTrainLoader(TrainDataLoader):
         items = torch.zeros_like(lengths)
         lengths[row, within] = torch.from_numpy(self._length[numbers])
         items[row, within] = dataset.inter_feat[dataset.iid_field][samples]
+        if self.numbered:
+            columns[SAMPLE_FIELD] = torch.zeros_like(lengths)
+            columns[SAMPLE_FIELD][row, within] = torch.from_numpy(samples)
         columns[dataset.item_list_length_field] = lengths
         columns[dataset.iid_field] = items
         columns[dataset.uid_field] = dataset.inter_feat[dataset.uid_field][

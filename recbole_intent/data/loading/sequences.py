@@ -7,6 +7,7 @@ their split into training, validation and test are RecBole's own: every step aft
 is inherited.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from recbole_intent.utils.errors import UserError
 
 START_FIELD = "sequence_start"  # flat index of a sample's first history item
 TARGET_FIELD = "sequence_target"  # flat index of the sample's target in the clean interactions
+SAMPLE_FIELD = "sequence_sample"  # number of the sample in its split, of batches that are numbered
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,23 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         width = int(length.max()) if width is None else width
         columns.update(self.sequences.gather(samples[START_FIELD], length, width))
         return Interaction(columns)
+
+    def by_length(
+        self, samples: Tensor, batch_size: int, width: int | None = None
+    ) -> Iterator[tuple[Tensor, Interaction]]:
+        """Batches of samples of similar length, to reduce padding.
+
+        Args:
+            samples: (N,) sample numbers.
+            batch_size: rows of a batch, B.
+            width: as in `rows`.
+
+        Yields:
+            Places (B,) in `samples`, and the rows of these samples.
+        """
+        order = self.inter_feat[self.item_list_length_field][samples].argsort(stable=True)
+        for places in order.split(batch_size):
+            yield places, self.rows(samples[places], width)
 
     @property
     def _item_list_field(self) -> str:

@@ -6,6 +6,10 @@ import torch.nn.functional as F
 from recbole.model.general_recommender.ncl import NCL as RecBoleNCL
 from torch import Tensor
 
+from recbole_intent.nn.kmeans import kmeans, nearest_centre
+
+_SEED = 1234  # faiss' own, which RecBole leaves unchanged
+
 
 class NCL(RecBoleNCL):
     """RecBole's NCL, without faiss' warning, twice per E-step, about clusters with few points.
@@ -19,10 +23,7 @@ class NCL(RecBoleNCL):
 
     def run_kmeans(self, x: np.ndarray) -> tuple[Tensor, Tensor]:
         """Unit-length centroids (k, d), and the cluster index of each row of x (N, d)."""
-        import faiss
-
-        kmeans = faiss.Kmeans(d=self.latent_dim, k=self.k, gpu=True, min_points_per_centroid=1)
-        kmeans.train(x)
-        _, cluster = kmeans.index.search(x, 1)
-        centres = torch.from_numpy(kmeans.centroids).to(self.device)
-        return F.normalize(centres, dim=1), torch.from_numpy(cluster[:, 0]).to(self.device)
+        centres = kmeans(x, self.k, seed=_SEED, n_iter=25, library="faiss", max_points=256)
+        parts = torch.from_numpy(x).split(8192)  # distances to all centres take memory
+        cluster = torch.cat([nearest_centre(part, centres) for part in parts])
+        return F.normalize(centres, dim=1).to(self.device), cluster.to(self.device)

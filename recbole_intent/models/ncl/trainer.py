@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from recbole_intent.config.config import Config
+from recbole_intent.nn.kmeans import check_library
 from recbole_intent.trainer.base import Trainer
 from recbole_intent.utils.errors import UserError
 
@@ -38,10 +39,7 @@ class NCLTrainer(Trainer):
         self, config: Config, model: nn.Module, folder: Path | None = None, title: str = "train"
     ) -> None:
         super().__init__(config, model, folder, title)
-        try:
-            import faiss  # noqa: F401  (the model imports it at its first E-step)
-        except ImportError as error:
-            raise UserError("NCL needs faiss (extra ann): pip install faiss-cpu") from error
+        check_library("faiss", "NCL")
         fewest = min(model.n_users, model.n_items)
         if config["num_clusters"] > fewest:
             raise UserError(

@@ -84,17 +84,17 @@ class VELI4SBRTrainer(Trainer):
         samples = last_samples(dataset)
         h: list[Tensor] = []
         y_hat: list[Tensor] = []
-        # Sessions of similar length share a batch, to reduce padding.
-        order = dataset.inter_feat[dataset.item_list_length_field][samples].argsort(stable=True)
+        places: list[Tensor] = []
         width = None if self.config.spec.trim else dataset.max_item_list_len
-        for part in order.split(_SESSIONS):
-            rows = dataset.rows(samples[part], width).to(self.device)
+        for where, rows in dataset.by_length(samples, _SESSIONS, width):
+            rows = rows.to(self.device)
             with self.autocast():
                 found = model.encode(rows[model.ITEM_SEQ], rows[model.ITEM_SEQ_LEN])
                 logits = model.fusion.relevance(found)
             h.append(found.float())
             y_hat.append(logits.float().sigmoid().half())
-        place = order.argsort().to(self.device)
+            places.append(where)
+        place = torch.cat(places).argsort().to(self.device)
         return torch.cat(h)[place], torch.cat(y_hat)[place]
 
 

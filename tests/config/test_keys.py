@@ -370,7 +370,12 @@ def test_lists_as_long_as_all_that_is_ranked_are_refused(tiny, options, message)
 )
 def test_presets_satisfy_the_rows(path):
     table = key_table(get_spec(path.stem).keys)
-    values = read_yaml(path)
+    whole = read_yaml(path)
+    for values in (*whole.pop("datasets", {}).values(), whole):
+        _satisfy(table, values)
+
+
+def _satisfy(table, values):
     assert [key for key in values if key not in table.rows] == []
     assert {key: table.mistake(key, value) for key, value in values.items()} == dict.fromkeys(
         values

@@ -18,6 +18,7 @@ class ICSRecTrainer(ClusteringTrainer):
     """
 
     def before_epoch(self, epoch: int, train_data) -> None:
+        """As `ClusteringTrainer.before_epoch`; prepares the draw of siblings."""
         super().before_epoch(epoch, train_data)
         if self.model.coarse_weight or self.model.fine_weight:
             train_data.numbered = True
@@ -27,6 +28,7 @@ class ICSRecTrainer(ClusteringTrainer):
             self._draws = epoch_generator(self.config, epoch, _SIBLINGS)
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
+        """As `Trainer.losses`, with a sibling for each target."""
         if SAMPLE_FIELD in interaction:
             samples = interaction[SAMPLE_FIELD]
             if samples.dim() == 2:

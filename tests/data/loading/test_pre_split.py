@@ -37,6 +37,7 @@ SHAPE = {  # of the models; each has some of them
     "n_layers": 1,
     "num_layers": 1,
     "n_heads": 2,
+    "num_clusters": 4,
     "distiller_size": 8,
 }
 ROWS = {

@@ -88,7 +88,9 @@ def test_siblings_are_other_rows_with_the_same_target(tiny, passes):
 def test_without_weights_it_is_sasrec(tiny, no_dropout):
     off = {"coarse_weight": 0, "fine_weight": 0}
     trainer, _, batch = _started(tiny, **off)
-    made = tiny("SASRec", positions="end", **{k: v for k, v in NARROW.items() if "n_" in k or "size" in k})
+    made = tiny(
+        "SASRec", positions="end", **{k: v for k, v in NARROW.items() if "n_" in k or "size" in k}
+    )
     sasrec = made.spec.model_class()(made, load_data(made).train._dataset)
     weights = trainer.model.state_dict()
     del weights["centres"]

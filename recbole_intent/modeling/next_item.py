@@ -24,6 +24,7 @@ class NextItemMixin:
 
     negative_sampler: NegativeSampler | None = None  # None: the softmax over all items
     loss_names: tuple[str, ...] = ("loss",)
+    label_smoothing = 0.0  # of `cross_entropy` over all items; set by the trainer
     compiled_parts: tuple[str, ...] = ("forward",)  # the methods that `compile: True` compiles
 
     @classmethod
@@ -89,7 +90,9 @@ class NextItemMixin:
             log_q = self.negative_sampler.log_q if self.uses_log_q else None
             negatives = self.negative_sampler(target)
             return sampled_cross_entropy(hidden, self.item_table(), target, negatives, log_q)
-        return linear_cross_entropy(hidden, self.item_table(), target)
+        return linear_cross_entropy(
+            hidden, self.item_table(), target, label_smoothing=self.label_smoothing
+        )
 
     def calculate_loss(self, interaction) -> Tensor:
         """Cross-entropy of a batch; RecBole's model itself handles `loss_type: BPR`."""

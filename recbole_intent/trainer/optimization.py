@@ -128,7 +128,7 @@ def smooth_labels(model: nn.Module, name: str, amount: float) -> None:
         UserError: the model has no such loss.
     """
     loss = getattr(model, "loss_fct", None)
-    is_sampled = getattr(model, "negative_sampler", None) is not None
+    is_sampled = hasattr(model, "negative_sampler")
     if hasattr(model, "label_smoothing") and model.loss_type == "CE" and not is_sampled:
         model.label_smoothing = amount
     elif isinstance(loss, nn.CrossEntropyLoss) and not is_sampled:

@@ -56,9 +56,11 @@ class NCLTrainer(Trainer):
             self.model.e_step()
 
     def extra_state(self) -> dict[str, Any]:
+        """The prototypes of the last E-step."""
         return {name: getattr(self.model, name) for name in _PROTOTYPES}
 
     def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore the prototypes."""
         for name, value in state.items():
             setattr(self.model, name, value)
 

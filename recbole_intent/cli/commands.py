@@ -206,6 +206,7 @@ COMMANDS = (
                    COMPARE.rows["noise_kinds"]),
             option("workers=N", "trainings side by side (1)", COMPARE.rows["workers"]),
             option("output=DIR", "of tables and pictures; saved/compare-NAME-… if absent"),
+            option("figures=FORMAT", "png, svg or pdf (png)", COMPARE.rows["figures"]),
             option("reproduce=NAME", "a table of a paper, our numbers next to the printed ones, "
                    "with the paper's values unless --preset=ours"),
             option("datasets=A,B", "only these of the paper's table", kind=_WORDS),

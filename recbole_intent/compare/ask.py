@@ -30,6 +30,7 @@ def make_request(
     also: Sequence[str] = (),
     workers: int = 1,
     output: str | Path | None = None,
+    figures: str = "png",
     fresh: bool = False,
     allow_unknown: bool = False,
     config_files: Sequence[str | Path] | str | Path = (),
@@ -51,6 +52,7 @@ def make_request(
         also: tasks to test the runs on as well.
         workers: trainings side by side.
         output: folder of tables and figures; None: chosen from the content.
+        figures: format of the figures: `png`, `svg` or `pdf`.
         fresh: train again.
         allow_unknown: accept keys that no default file defines.
         config_files: YAML files for all models; later ones win.
@@ -91,6 +93,7 @@ def make_request(
         noise=[(kind, ratio) for kind in kinds for ratio in ratios],
         tasks=[also] if isinstance(also, str) else also,
         workers=workers,
+        figures=figures,
         output=None if output is None else str(output),
         fresh=fresh,
         allow_unknown=allow_unknown,

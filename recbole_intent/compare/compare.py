@@ -15,10 +15,10 @@ from recbole_intent.compare.gather import gather
 from recbole_intent.compare.other_task import ask_otherwise
 from recbole_intent.compare.request import Key, Request
 from recbole_intent.compare.same_tests import check_same_tests
-from recbole_intent.compare.tables import Table
 from recbole_intent.config.config import Config
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.significance import best_baselines, paired_tests
+from recbole_intent.plotting.tables import Table
 from recbole_intent.runs.experiment import run_folder
 from recbole_intent.runs.jobs import Job, run_jobs
 from recbole_intent.utils.errors import UserError
@@ -77,7 +77,7 @@ def compare(request: Request) -> Outcome:
             name: replace(table, notes=[*table.notes, *others_say])
             for name, table in tables.items()
         }
-        _write(request, comparison, tables, output)
+        _write(request, comparison, tables, output, folders)
     return Outcome(output, comparison, tables, others)
 
 
@@ -220,7 +220,11 @@ def _task_table(other: Comparison) -> Table:
 
 
 def _write(
-    request: Request, comparison: Comparison, tables: Mapping[str, Table], output: Path
+    request: Request,
+    comparison: Comparison,
+    tables: Mapping[str, Table],
+    output: Path,
+    folders: Mapping[Key, Path],
 ) -> None:
     from recbole_intent.compare import page
 
@@ -228,7 +232,7 @@ def _write(
         table.write(output / "tables", name)
     title = comparison.titled(f"Comparison on {comparison.dataset}")
     write_text(output / "report.md", report(request, tables, title))
-    page.write(comparison, output, {table.title: table.markdown() for table in tables.values()})
+    page.write(comparison, output, [*tables.values()], request.command, folders, request.figures)
 
 
 def report(request: Request, tables: Mapping[str, Table], title: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.compare.tables import NOTHING, Cell, Table, marked_best, signed
-from recbole_intent.compare.tables import signed_percent as percent
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.significance import SEEDS, USERS, PairedTest, stars
+from recbole_intent.plotting.tables import NOTHING, Cell, Table, marked_best, signed
+from recbole_intent.plotting.tables import signed_percent as percent
 
 _STARS = "* p ≤ .05, ** p ≤ .01, *** p ≤ .001"
 

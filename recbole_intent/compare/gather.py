@@ -12,7 +12,7 @@ from recbole_intent.config.config import Config
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
-from recbole_intent.runs.evaluate import MACHINE, find_evaluation, find_inference
+from recbole_intent.runs.evaluate import MACHINE, Evaluation, find_evaluation, find_inference
 from recbole_intent.runs.experiment import Run, run
 from recbole_intent.runs.jobs import Job, run_jobs
 from recbole_intent.utils.errors import UserError
@@ -54,7 +54,7 @@ def gather(
         raise UserError(f"no run succeeded; {label}, seed {seed}: {reason}")
     check_candidates({key: done.result for key, done in runs.items()})
     inference = _time_inference(request, folders, runs, failures, output)
-    noise, notes = _evaluate_noise(request, configs, folders, runs, output)
+    noisy, notes = _evaluate_noise(request, configs, folders, runs, output)
     ranks = {key: ranks[key] for key in runs}
     check_aligned(ranks, configs)
     first = next(iter(ranks))
@@ -70,7 +70,10 @@ def gather(
             failures=failures,
             history_length=lengths,
             item_popularity=popularity,
-            noise=noise,
+            noise={key: {n: each.test for n, each in of.items()} for key, of in noisy.items()},
+            noise_ranks={
+                key: {n: each.ranks for n, each in of.items()} for key, of in noisy.items()
+            },
             inference_seconds=inference,
             reference=request.reference or request.entries[0].label,
             by_target=frozenset(
@@ -145,8 +148,8 @@ def _evaluate_noise(
     folders: Mapping[Key, Path],
     runs: Mapping[Key, Run],
     output: Path,
-) -> tuple[dict[Key, dict[tuple[str, float], dict[str, float]]], list[str]]:
-    """Test metrics of every run under every kind of noise, with notes on those that failed."""
+) -> tuple[dict[Key, dict[tuple[str, float], Evaluation]], list[str]]:
+    """Evaluations of every run under every kind of noise, with notes on those that failed."""
     conditions = {
         (kind, ratio): {"noise": {"kind": kind, "ratio": ratio}} for kind, ratio in request.noise
     }
@@ -163,7 +166,7 @@ def _evaluate_noise(
     for key, folder in asked.items():
         kept = {noise: find_evaluation(folder, each) for noise, each in conditions.items()}
         if key not in reasons and None not in kept.values():
-            found[key] = {noise: evaluation.test for noise, evaluation in kept.items()}
+            found[key] = {noise: each for noise, each in kept.items() if each is not None}
     return found, notes
 
 

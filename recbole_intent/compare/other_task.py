@@ -68,5 +68,6 @@ def ask_otherwise(
         ranks=ranks,
         failures={**comparison.failures, **reasons},
         noise={},
+        noise_ranks={},
         inference_seconds={label: each["seconds_per_1000_users"] for label, each in times.items()},
     )

@@ -34,6 +34,7 @@ class Request:
         times_tasks: also time the inference of those tasks.
         workers: number of parallel trainings.
         output: folder of tables and pictures; None: `<checkpoint_dir>/compare-<dataset>-<digest>`.
+        figures: format of the figures: `png`, `svg` or `pdf`.
         fresh: train again even if a finished run exists.
         allow_unknown: accept keys that no default file defines.
         command: words of the command line, quoted in the report.
@@ -51,6 +52,7 @@ class Request:
     times_tasks: bool = False
     workers: int = 1
     output: str | None = None
+    figures: str = "png"
     fresh: bool = False
     allow_unknown: bool = False
     command: Sequence[str] = ()
@@ -72,7 +74,8 @@ class Request:
             raise UserError(f"--reference={self.reference}: not among {', '.join(labels)}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UserError("--seeds: give each seed once, such as --seeds=2020,2021,2022")
-        refuse(COMPARE, {"seeds": [*self.seeds], "workers": self.workers})
+        values = {"seeds": [*self.seeds], "workers": self.workers, "figures": self.figures}
+        refuse(COMPARE, values)
         for task in self.tasks:
             if task not in TASKS:
                 raise UserError(f"--also={task}: none of {', '.join(TASKS)}")

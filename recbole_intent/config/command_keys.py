@@ -33,6 +33,7 @@ COMPARE = _table(
     Key("noise", Listing(Number(above=0, most=1), 0, unique=True), "shares of noise to test under"),
     Key("noise_kinds", Listing(Choice(*NOISE_KINDS), unique=True), "kinds of noise"),
     Key("also", Listing(Choice("next-item", "direct"), 0, unique=True), "further tasks"),
+    Key("figures", Choice("png", "svg", "pdf"), "format of the figures"),
 )
 RECOMMEND = _table(
     Key("k", Whole(1), "items of a list"),

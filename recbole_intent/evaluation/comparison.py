@@ -1,6 +1,6 @@
 """Results of a comparison of models as plain data, the input of tables, pictures and pages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Comparison:
         history_length: (N,) interactions of each row's user in the training split.
         item_popularity: (N,) interactions of each row's target in the training split.
         noise: (label, seed) -> {(kind, ratio): test metrics}; empty unless requested.
+        noise_ranks: the ranks behind `noise`, with the same keys.
         inference_seconds: label -> seconds to rank the test targets of 1,000 users.
         reference: the label that the others are tested against, or None.
         by_target: labels of the models evaluated with one list per target (sequential models);
@@ -44,6 +45,7 @@ class Comparison:
     inference_seconds: dict[str, float]
     reference: str | None
     by_target: frozenset[str] = frozenset()
+    noise_ranks: dict[tuple[str, int], dict[tuple[str, float], Ranks]] = field(default_factory=dict)
 
     def user_values(self) -> dict[tuple[str, int], np.ndarray]:
         """(label, seed) -> (U, M) metrics per user, users in ascending order."""

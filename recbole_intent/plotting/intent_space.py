@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from recbole_intent.plotting.drawing import drawing
 from recbole_intent.plotting.labels import place_labels
-from recbole_intent.plotting.style import PALETTE, picture
+from recbole_intent.plotting.style import PALETTE
 from recbole_intent.utils.errors import UserError
 
 _METHODS = ("pca", "tsne")
@@ -47,8 +48,8 @@ def intent_space(
     *intents, session = _in_the_plane(vectors / np.maximum(lengths, 1e-12), method)
     intents = np.array(intents)
     best = np.argsort(-probability, kind="stable")[:_NAMED]
-    with picture(path, (7.0, 5.0)) as (figure, panels):
-        axes = panels[0, 0]
+    with drawing((7.0, 5.0)) as drawn:
+        figure, axes = drawn.figure, drawn.panels[0, 0]
         dots = axes.scatter(
             *intents.T, c=probability, cmap="viridis_r", vmin=0, vmax=1, s=30, linewidths=0
         )
@@ -62,6 +63,7 @@ def intent_space(
         points = {f"{names[c]} ({probability[c]:.2f})": tuple(intents[c]) for c in best}
         unnamed = np.delete(intents, best, axis=0)
         place_labels(figure, axes, {"the session": tuple(session), **points}, map(tuple, unnamed))
+    drawn.save(path)
 
 
 def _in_the_plane(vectors: np.ndarray, method: str) -> np.ndarray:

@@ -33,13 +33,14 @@ def place_labels(
     taken += [(x - 5, y - 5, x + 5, y + 5) for x, y in others]
     for label, (x, y) in sorted(spots.items(), key=lambda spot: tuple(spot[1])):
         text = axes.annotate(
-            wrapped(label), points[label], (0, 0), textcoords="offset pixels",
+            wrapped(label), points[label], (0, 0), textcoords="offset points",
             ha="left", va="bottom", fontsize=8, in_layout=False,
         )  # fmt: skip
         extent = text.get_window_extent()
         box = _free_box(x, y, extent.width, extent.height, taken, frame.extents)
         taken.append(box)
-        text.set_position((box[0] - x, box[1] - y))
+        # Points, not pixels, whose size depends on the file format.
+        text.set_position(((box[0] - x) * 72 / figure.dpi, (box[1] - y) * 72 / figure.dpi))
         near_x, near_y = min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])
         if math.hypot(near_x - x, near_y - y) > 24:
             line = axes.transData.inverted().transform([(x, y), (near_x, near_y)])

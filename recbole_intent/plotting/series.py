@@ -1,9 +1,9 @@
-"""Data series of a comparison's pictures, shared by the PNG files and the page."""
+"""Data series of a comparison's pictures, shared by the figures and the page."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.evaluation.significance import bootstrap_intervals
 
 _MOST_GROUPS = 5
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,33 @@ class Noisy:
     Attributes:
         kinds: kinds of noise, in alphabetical order.
         ratios: ascending, without 0.
-        values: (label, kind) -> {ratio: {seed: value}}; ratio 0.0 is without noise.
+        values: (label, kind) -> {ratio: estimate}; ratio 0.0 is without noise.
     """
 
     kinds: list[str]
     ratios: list[float]
-    values: dict[tuple[str, str], dict[float, dict[int, float]]]
+    values: dict[tuple[str, str], dict[float, Estimate]]
 
 
 def main_metric(comparison: Comparison) -> str:
     """The metric of pictures that show only one: `ndcg@10`, or the first if it is missing."""
     return "ndcg@10" if "ndcg@10" in comparison.metrics else comparison.metrics[0]
+
+
+def families(comparison: Comparison) -> dict[str, list[str]]:
+    """The metrics to choose from, each with all metrics of its name, the main one first.
+
+    Each is at the cut-off of the main one: `{"ndcg@10": ["ndcg@5", "ndcg@10"], "recall@10": …}`.
+    """
+    main = main_metric(comparison)
+    cut = main.partition("@")[2]
+    by_name: dict[str, list[str]] = {main.partition("@")[0]: []}
+    for metric in comparison.metrics:
+        by_name.setdefault(metric.partition("@")[0], []).append(metric)
+    return {
+        f"{name}@{cut}" if f"{name}@{cut}" in metrics else metrics[0]: metrics
+        for name, metrics in by_name.items()
+    }
 
 
 def done_labels(comparison: Comparison) -> list[str]:
@@ -95,11 +112,6 @@ def done_labels(comparison: Comparison) -> list[str]:
 def seeds_of(comparison: Comparison, label: str) -> list[int]:
     """The seeds of a model's successful runs."""
     return [seed for seed in comparison.seeds if (label, seed) in comparison.results]
-
-
-def mean(by_seed: Mapping[int, float]) -> float:
-    """The mean over seeds, of which there must be at least one."""
-    return statistics.fmean(by_seed.values())
 
 
 def estimates(
@@ -115,22 +127,32 @@ def estimates(
     Returns:
         Metric -> label -> estimate; all use the same resamples of users.
     """
-    pairs = [(metric, label) for metric in metrics for label in done_labels(comparison)]
-    by_seed: dict[tuple[str, str], dict[int, np.ndarray]] = {pair: {} for pair in pairs}
+    by_seed: dict[tuple[str, str], dict[int, np.ndarray]] = {
+        (metric, label): {} for metric in metrics for label in done_labels(comparison)
+    }
     for (label, seed), ranks in comparison.ranks.items():
         if rows is not None:
             ranks = Ranks(ranks.user[rows], ranks.target[rows], ranks.rank[rows])
-        found = user_values(ranks, metrics, label in comparison.by_target)  # (U, M)
-        for metric, column in zip(metrics, found.T, strict=True):
+        values = user_values(ranks, metrics, label in comparison.by_target)  # (U, M)
+        for metric, column in zip(metrics, values.T, strict=True):
             by_seed[metric, label][seed] = column
-    values = np.stack([np.mean(list(by_seed[pair].values()), axis=0) for pair in pairs], axis=1)
     table: dict[str, dict[str, Estimate]] = {metric: {} for metric in metrics}
-    for i, ((metric, label), (low, high)) in enumerate(
-        zip(pairs, bootstrap_intervals(values).tolist(), strict=True)
-    ):
-        means = {seed: float(each.mean()) for seed, each in by_seed[metric, label].items()}
-        table[metric][label] = Estimate(float(values[:, i].mean()), low, high, means)
+    for (metric, label), estimate in _estimated(by_seed).items():
+        table[metric][label] = estimate
     return table
+
+
+def _estimated(by_seed: Mapping[K, Mapping[int, np.ndarray]]) -> dict[K, Estimate]:
+    """Estimates from seed -> (U,) values per user; all use the same resamples of users."""
+    values = np.stack([np.mean([*seeds.values()], axis=0) for seeds in by_seed.values()], axis=1)
+    return {
+        key: Estimate(
+            float(column.mean()), *ends, {seed: float(each.mean()) for seed, each in seeds.items()}
+        )
+        for (key, seeds), column, ends in zip(
+            by_seed.items(), values.T, bootstrap_intervals(values).tolist(), strict=True
+        )
+    }
 
 
 def curve(result: Mapping[str, Any], metric: str) -> Curve:
@@ -190,17 +212,18 @@ def grouped(comparison: Comparison, metric: str, values: np.ndarray, title: str)
 
 def noisy(comparison: Comparison, metric: str) -> Noisy:
     """A metric under noise, for the models that were tested under noise."""
-    conditions = {key for found in comparison.noise.values() for key in found}
-    values: dict[tuple[str, str], dict[float, dict[int, float]]] = {}
+    by_seed: dict[tuple[str, str, float], dict[int, np.ndarray]] = {}
     for label in done_labels(comparison):
         for seed in seeds_of(comparison, label):
-            for (kind, ratio), test in comparison.noise.get((label, seed), {}).items():
-                clean = comparison.results[label, seed]["test"][metric]
-                by_ratio = values.setdefault((label, kind), {})
-                by_ratio.setdefault(0.0, {})[seed] = clean
-                by_ratio.setdefault(float(ratio), {})[seed] = test[metric]
+            for (kind, ratio), ranks in comparison.noise_ranks.get((label, seed), {}).items():
+                for share, each in ((0.0, comparison.ranks[label, seed]), (float(ratio), ranks)):
+                    values = user_values(each, [metric], label in comparison.by_target)[:, 0]
+                    by_seed.setdefault((label, kind, share), {})[seed] = values
+    found: dict[tuple[str, str], dict[float, Estimate]] = {}
+    for (label, kind, share), estimate in (_estimated(by_seed) if by_seed else {}).items():
+        found.setdefault((label, kind), {})[share] = estimate
     return Noisy(
-        kinds=sorted({kind for kind, _ in conditions}),
-        ratios=sorted({float(ratio) for _, ratio in conditions if ratio > 0}),
-        values=values,
+        kinds=sorted({kind for _, kind in found}),
+        ratios=sorted({share for by_ratio in found.values() for share in by_ratio if share > 0}),
+        values=found,
     )

@@ -1,14 +1,10 @@
-"""Common style of all pictures: colour, marker and dash per label, and the frame of a PNG."""
+"""Common style of all pictures: colour, marker and dash of each label, sizes, legends."""
 
-import io
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from recbole_intent.utils.files import atomic_write
 from recbole_intent.utils.printable import printable
 
 # Ten colours that remain distinguishable under the common kinds of colour blindness:
@@ -17,20 +13,12 @@ from recbole_intent.utils.printable import printable
 PALETTE = (
     "#3f90da #ffa90e #bd1f01 #832db6 #94a4a2 #a96b59 #e76300 #b9ac70 #717581 #92dadd"
 ).split()
-# matplotlib's and plotly's names of the same markers; models never differ by colour alone.
-_MARKERS = (
-    ("o", "circle"),
-    ("s", "square"),
-    ("^", "triangle-up"),
-    ("D", "diamond"),
-    ("v", "triangle-down"),
-    ("P", "cross"),
-    ("X", "x"),
-)
-_DASHES = (("-", "solid"), ("--", "dash"), (":", "dot"))
+_MARKERS = "o s ^ D v P X".split()  # models never differ by colour alone
+_DASHES = ("-", "--", ":")
 
-_RC = {
+RC = {
     "axes.axisbelow": True,
+    "axes.facecolor": "none",
     "axes.grid": True,
     "axes.labelsize": 9,
     "axes.spines.right": False,
@@ -41,10 +29,12 @@ _RC = {
     "grid.alpha": 0.3,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
+    "pdf.fonttype": 42,  # fonts that printers and publishers accept
     "savefig.dpi": 120,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "recbole_intent",  # the same picture gives the same file
     "text.parse_math": False,  # a label may contain dollar signs
 }
-SOFTWARE = "recbole_intent"  # stored in every PNG
 INCHES_A_LETTER = 0.066  # average width in the default font
 
 
@@ -56,25 +46,28 @@ class Look:
         colour: `#rrggbb`.
         marker: matplotlib's name of the marker.
         dash: matplotlib's name of the dash.
-        symbol: plotly's name of the marker.
-        line: plotly's name of the dash.
     """
 
     colour: str
     marker: str
     dash: str
-    symbol: str
-    line: str
+
+    @property
+    def style(self) -> dict[str, str]:
+        """Colour and marker as options of a matplotlib artist."""
+        return {"color": self.colour, "marker": self.marker}
 
 
 def looks(labels: Sequence[str]) -> dict[str, Look]:
     """Assign a look to each label by position: the same list always gives the same colours."""
-    found = {}
-    for i, label in enumerate(labels):
-        marker, symbol = _MARKERS[i % len(_MARKERS)]
-        dash, line = _DASHES[i // len(PALETTE) % len(_DASHES)]
-        found[label] = Look(PALETTE[i % len(PALETTE)], marker, dash, symbol, line)
-    return found
+    return {
+        label: Look(
+            PALETTE[i % len(PALETTE)],
+            _MARKERS[i % len(_MARKERS)],
+            _DASHES[i // len(PALETTE) % len(_DASHES)],
+        )
+        for i, label in enumerate(labels)
+    }
 
 
 def metric_name(metric: str) -> str:
@@ -86,64 +79,6 @@ def metric_name(metric: str) -> str:
 def wrapped(label: str, letters: int = 30) -> str:
     """Wrap a long label into lines of at most `letters` characters."""
     return "\n".join(textwrap.wrap(printable(label), letters))
-
-
-@contextmanager
-def picture(
-    path: str | Path,
-    size: tuple[float, float],
-    rows: int = 1,
-    columns: int = 1,
-    title: str = "",
-    **subplots: Any,
-) -> Iterator[tuple[Any, Any]]:
-    """Yield a figure and its (rows, columns) array of axes; write it atomically as PNG on exit.
-
-    Matplotlib's global state (backend, open figures) does not change.
-
-    Args:
-        path: PNG file to write.
-        size: width and height in inches, at 120 dpi.
-        rows: rows of axes.
-        columns: columns of axes.
-        title: above all axes.
-        subplots: further options of `Figure.subplots`, such as `sharey`.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=(size[0], size[1] + 0.25 * bool(title)), layout="constrained")
-        if title:
-            figure.suptitle(printable(title), fontsize=9)
-        yield figure, figure.subplots(rows, columns, squeeze=False, **subplots)
-        pixels = io.BytesIO()
-        figure.savefig(pixels, format="png")
-    # The pictures have few colours plus antialiasing: a palette of 256 saves two thirds.
-    image = Image.open(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    with atomic_write(path) as temporary:
-        # The file names its maker, so that pictures from other software are never replaced.
-        image.save(temporary, format="PNG", optimize=True, pnginfo=_maker())
-
-
-def _maker() -> Any:
-    from PIL.PngImagePlugin import PngInfo
-
-    about = PngInfo()
-    about.add_text("Software", SOFTWARE)
-    return about
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture written by this package."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.info.get("Software") == SOFTWARE
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:

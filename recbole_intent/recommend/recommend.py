@@ -14,8 +14,8 @@ from tqdm import tqdm
 from recbole_intent.config.command_keys import RECOMMEND, refuse
 from recbole_intent.data.formats.asked import ids_of
 from recbole_intent.data.formats.histories import read_histories, read_users
+from recbole_intent.plotting.drawing import is_picture
 from recbole_intent.plotting.intent_space import intent_space
-from recbole_intent.plotting.style import is_picture
 from recbole_intent.recommend.asked_histories import Chunk
 from recbole_intent.recommend.recommendations import (
     check_output,

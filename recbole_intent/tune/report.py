@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.plotting.style import picture
+from recbole_intent.plotting.drawing import picture
 from recbole_intent.tune.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.tune.space import Choice, Space
 from recbole_intent.utils.files import atomic_write

@@ -35,7 +35,7 @@ _SEARCH_FILES = (
     rf"|ray-temporary|ray/.+|trials/\d{{4,}}/({_RUN_FILES}|lock|\.recbole_intent)"
 )
 _COMPARISON_FILES = (
-    r"report\.md|page\.html|[\w-]+\.png|tables/[\w-]+\.(md|csv|tex)"
+    r"report\.md|page\.html|[\w-]+\.(png|svg|pdf)|tables/[\w-]+\.(md|csv|tex)"
     r"|logs/(train|evaluate|time)_[^/]*\.txt"
 )
 

@@ -12,10 +12,10 @@ from recbole_intent.compare.compare import Outcome, compare, report
 from recbole_intent.compare.entries import Entry
 from recbole_intent.compare.gather import check_aligned, check_candidates, training_counts
 from recbole_intent.compare.request import Request
-from recbole_intent.compare.tables import Table
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.plotting.tables import Table
 from recbole_intent.runs.evaluate import evaluate_run, time_inference
 from recbole_intent.runs.experiment import run
 from recbole_intent.utils.errors import UserError

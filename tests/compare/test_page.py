@@ -1,23 +1,19 @@
 """The page stands alone: whole HTML, nothing from the network, no text of a user read as code."""
 
 import dataclasses
-import json
 import re
-import sys
 from html.parser import HTMLParser
 
-import plotly.graph_objects as go
 import pytest
-from PIL import Image
 
 from recbole_intent.compare import page
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
+from recbole_intent.plotting.tables import Cell, Table
 from recbole_intent.runs.experiment import run
-from recbole_intent.utils.errors import UserError
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
-PICTURES = ["metrics", "curves", "cost", "history_length", "item_popularity", "noise"]
+PICTURES = ["metrics", "cost", "curves", "noise", "history_length", "item_popularity"]
 
 
 class Reader(HTMLParser):
@@ -48,35 +44,29 @@ class Reader(HTMLParser):
 
 
 def read(path) -> tuple[str, Reader]:
-    """The page without plotly.js, checked, and what was read in it."""
+    """The page, checked, and what was read in it."""
     text = path.read_text("utf-8")
-    libraries = re.findall(r"<script>[^<]*plotly\.js v.*?</script>", text, re.DOTALL)
-    assert len(libraries) == ('class="figure"' in text)  # once, whatever the number of figures
-    for library in libraries:
-        text = text.replace(library, "<script></script>")
     reader = Reader(text)
     ids = [found["id"] for _, found in reader.tags if "id" in found]
     assert len(ids) == len(set(ids))
-    assert {link.removeprefix("#") for link in reader.all("a", "href")} <= set(ids)
-    # Nothing is loaded: no address in any attribute or style, but for links within the page.
+    links = reader.all("a", "href") + reader.all("use", "href")
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    # Nothing is loaded: no address in any attribute or style, but for links to files of ours.
     for tag, found in reader.tags:
         assert "src" not in found
-        assert tag not in ("link", "img", "iframe", "object")
-        assert all(name != "href" or value.startswith("#") for name, value in found.items())
+        assert tag not in ("link", "img", "image", "iframe", "object")
         assert not any(name.startswith("on") for name in found)
+        for name in ("href", "xlink:href"):
+            assert not re.match(r"\w+:|/", found.get(name) or "")
     assert "://" not in "".join(reader.text["style"] + reader.text.get("script", []))
-    assert "url(" not in text
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
     assert "@import" not in text
+    assert len(text.encode()) < 1_500_000
     return text, reader
 
 
-def figures(text: str) -> dict[str, go.Figure]:
-    blocks = re.findall(
-        r'<script type="application/json" class="figure" data-chart="([^"]+)">(.*?)</script>',
-        text,
-        re.DOTALL,
-    )
-    return {name: go.Figure(json.loads(block)) for name, block in blocks}
+def charts(reader: Reader) -> list[str]:
+    return [found["id"] for tag, found in reader.tags if found.get("class") == "chart"]
 
 
 @pytest.fixture(scope="module")
@@ -84,36 +74,75 @@ def whole(make_comparison, long_labels, tmp_path_factory):
     """A page of ten models with all there can be, the comparison and the files."""
     comparison = make_comparison(
         long_labels,
+        metrics=("recall@10", "ndcg@5", "ndcg@10"),
         ratios=(0.1, 0.2),
         failures={(long_labels[3], 2022): "out of <memory> </script>"},
     )
-    tables = {
-        "Results & <more>": (
-            "| model | NDCG@10 |\n| --- | ---: |\n"
-            "| a\\|b | **0.2** |\n| &lt;u>c&lt;/u> <script>x</script> | <u>0.1</u> |\n\nA note.\n"
+    tables = [
+        Table(
+            "Results & <more>",
+            ["model", "NDCG@10"],
+            [
+                ["a|b", Cell("0.2", bold=True)],
+                ["<u>c</u> <script>x</script>", Cell("0.1", underlined=True)],
+            ],
+            [],
+            ["A note."],
         ),
-        "Links": "see [here](http://example.org) ![picture](http://example.org/a.png)",
-    }
+        Table("Links", ["a", "b"], [["see [here](http://example.org)", "<img src=x>"]], []),
+    ]
     folder = tmp_path_factory.mktemp("page")
-    return comparison, folder, page.write(comparison, folder, tables)
+    runs = {key: folder.parent / "saved" / f"{i} #?" for i, key in enumerate(comparison.results)}
+    return comparison, folder, page.write(comparison, folder, tables, ["compare", "<x>"], runs)
 
 
 def test_all_pictures_are_written_and_the_page_is_whole(whole):
     _, folder, written = whole
     assert [path.name for path in written] == [*(f"{name}.png" for name in PICTURES), "page.html"]
     assert set(folder.iterdir()) == set(written)
-    text, reader = read(folder / "page.html")
-    assert list(figures(text)) == [f"chart-{name}" for name in PICTURES]
-    ids = [found.get("id") for tag, found in reader.tags if tag == "div"]
-    assert set(figures(text)) <= set(ids)
+    _, reader = read(folder / "page.html")
+    assert charts(reader) == PICTURES
 
 
-def test_the_page_carries_plotly_and_draws_every_figure(whole):
-    text = (whole[1] / "page.html").read_text("utf-8")
-    assert text.count("plotly.js v") >= 1
-    assert 'querySelectorAll("script.figure")' in text
-    assert 'matchMedia("(prefers-color-scheme: dark)")' in text
-    assert len(text) < 8_000_000
+def test_charts_come_first_with_a_version_for_each_metric(whole):
+    text, reader = read(whole[1] / "page.html")
+    assert text.index('class="chart"') < text.index("<table")
+    radios = [found["value"] for tag, found in reader.tags if found.get("name") == "metric"]
+    assert radios == ["ndcg@10", "recall@10"]
+    versions = [found for _, found in reader.tags if found.get("class") == "version"]
+    assert [found["data-metric"] for found in versions] == radios * len(PICTURES)
+    assert [found["data-metric"] for found in versions if "hidden" not in found] == [
+        "ndcg@10"
+    ] * len(PICTURES)
+    assert "prefers-color-scheme: dark" in reader.text["style"][0]
+
+
+def test_every_model_has_one_switch_for_all_its_marks(whole):
+    comparison, folder, _ = whole
+    _, reader = read(folder / "page.html")
+    boxes = [found["value"] for _, found in reader.tags if found.get("name") == "model"]
+    assert boxes == comparison.labels
+    marks = {found["data-model"] for _, found in reader.tags if "data-model" in found}
+    assert marks == set(comparison.labels)
+
+
+def test_runs_command_and_configurations_are_linked(whole):
+    comparison, folder, _ = whole
+    _, reader = read(folder / "page.html")
+    links = [link for link in reader.all("a", "href") if not link.startswith("#")]
+    assert len(links) == 3 * len(comparison.results)
+    assert links[0] == "../saved/0%20%23%3F/"
+    assert links[1] == "../saved/0%20%23%3F/config.yaml"
+    assert reader.text["pre"] == ["python run_recbole_intent.py compare '<x>'"]
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf"])
+def test_figures_in_other_formats(make_comparison, tmp_path, kind):
+    comparison = make_comparison(["A"], (1,), ("ndcg@10",))
+    written = page.write(comparison, tmp_path, [], figures=kind)
+    names = [f"{name}.{kind}" for name in PICTURES if name != "noise"]
+    assert [path.name for path in written] == [*names, "page.html"]
+    assert set(tmp_path.iterdir()) == set(written)
 
 
 def test_the_header_names_data_seeds_and_protocol(whole):
@@ -131,32 +160,29 @@ def test_the_header_names_data_seeds_and_protocol(whole):
 
 def test_a_page_of_the_direct_task_says_what_was_ranked(make_comparison, tmp_path):
     drawn = {"negatives": 99, "seed": 4, "hash": "0123456789abcdef"}
-    paths = {}
-    for name, candidates in (("direct", drawn), ("all", None)):
-        comparison = make_comparison(["A", "B"], (1,), candidates=candidates)
-        paths[name] = page.write(comparison, tmp_path / name, {})
-    _, reader = read(tmp_path / "direct/page.html")
+    page.write(make_comparison(["A"], (1,), ("ndcg@10",), candidates=drawn), tmp_path, [])
+    text, reader = read(tmp_path / "page.html")
     assert reader.text["h1"] == ["Comparison on amazon-toys, 1 + 99 candidates"]
-    assert all(title.endswith(", 1 + 99 candidates") for title in reader.text["h2"])
     protocol = " ".join(reader.text["dd"])
     assert "1 + 99 candidates, items outside the user's full history" in protocol
     assert "seed 4, hash 0123456789)" in protocol
     assert "all items ranked" not in protocol
-    for direct, usual in zip(paths["direct"][:-1], paths["all"][:-1], strict=True):
-        # A line on top of each picture.
-        assert Image.open(direct).height == Image.open(usual).height + 30
+    # A figure may be copied without its page, so its title says what was measured.
+    titles = reader.all("svg", "aria-label")
+    assert set(titles) == {"amazon-toys, seed 1, 1 + 99 candidates"}
+    assert text.count(">amazon-toys, seed 1, 1 + 99 candidates</text>") == len(titles)
 
 
-def test_tables_keep_bold_and_underline_and_show_other_tags(whole):
+def test_tables_keep_bold_and_underline_and_show_tags(whole):
     text, reader = read(whole[1] / "page.html")
     assert "<strong>0.2</strong>" in text
     assert reader.text["u"] == ["0.1"]  # the label's own <u> is text
     cells = "".join(reader.text["td"])
     assert "a|b" in cells
     assert "<u>c</u> <script>x</script>" in cells
+    assert "see [here](http://example.org)<img src=x>" in cells
     assert "A note." in reader.text["p"]
     assert "Results & <more>" in reader.text["h2"]
-    assert reader.all("td", "style").count("text-align:right") == 2
 
 
 def test_a_failed_run_says_why(whole):
@@ -166,12 +192,10 @@ def test_a_failed_run_says_why(whole):
 
 def test_a_label_cannot_end_a_script(make_comparison, tmp_path):
     label = "</script><script>alert('x')</script><!--"
-    page.write(make_comparison([label], (1,)), tmp_path, {})
-    text, _ = read(tmp_path / "page.html")
-    assert "alert('x')</script>" not in text
-    assert figures(text)["chart-cost"].data[0].name == label.replace("<", "&lt;").replace(
-        ">", "&gt;"
-    )
+    page.write(make_comparison([label, "B"], (1,), ("ndcg@10",)), tmp_path, [])
+    text, reader = read(tmp_path / "page.html")
+    assert "<script>alert('x')" not in text
+    assert label in {found.get("data-model") for _, found in reader.tags}
 
 
 def test_one_model_one_seed_no_noise_no_tables(make_comparison, tmp_path):
@@ -179,29 +203,32 @@ def test_one_model_one_seed_no_noise_no_tables(make_comparison, tmp_path):
         ["Pop"], (1,), ("hit@1",), n=5, inference_seconds={}, reference=None
     )
     comparison.results["Pop", 1]["approximations"] = ["windows: strided"]
-    page.write(comparison, tmp_path, {})
-    text, reader = read(tmp_path / "page.html")
-    assert list(figures(text)) == [f"chart-{name}" for name in PICTURES[:-1]]
+    page.write(comparison, tmp_path, [])
+    _, reader = read(tmp_path / "page.html")
+    assert charts(reader) == [name for name in PICTURES if name != "noise"]
     assert "windows: strided" in reader.text["dd"]
+    assert not reader.all("input", "name")  # nothing to choose
     assert not (tmp_path / "noise.png").exists()
 
 
 def test_where_every_run_failed_the_page_says_so(make_comparison, tmp_path):
     comparison = make_comparison(["A"], (1,), failures={("A", 1): "no room"})
     comparison = dataclasses.replace(comparison, results={}, ranks={})
-    assert page.write(comparison, tmp_path, {}) == [tmp_path / "page.html"]
+    assert page.write(comparison, tmp_path, []) == [tmp_path / "page.html"]
     text, reader = read(tmp_path / "page.html")
-    assert figures(text) == {}
+    assert charts(reader) == []
     assert ", seed 1: no room" in reader.text["li"]
-    assert len(text) < 10_000  # without plotly.js
+    assert len(text) < 10_000
 
 
-@pytest.mark.parametrize("library", ["plotly", "markdown_it"])
-def test_a_library_that_lacks_is_named(make_comparison, tmp_path, monkeypatch, library):
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(UserError, match=rf"needs {library}: pip install"):
-        page.write(make_comparison(["A"]), tmp_path, {})
-    assert not list(tmp_path.iterdir())
+def test_a_large_page_leaves_out_metrics(make_comparison, tmp_path, monkeypatch):
+    monkeypatch.setattr("recbole_intent.plotting.page._MOST_CHARTS", 50_000)
+    page.write(make_comparison(["A"], (1,), ("mrr@10", "ndcg@10")), tmp_path, [])
+    _, reader = read(tmp_path / "page.html")
+    radios = [found["value"] for _, found in reader.tags if found.get("name") == "metric"]
+    versions = {found["data-metric"] for _, found in reader.tags if "data-metric" in found}
+    assert versions == {"ndcg@10"}
+    assert not radios
 
 
 def test_real_runs(tiny_path, tmp_path):
@@ -235,16 +262,17 @@ def test_real_runs(tiny_path, tmp_path):
         history_length=ranks["Pop", 2020].user % 7 + 1,
         item_popularity=target,
         noise={("SASRec", 2020): {("replace", 0.2): results["SASRec", 2020]["test"]}},
+        noise_ranks={("SASRec", 2020): {("replace", 0.2): ranks["SASRec", 2020]}},
         inference_seconds={"SASRec": 0.01},
         reference="SASRec",
     )
-    written = page.write(comparison, tmp_path / "out", {})
+    written = page.write(comparison, tmp_path / "out", [])
     assert len(written) == 7
-    text, reader = read(tmp_path / "out/page.html")
+    _, reader = read(tmp_path / "out/page.html")
     assert f"{n} test targets" in " ".join(reader.text["dd"])
-    found = figures(text)
-    assert [trace.name for trace in found["chart-cost"].data] == ["Pop", "SASRec"]
-    assert [trace.name for trace in found["chart-noise"].data] == ["SASRec"]
-    curve = next(trace for trace in found["chart-curves"].data if trace.name == "SASRec")
+    drawn = page.draw(comparison, "ndcg@10", comparison.metrics)
+    assert {label for label, _ in drawn["cost"].marks} == {"Pop", "SASRec"}
+    assert {label for label, _ in drawn["noise"].marks} == {"SASRec"}
     valid = [record["valid"]["ndcg@10"] for record in results["SASRec", 2020]["history"]]
-    assert list(curve.y) == pytest.approx(valid)
+    curves = [list(line.get_ydata()) for line in drawn["curves"].panels.flat[0].lines]
+    assert pytest.approx(valid) in curves

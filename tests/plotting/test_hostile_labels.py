@@ -50,7 +50,7 @@ def test_labels_are_shown_and_never_obeyed(make_comparison, tmp_path):
     folders = dict.fromkeys(comparison.results, tmp_path / "x")
     tables = _tables(comparison, folders, "ndcg@5", LABELS)
     words = ["compare", "\x1b[2J\n```\n# a heading"]
-    _write(Request("a", [], [1], command=words), comparison, tables, tmp_path)
+    _write(Request("a", [], [1], command=words), comparison, tables, tmp_path, folders)
     written = [
         tmp_path / "report.md",
         *tmp_path.glob("tables/*.md"),

@@ -5,18 +5,18 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from recbole_intent.plotting.drawing import drawing
 from recbole_intent.plotting.labels import place_labels
-from recbole_intent.plotting.style import picture
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 @pytest.mark.parametrize("spread", [1.0, 0.05])
-def test_labels_cover_neither_each_other_nor_points(long_labels, tmp_path, scale, spread):
+def test_labels_cover_neither_each_other_nor_points(long_labels, scale, spread):
     rng = np.random.default_rng(3)
     points = {label: (1 + spread * rng.random(), spread * rng.random()) for label in long_labels}
     points |= {"corner": (3.0, 1.0), "other corner": (0.5, -1.0)}
-    with picture(tmp_path / "a.png", (8, 4.6)) as (figure, panels):
-        axes = panels[0, 0]
+    with drawing((8, 4.6)) as drawn:
+        figure, axes = drawn.figure, drawn.panels[0, 0]
         axes.set_xscale(scale)
         axes.plot(*zip(*points.values(), strict=True), "o")
         axes.margins(0.15)

@@ -1,15 +1,17 @@
-"""Pictures are small, nothing is cut off at their edges."""
+"""Figures are small, nothing is cut off at their edges, and they show the numbers."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from recbole_intent.compare.page import draw
 from recbole_intent.plotting import plots, series
 from recbole_intent.plotting.style import looks
 
 
-def check(path, least_width=400) -> None:
+def check(drawing, path, least_width=400) -> None:
     """A PNG under 200 KB with something on it and nothing up to its edge."""
+    drawing.save(path)
     assert path.stat().st_size < 200_000
     with Image.open(path) as image:
         assert image.format == "PNG"
@@ -20,6 +22,11 @@ def check(path, least_width=400) -> None:
     assert (pixels < 200).mean() > 0.002
 
 
+@pytest.fixture(params=[plots.WIDTH, plots.NARROW], ids=["wide", "narrow"])
+def width(request):
+    return request.param
+
+
 @pytest.fixture(params=["one", "ten"])
 def comparison(request, make_comparison, long_labels):
     """One model with one seed, or ten with long names and several seeds."""
@@ -27,10 +34,17 @@ def comparison(request, make_comparison, long_labels):
     return make_comparison(labels, seeds, ratios=(0.1, 0.2))
 
 
-def test_metric_bars(comparison, tmp_path):
+@pytest.mark.parametrize("inches", [None, plots.NARROW])
+def test_metric_bars(comparison, tmp_path, inches):
     bars = series.estimates(comparison, comparison.metrics)
-    plots.metric_bars(bars, looks(comparison.labels), tmp_path / "a.png")
-    check(tmp_path / "a.png")
+    drawing = plots.metric_bars(bars, looks(comparison.labels), width=inches)
+    check(drawing, tmp_path / "a.png")
+    axes = [each for each in drawing.panels.flat if each.get_visible()]
+    widths = [[bar.get_width() for bar in each.patches] for each in axes]
+    assert widths == [[one.mean for one in by_label.values()] for by_label in bars.values()]
+    for label, one in bars["ndcg@10"].items():
+        hover = f"NDCG@10 {one.mean:.4f} [{one.low:.4f}, {one.high:.4f}]"
+        assert any(name == label and hover in text for name, text in drawing.marks)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 7, 8, 9, 11])
@@ -44,32 +58,42 @@ def test_panels_of_many_metrics(n):
 def test_metric_bars_of_zeros(make_comparison, tmp_path):
     """A model without one hit has a picture too."""
     found = {"hit@1": {"Pop": series.Estimate(0.0, 0.0, 0.0, {1: 0.0})}}
-    plots.metric_bars(found, looks(["Pop"]), tmp_path / "a.png")
-    check(tmp_path / "a.png")
+    check(plots.metric_bars(found, looks(["Pop"])), tmp_path / "a.png")
 
 
-def test_learning_curves(comparison, tmp_path):
-    runs = {
-        label: [comparison.results[label, seed] for seed in comparison.seeds]
-        for label in comparison.labels
+def test_learning_curves(comparison, tmp_path, width):
+    curves = {key: series.curve(run, "ndcg@10") for key, run in comparison.results.items()}
+    drawing = plots.learning_curves(curves, "ndcg@10", looks(comparison.labels), width=width)
+    check(drawing, tmp_path / "a.png")
+    by_epoch, by_time = drawing.panels.flat
+    (label, seed), first = next(iter(curves.items()))
+    for axes, x in ((by_epoch, [1, 2, 3, 4]), (by_time, first.minutes)):
+        assert list(axes.lines[0].get_xdata()) == x
+        assert list(axes.lines[0].get_ydata()) == first.values
+    best = f"{label}\nseed {seed}\nbest: {first.values[first.best]:.4f}, epoch 3, "
+    assert any(text.startswith(best) for _, text in drawing.marks)
+
+
+def test_a_curve_that_was_never_validated(make_comparison, tmp_path):
+    curves = {
+        (label, 1): series.curve(make_comparison([label], (1,)).results[label, 1], "ndcg@10")
+        for label in "AB"
     }
-    plots.learning_curves(runs, "ndcg@10", tmp_path / "a.png", looks(comparison.labels))
-    check(tmp_path / "a.png")
+    curves["B", 1] = series.Curve([], [], [], None)
+    drawing = plots.learning_curves(curves, "ndcg@10", looks(["A", "B"]))
+    check(drawing, tmp_path / "a.png")
 
 
-def test_learning_curves_of_single_runs(make_comparison, tmp_path):
-    """A run a label, one of which was never validated."""
-    runs = {label: run for (label, _), run in make_comparison(["A", "B"], (1,)).results.items()}
-    runs["B"] = {**runs["B"], "history": [], "best_epoch": 0}
-    plots.learning_curves(runs, "ndcg@10", tmp_path / "a.png")
-    check(tmp_path / "a.png")
-
-
-def test_cost(comparison, tmp_path):
+def test_cost(comparison, tmp_path, width):
     minutes = {label: series.minutes(comparison, label) for label in comparison.labels}
-    values = dict.fromkeys(comparison.labels, 0.05)  # side by side: the hardest to label
-    plots.cost(minutes, values, "ndcg@10", looks(comparison.labels), tmp_path / "a.png")
-    check(tmp_path / "a.png")
+    # Side by side: the hardest to label.
+    one = series.Estimate(0.05, 0.04, 0.06, {1: 0.05})
+    values = dict.fromkeys(comparison.labels, one)
+    notes = dict.fromkeys(comparison.labels, "a note")
+    look = looks(comparison.labels)
+    drawing = plots.cost(minutes, values, notes, "ndcg@10", look, width=width)
+    check(drawing, tmp_path / "a.png")
+    assert all(text.endswith(" min\na note") for _, text in drawing.marks)
 
 
 @pytest.mark.parametrize(
@@ -79,10 +103,10 @@ def test_a_log_axis_is_for_wide_spreads(values, log):
     assert plots.wants_log(values) is log
 
 
-def test_by_group(comparison, tmp_path):
+def test_by_group(comparison, tmp_path, width):
     found = series.grouped(comparison, "ndcg@10", comparison.item_popularity, "popularity")
-    plots.by_group(found, "ndcg@10", looks(comparison.labels), tmp_path / "a.png")
-    check(tmp_path / "a.png")
+    drawing = plots.by_group(found, "ndcg@10", looks(comparison.labels), width=width)
+    check(drawing, tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("n", [1, 2, 10])
@@ -93,23 +117,39 @@ def test_models_stand_side_by_side_within_their_group(n):
     assert sum(found) == pytest.approx(0)
 
 
-def test_noise_over_ratios(comparison, tmp_path):
+def test_noise_over_ratios(comparison, tmp_path, width):
     found = series.noisy(comparison, "ndcg@10")
-    plots.noise(found, "ndcg@10", looks(comparison.labels), tmp_path / "a.png")
-    check(tmp_path / "a.png")
+    drawing = plots.noise(found, "ndcg@10", looks(comparison.labels), width=width)
+    check(drawing, tmp_path / "a.png")
+    label = comparison.labels[0]
+    clean, *_, most = found.values[label, "delete"].values()
+    line = drawing.panels.flat[0].lines[0]
+    assert list(line.get_ydata())[::2] == [clean.mean, most.mean]
+    interval = f"20%: {most.mean:.4f} [{most.low:.4f}, {most.high:.4f}]"
+    assert any(name == label and interval in text for name, text in drawing.marks)
 
 
 def test_noise_of_one_ratio(make_comparison, long_labels, tmp_path):
-    """Bars; a model may lack one of the kinds."""
+    """A model may lack one of the kinds."""
     comparison = make_comparison(long_labels, ratios=(0.2,))
     for seed in comparison.seeds:
-        del comparison.noise[long_labels[0], seed]["delete", 0.2]
+        del comparison.noise_ranks[long_labels[0], seed]["delete", 0.2]
     found = series.noisy(comparison, "ndcg@10")
-    clean, delete, replace = plots.noise_groups(found, long_labels[0])
-    assert delete is None
-    assert replace == pytest.approx({seed: 0.8 * value for seed, value in clean.items()})
-    plots.noise(found, "ndcg@10", looks(long_labels), tmp_path / "a.png")
-    check(tmp_path / "a.png")
+    assert (long_labels[0], "delete") not in found.values
+    assert list(found.values[long_labels[0], "replace"]) == [0.0, 0.2]
+    check(plots.noise(found, "ndcg@10", looks(long_labels)), tmp_path / "a.png")
+
+
+def test_every_model_has_marks_in_every_figure(make_comparison, long_labels):
+    """So that the page can hide it; and it has one colour."""
+    comparison = make_comparison(long_labels, ratios=(0.1,))
+    drawings = draw(comparison, "ndcg@10", ["ndcg@10"], plots.NARROW)
+    assert list(drawings) == [
+        "metrics", "cost", "curves", "noise", "history_length", "item_popularity"
+    ]  # fmt: skip
+    for name, drawing in drawings.items():
+        assert {label for label, _ in drawing.marks} == set(long_labels), name
+        assert drawing.title == "amazon-toys, seeds 2020, 2021"
 
 
 @pytest.mark.parametrize(
@@ -124,5 +164,4 @@ def test_noise_of_one_ratio(make_comparison, long_labels, tmp_path):
     ids=["ours alone", "some printed", "printed alone", "nothing yet", "from 0"],
 )
 def test_sensitivity(tmp_path, values, printed):
-    plots.sensitivity(values, printed, tmp_path / "a.png", "recall@10")
-    check(tmp_path / "a.png")
+    check(plots.sensitivity(values, printed, "recall@10"), tmp_path / "a.png")

@@ -129,7 +129,7 @@ def test_minutes_count_pretraining_and_are_above_zero(make_comparison):
 def test_noise_has_its_clean_value_and_leaves_out_models_without(make_comparison):
     comparison = make_comparison(["A", "B"], ratios=(0.3, 0.1))
     for seed in comparison.seeds:
-        comparison.noise["B", seed].clear()
+        comparison.noise_ranks["B", seed].clear()
     found = series.noisy(comparison, "ndcg@10")
     assert found.kinds == ["delete", "replace"]
     assert found.ratios == [0.1, 0.3]
@@ -137,9 +137,24 @@ def test_noise_has_its_clean_value_and_leaves_out_models_without(make_comparison
     by_ratio = found.values["A", "delete"]
     for seed in comparison.seeds:
         clean = comparison.results["A", seed]["test"]["ndcg@10"]
-        assert by_ratio[0.0][seed] == clean
-        assert by_ratio[0.3][seed] == pytest.approx(0.7 * clean)
+        assert by_ratio[0.0].by_seed[seed] == pytest.approx(clean)
+        ranks = comparison.noise_ranks["A", seed]["delete", 0.3]
+        noisy = evaluate(ranks, ["ndcg"], [10])["ndcg@10"]
+        assert by_ratio[0.3].by_seed[seed] == pytest.approx(noisy)
+    for one in by_ratio.values():
+        assert one.low < one.mean < one.high
     assert series.noisy(make_comparison(["A"]), "ndcg@10").values == {}
+
+
+def test_the_metrics_to_choose_from(make_comparison):
+    comparison = make_comparison(["A"])
+    assert series.families(comparison) == {
+        "ndcg@10": ["ndcg@5", "ndcg@10"],
+        "recall@10": ["recall@5", "recall@10"],
+        "mrr@10": ["mrr@10"],
+    }
+    comparison = make_comparison(["A"], metrics=("hit@3", "mrr@1", "mrr@5"))
+    assert series.families(comparison) == {"hit@3": ["hit@3"], "mrr@1": ["mrr@1", "mrr@5"]}
 
 
 def test_targets_of_a_sequential_model_are_lists_of_their_own(make_comparison):

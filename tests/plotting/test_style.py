@@ -1,20 +1,16 @@
-"""Looks are told apart and stay the same; a picture is whole or not there."""
+"""Looks differ and stay the same; names and legends fit."""
 
 from itertools import pairwise
 
-import matplotlib
 import pytest
-from PIL import Image
 
 from recbole_intent.plotting.style import (
     PALETTE,
     legend_columns,
     looks,
     metric_name,
-    picture,
     wrapped,
 )
-from recbole_intent.utils.errors import UserError
 
 
 def test_thirty_labels_look_different_and_keep_their_look():
@@ -48,41 +44,3 @@ def test_a_legend_has_no_more_columns_than_labels_or_room():
     assert legend_columns(["x" * 500] * 3, 8.0) == 1
     assert legend_columns([], 8.0) >= 0
     assert legend_columns(["x" * 20] * 9, 8.0) < legend_columns(["x" * 5] * 9, 8.0)
-
-
-def test_a_picture_has_its_size_and_changes_nothing_else(tmp_path):
-    before = matplotlib.get_backend(), dict(matplotlib.rcParams)
-    with picture(tmp_path / "a.png", (3, 2), 2, 3) as (_, panels):
-        assert panels.shape == (2, 3)
-    assert (matplotlib.get_backend(), dict(matplotlib.rcParams)) == before
-    assert Image.open(tmp_path / "a.png").size == (360, 240)
-    first = (tmp_path / "a.png").read_bytes()
-    with picture(tmp_path / "a.png", (3, 2), 2, 3):
-        pass
-    assert (tmp_path / "a.png").read_bytes() == first
-
-
-def test_a_title_makes_room_for_itself(tmp_path):
-    with picture(tmp_path / "a.png", (3, 2), title="among 1 + 99 candidates"):
-        pass
-    assert Image.open(tmp_path / "a.png").size == (360, 270)
-
-
-def draw_and_fail(path):
-    with picture(path, (3, 2)):
-        raise RuntimeError("half drawn")
-
-
-def test_a_picture_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError, match="half drawn"):
-        draw_and_fail(tmp_path / "a.png")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(UserError, match="cannot be written"),
-        picture(tmp_path / "file/a.png", (3, 2)),
-    ):
-        pass

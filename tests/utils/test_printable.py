@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recbole_intent.cli.main import main
-from recbole_intent.compare.tables import Table
 from recbole_intent.enrich.report import Coverage, StepCounts, summary
 from recbole_intent.evaluation.report import metric_table, text_table
+from recbole_intent.plotting.tables import Table
 from recbole_intent.runs.experiment import run
 from recbole_intent.utils.printable import PrintableFormatter, markdown, printable, say
 

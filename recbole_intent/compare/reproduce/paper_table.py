@@ -9,9 +9,9 @@ import numpy as np
 from recbole_intent.compare.compare import Outcome
 from recbole_intent.compare.comparison_tables import failure_notes, mean_sd, results_of
 from recbole_intent.compare.reproduce.paper_file import printed
-from recbole_intent.compare.tables import NOTHING, Cell, Table, marked_best, signed_percent
 from recbole_intent.config.registry import model_names
 from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.plotting.tables import NOTHING, Cell, Table, marked_best, signed_percent
 
 
 def paper_table(

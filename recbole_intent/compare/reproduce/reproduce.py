@@ -17,11 +17,11 @@ from recbole_intent.compare.reproduce.paper_file import (
 )
 from recbole_intent.compare.reproduce.paper_table import measured, paper_table
 from recbole_intent.compare.request import NEXT_ITEM, Request, known_presets
-from recbole_intent.compare.tables import Table
 from recbole_intent.config.config import Config
 from recbole_intent.config.presets import OUR_DEFAULTS
 from recbole_intent.config.registry import model_names
 from recbole_intent.data.prepare.download import unprepared_message
+from recbole_intent.plotting.tables import Table
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.ownership import REPRODUCTION, claim, refuse_foreign
 
@@ -97,7 +97,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
                 **how,
             )
         )
-        _draw(paper, dataset, outcomes[dataset])
+        _draw(paper, dataset, outcomes[dataset], how.get("figures", "png"))
     for outcome in outcomes.values():
         notes += deviation_notes(outcome.comparison) if outcome else []
     table = paper_table(paper, outcomes, [*dict.fromkeys(notes)])
@@ -141,7 +141,7 @@ def _noise(paper: Mapping[str, Any]) -> list[tuple[str, float]]:
     return list(dict.fromkeys((noise["kind"], noise["ratio"]) for noise in asked))
 
 
-def _draw(paper: Mapping[str, Any], dataset: str, outcome: Outcome) -> None:
+def _draw(paper: Mapping[str, Any], dataset: str, outcome: Outcome, figures: str) -> None:
     """Draw the sensitivity figure if the rows are its points: one picture per task.
 
     Each picture shows the first column of its task.
@@ -163,6 +163,8 @@ def _draw(paper: Mapping[str, Any], dataset: str, outcome: Outcome) -> None:
             from recbole_intent.plotting.plots import sensitivity
 
             is_other = task != NEXT_ITEM
-            path = outcome.folder / ("sensitivity" + f"-{task}" * is_other + ".png")
+            path = outcome.folder / ("sensitivity" + f"-{task}" * is_other + f".{figures}")
             metric = paper["columns"][i]["metric"] + f", {task} task" * is_other
-            sensitivity(values, theirs, path, metric)
+            comparison = outcome.comparison
+            title = f"{dataset}, seeds {', '.join(map(str, comparison.seeds))}"
+            sensitivity(values, theirs, metric, title).save(path)

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from recbole_intent.compare.tables import Cell, Table, marked_best, signed, signed_percent
+from recbole_intent.plotting.tables import Cell, Table, marked_best, signed, signed_percent
 
 TABLE = Table(
     "Test & more",

@@ -1,15 +1,19 @@
-"""Result tables and their export as Markdown, CSV and LaTeX."""
+"""Result tables and their export as Markdown, CSV, LaTeX, HTML and text."""
 
 import csv
+import html
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_intent.evaluation.report import text_table
 from recbole_intent.utils.files import write_text
 from recbole_intent.utils.printable import markdown, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOTHING = "–"  # placeholder for a missing number
 
@@ -33,11 +37,19 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, and whether it is the best (bold) or second best (underlined) of its column."""
+    """A text of a table.
+
+    Attributes:
+        text: the text.
+        bold: whether it is the best of its column.
+        underlined: whether it is the second best.
+        link: address, relative to the folder of the page, that the page links the text to.
+    """
 
     text: str
     bold: bool = False
     underlined: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,13 @@ class Table:
         header, *rows = self._texts(markdown, ("**", "**"), ("<u>", "</u>"))
         return "\n\n".join([text_table(header, rows), *map(markdown, self.notes)]) + "\n"
 
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """The records as a DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame.from_records(list(self.records))
+
     def csv(self) -> str:
         """The records in full precision, with unchanged texts; missing numbers are empty fields.
 
@@ -80,6 +99,21 @@ class Table:
         writer.writeheader()
         writer.writerows(self.records)
         return text.getvalue().encode("utf-8", "replace").decode("utf-8")
+
+    def html(self) -> str:
+        """A `<table>` in a frame that scrolls, and the notes; its columns can be sorted."""
+        header, *rows = self._texts(_html, ("<strong>", "</strong>"), ("<u>", "</u>"))
+        for texts, row in zip(rows, self.rows, strict=True):
+            for i, cell in enumerate(row):
+                if isinstance(cell, Cell) and cell.link:
+                    texts[i] = f'<a href="{_html(cell.link)}">{texts[i]}</a>'
+        head = "".join(f'<th><button type="button">{name}</button></th>' for name in header)
+        body = "\n".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
+        notes = "\n".join(f"<p>{_html(note)}</p>" for note in self.notes)
+        return (
+            f'<div class="frame"><table><thead><tr>{head}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody></table></div>\n{notes}"
+        )
 
     def latex(self) -> str:
         """A LaTeX `table` with booktabs rules."""
@@ -119,6 +153,10 @@ class Table:
             return escape(cell.text).join(marks)
 
         return [[text(cell) for cell in row] for row in (self.header, *self.rows)]
+
+
+def _html(text: str) -> str:
+    return html.escape(printable(text))
 
 
 def _latex(text: str) -> str:

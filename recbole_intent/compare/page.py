@@ -168,7 +168,7 @@ def _sections(
     """The protocol, the command, and links to the runs and their configurations."""
     found = [Section("protocol", "Protocol", facts(_protocol(comparison)))]
     if command:
-        words = " ".join(["python run_recbole_intent.py", shlex.join(command)])
+        words = f"recbole_intent {shlex.join(command)}"
         found.append(Section("command", "Command", f"<pre>{escaped(words)}</pre>"))
     rows = []
     for label, seed in comparison.results:

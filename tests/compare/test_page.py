@@ -133,7 +133,7 @@ def test_runs_command_and_configurations_are_linked(whole):
     assert len(links) == 3 * len(comparison.results)
     assert links[0] == "../saved/0%20%23%3F/"
     assert links[1] == "../saved/0%20%23%3F/config.yaml"
-    assert reader.text["pre"] == ["python run_recbole_intent.py compare '<x>'"]
+    assert reader.text["pre"] == ["recbole_intent compare '<x>'"]
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf"])

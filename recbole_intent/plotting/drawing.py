@@ -145,14 +145,6 @@ def drawing(
         yield Drawing(figure, figure.subplots(rows, columns, squeeze=False, **subplots), title)
 
 
-@contextmanager
-def picture(path: str | Path, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
-    """Yield the figure and the axes of a `drawing`, and save it on exit."""
-    with drawing(size) as drawn:
-        yield drawn.figure, drawn.panels
-    drawn.save(path)
-
-
 def _few_colours(png: bytes) -> bytes:
     """Reduce a PNG to 256 colours, which saves two thirds, and name its maker in it."""
     from PIL import Image

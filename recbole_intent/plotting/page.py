@@ -19,11 +19,13 @@ class Chart:
         name: its id in the page.
         title: its heading.
         versions: metric -> drawing, with the same metrics in all charts of a page.
+        is_wide: whether it takes the whole width of the page; a telephone scrolls it.
     """
 
     name: str
     title: str
     versions: Mapping[str, Drawing]
+    is_wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Page:
         charts = [
             "\n".join(
                 [
-                    f'<section class="chart" id="{chart.name}">',
+                    f'<section class="chart{" wide" * chart.is_wide}" id="{chart.name}">',
                     f"<h2>{escaped(chart.title)}</h2>",
                     *versions[chart.name],
                     "</section>",
@@ -193,6 +195,8 @@ fieldset { border: 0; margin: 0; padding: .1rem 0; display: flex; flex-wrap: wra
 legend { float: left; font-weight: 600; padding: 0; margin-right: .9rem; }
 .charts { columns: 26rem 2; column-gap: 2rem; }
 .chart { break-inside: avoid; }
+.wide { column-span: all; }
+.wide svg { min-width: 40rem; }
 .chart h2 { margin-top: .8rem; }
 .version { overflow-x: auto; }
 svg { display: block; width: 100%; height: auto; max-height: 60rem; }

@@ -14,8 +14,9 @@ from recbole_intent.config.command_keys import TUNE, refuse
 from recbole_intent.config.config import Config
 from recbole_intent.runs.experiment import comparable, inputs_fingerprint, run
 from recbole_intent.tune.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
+from recbole_intent.tune.page import write_page
 from recbole_intent.tune.rays import Task, parse_engine, ray_running, require_ray, run_trials
-from recbole_intent.tune.report import Watch, metric_against_time, parallel_coordinates, write_csv
+from recbole_intent.tune.report import Watch, write_csv
 from recbole_intent.tune.scheduler import Judge
 from recbole_intent.tune.space import Space, check_space, read_space, without_idle
 from recbole_intent.tune.suggest import OptunaSuggester, RandomSuggester, Suggester
@@ -251,8 +252,7 @@ def _finish(
     if best is None:
         reason = next((trial.message for trial in trials if trial.message), "none was started")
         raise UserError(f"{folder}: no trial came to an evaluated epoch; the first: {reason}")
-    parallel_coordinates(folder / "parallel.png", space, trials, metric, bigger)
-    metric_against_time(folder / "time.png", trials, metric, bigger)
+    write_page(folder, space, trials, metric, bigger, f"{task.model} on {task.dataset}")
     write_text(folder / "best.yaml", _best_yaml(folder, best, task, metric, bigger))
     # The only use of the test set, by the chosen trial. If that trial was stopped early, it is
     # first trained to its end.

@@ -31,7 +31,7 @@ _RUN_FILES = (
     r"|evaluations/(inference-)?[0-9a-f]{10}\.(json|npz)"
 )
 _SEARCH_FILES = (
-    r"sweep\.json|ledger\.jsonl|best\.yaml|trials\.csv|(parallel|time)\.png|result\.json"
+    r"sweep\.json|ledger\.jsonl|best\.yaml|trials\.csv|(parallel|time)\.png|page\.html|result\.json"
     rf"|ray-temporary|ray/.+|trials/\d{{4,}}/({_RUN_FILES}|lock|\.recbole_intent)"
 )
 _COMPARISON_FILES = (

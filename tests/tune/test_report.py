@@ -7,12 +7,8 @@ import pytest
 from rich.console import Console
 
 from recbole_intent.tune.ledger import FAILED, FINISHED, RUNNING, STOPPED, Ledger, Trial
-from recbole_intent.tune.report import (
-    Watch,
-    metric_against_time,
-    parallel_coordinates,
-    write_csv,
-)
+from recbole_intent.tune.page import write_page
+from recbole_intent.tune.report import Watch, write_csv
 from recbole_intent.tune.space import read_space
 
 METRIC = "ndcg@10"
@@ -43,12 +39,18 @@ def trials(space) -> list[Trial]:
 @pytest.mark.parametrize("bigger", [True, False])
 @pytest.mark.parametrize("n", [1, 40])
 def test_pictures_are_small(space, trials, tmp_path, bigger, n):
-    parallel_coordinates(tmp_path / "parallel.png", space, trials[:n], METRIC, bigger)
-    metric_against_time(tmp_path / "time.png", trials[:n], METRIC, bigger)
+    write_page(tmp_path, space, trials[:n], METRIC, bigger, "SASRec on <tiny>")
     for name in ("parallel.png", "time.png"):
         picture = (tmp_path / name).read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) < 200_000
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert len(page) < 1_000_000
+    assert page.count("<svg") == 3
+    assert "<tiny>" not in page
+    shown = [trial.index for trial in trials[:n] if trial.epochs]
+    assert all(f'data-model="trial {index}"' in page for index in shown)
+    assert page.count("<tr><td>") == n
 
 
 def test_the_csv_holds_every_trial_and_value(trials, tmp_path):

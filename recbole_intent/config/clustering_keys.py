@@ -19,6 +19,15 @@ AUGMENTATIONS = (
     Key("reorder_ratio", Number(0, 1), "share of the items that a reordered view shuffles"),
 )
 
+NEXT_ITEM = (
+    Key("loss_type", Choice("CE"), "RecBole's; next_item_loss is the loss"),
+    Key(
+        "next_item_loss",
+        Choice("BCE", "CE"),
+        "BCE against one sampled item, or softmax cross-entropy over all items",
+    ),
+)
+
 
 def kmeans_keys(needs: Needs, *, repeats: bool = True) -> tuple[Key, ...]:
     """Key-table rows of the E-step.

@@ -232,6 +232,28 @@ def info_nce(
     return loss
 
 
+def sampled_binary_cross_entropy(
+    hidden: Tensor, weight: Tensor, target: Tensor, negatives: Tensor
+) -> Tensor:
+    """Binary cross-entropy of targets against sampled negatives.
+
+    Args:
+        hidden: (N, d) vectors that score the items, N >= 1.
+        weight: (V, d) item vectors.
+        target: (N,) int64 true items.
+        negatives: (N, S) int64 other items.
+
+    Returns:
+        Scalar, the mean over the rows of -log σ(s_target) - sum_j log(1 - σ(s_j)).
+
+    Source: Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, 3.5.
+    """
+    items = torch.cat([target[:, None], negatives], dim=1)
+    score = (F.embedding(items, weight) @ hidden.unsqueeze(-1)).squeeze(-1)  # (N, 1 + S)
+    # -log σ(s) = softplus(-s), -log(1 - σ(s)) = softplus(s)
+    return (F.softplus(-score[:, 0]) + F.softplus(score[:, 1:]).sum(dim=1)).mean()
+
+
 def soft_target_alignment(view_1: Tensor, view_2: Tensor) -> Tensor:
     """Cross-entropy between inner products of two views and targets softened by the views' own.
 

@@ -38,6 +38,7 @@ SHAPE = {  # of the models; each has some of them
     "num_layers": 1,
     "n_heads": 2,
     "num_clusters": 4,
+    "passes": "all",  # files of samples have no passes to share
     "distiller_size": 8,
 }
 ROWS = {

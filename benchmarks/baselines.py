@@ -73,8 +73,8 @@ paper's equations and the trained weights
 ([benchmarks/independent.py](../benchmarks/independent.py)): histories are read from the file by a
 plain loop, and never padded unless padding is part of the model. Compared are the scores of every
 test user and item, the loss of one batch without dropout, and Recall, NDCG and MRR @5, @10, @20 by
-a plain loop. The same on small random weights is a test (tests/model/test_independent.py).
-tests/model/test_scores.py asks of all {n_models} models that `--model` knows whether `predict`,
+a plain loop. The same on small random weights is a test (tests/models/test_independent.py).
+tests/models/test_scores.py asks of all {n_models} models that `--model` knows whether `predict`,
 `full_sort_predict` and a batch of one user give a pair the same score, and of those with a plain
 loss whether it is of the scores that rank.
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from recbole_intent.cli.enrich import run_command
+from recbole_intent.cli.main import main
 from recbole_intent.data.formats.intent_files import read_intents
 from recbole_intent.data.formats.profile_files import profile_path, read_profiles
 from recbole_intent.data.loading.split import load_data
@@ -33,7 +33,7 @@ def data(tiny_path, tmp_path):
 
 def enrich(data, purpose, **options):
     given = {"for": purpose, "dataset": "tiny", "data_path": str(data), **PURPOSES[purpose]}
-    assert run_command({**given, "min_coverage": "0", **options}, set()) == 0
+    assert _enrich(**{**given, "min_coverage": "0", **options}) == 0
 
 
 def read(tiny, data, purpose, **options):
@@ -57,7 +57,7 @@ def test_a_run_refuses_another_split_and_says_how_to_make_its_own(tiny, data, pu
     assert "RS: [0.6" in message.partition(", and this run")[2]
     command = message.partition("`recbole_intent enrich ")[2].partition("`")[0]
     words = dict(word.removeprefix("--").split("=", 1) for word in shlex.split(command))
-    assert run_command({**words, "min_coverage": "0"}, set()) == 0
+    assert _enrich(**words, min_coverage="0") == 0
     assert read(tiny, data, purpose, **ratio) is not None
     assert read(tiny, data, purpose) is not None  # neither took the other's place
 

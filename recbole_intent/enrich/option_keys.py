@@ -1,14 +1,32 @@
 """Table of the options of `enrich`, one row each; their defaults are in properties/enrich."""
 
-from recbole_intent.config.key_kinds import Choice, Flag, Listing, Number, Optional, Whole, Word
+from recbole_intent.config.key_kinds import (
+    Choice,
+    Flag,
+    Kind,
+    Later,
+    Listing,
+    Number,
+    Optional,
+    Whole,
+    Word,
+)
 from recbole_intent.config.key_table import KeyTable
 from recbole_intent.config.keys import Key
 
 _DTYPE = Choice("float32", "bfloat16")
+
+
+def _providers() -> Kind:
+    from recbole_intent.llm.providers import PROVIDERS  # heavier than this table
+
+    return Choice(*PROVIDERS)
+
+
 _OPENAI = ({"llm.source": Choice("openai")},)
 
 _LLM = (
-    Key("llm.source", Choice("openai", "embedded"), "an endpoint, or SmolLM2-135M in this process"),
+    Key("llm.source", Later(_providers), "an endpoint, or SmolLM2-135M in this process"),
     Key("llm.base_url", Optional(Word()), "address of the endpoint", needs=_OPENAI),
     Key("llm.model", Optional(Word()), "name of the model at the endpoint"),
     Key("llm.api_key_env", Optional(Word()), "variable that holds the key", needs=_OPENAI),

@@ -25,7 +25,7 @@ class _Strict(BaseModel):
 class LLMOptions(_Strict):
     """The language model and its request settings."""
 
-    source: Literal["openai", "embedded"]
+    source: str
     base_url: str | None
     model: str | None
     api_key_env: str | None
@@ -45,14 +45,12 @@ class EnrichOptions(_Strict):
 
     Attributes:
         purpose: purpose of the files, and the name of the default file.
-        without_model: the option that avoids a language model.
         rows: allowed values of the options.
         is_llm: whether a language model is used.
         needs_likelihood: whether likelihoods of texts are needed too.
     """
 
     purpose: ClassVar[str]
-    without_model: ClassVar[str]
     rows: ClassVar[KeyTable]
 
     llm: LLMOptions
@@ -87,7 +85,6 @@ class IntentOptions(EnrichOptions):
     """Options for the intents of VELI4SBR."""
 
     purpose: ClassVar[str] = "VELI4SBR"
-    without_model: ClassVar[str] = "--intents=metadata"
     rows: ClassVar[KeyTable] = option_keys.INTENTS
 
     intents: Literal["llm", "metadata"]
@@ -123,7 +120,6 @@ class ProfileOptions(EnrichOptions):
     """Options for the texts of ISRF and their vectors."""
 
     purpose: ClassVar[str] = "ISRF"
-    without_model: ClassVar[str] = "--semantics=metadata"
     rows: ClassVar[KeyTable] = option_keys.PROFILES
 
     semantics: Literal["llm", "metadata"]

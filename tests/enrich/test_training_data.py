@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from recbole_intent.cli.main import main
+from recbole_intent.cli.main import _dispatch
 from recbole_intent.data.formats.intent_files import read_intents
 from recbole_intent.data.formats.profile_files import profile_path, read_profiles
 from recbole_intent.data.loading.split import load_data
@@ -33,7 +33,12 @@ def data(tiny_path, tmp_path):
 
 def enrich(data, purpose, **options):
     given = {"for": purpose, "dataset": "tiny", "data_path": str(data), **PURPOSES[purpose]}
-    assert _enrich(**{**given, "min_coverage": "0", **options}) == 0
+    assert _command({**given, "min_coverage": "0", **options}) == 0
+
+
+def _command(words):
+    """As the command line, with its errors."""
+    return _dispatch(["enrich", *(f"--{key}={value}" for key, value in words.items())])
 
 
 def read(tiny, data, purpose, **options):
@@ -57,7 +62,7 @@ def test_a_run_refuses_another_split_and_says_how_to_make_its_own(tiny, data, pu
     assert "RS: [0.6" in message.partition(", and this run")[2]
     command = message.partition("`recbole_intent enrich ")[2].partition("`")[0]
     words = dict(word.removeprefix("--").split("=", 1) for word in shlex.split(command))
-    assert _enrich(**words, min_coverage="0") == 0
+    assert _command({**words, "min_coverage": "0"}) == 0
     assert read(tiny, data, purpose, **ratio) is not None
     assert read(tiny, data, purpose) is not None  # neither took the other's place
 
@@ -173,11 +178,9 @@ def test_absent_files_are_named(tmp_path):
 
 
 def test_sessions_are_no_users_of_isrf(shop):
+    given = {"for": "ISRF", "dataset": "shop", "data_path": str(shop), "semantics": "metadata"}
     with pytest.raises(UserError, match="use a dataset prepared without --sessions"):
-        run_command(
-            {"for": "ISRF", "dataset": "shop", "data_path": str(shop), "semantics": "metadata"},
-            set(),
-        )
+        _command(given)
 
 
 def test_intents_of_histories_are_of_training_alone(data):

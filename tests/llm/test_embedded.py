@@ -119,7 +119,7 @@ def test_a_source_scores_and_is_known_by_its_model(model):
 
 def test_five_sessions_with_and_without_likelihood(shop, tmp_path, model, monkeypatch):
     # One reading of the weights serves all tests of this file.
-    monkeypatch.setattr("recbole_intent.enrich.askers.EmbeddedModel", lambda dtype: model)
+    monkeypatch.setattr("recbole_intent.llm.providers.EmbeddedModel", lambda dtype: model)
     small = {
         "llm.source": "embedded",
         "llm.max_tokens": 24,
@@ -150,7 +150,7 @@ def test_five_sessions_with_and_without_likelihood(shop, tmp_path, model, monkey
 
 
 def test_texts_of_an_item_and_a_user(market, tmp_path, model, monkeypatch):
-    monkeypatch.setattr("recbole_intent.enrich.askers.EmbeddedModel", lambda dtype: model)
+    monkeypatch.setattr("recbole_intent.llm.providers.EmbeddedModel", lambda dtype: model)
     small = {"llm.source": "embedded", "llm.max_tokens": 12, "limit": 1, "users_sample": 2}
     options = read_options(given={**small, "steps": "texts"}, kind=ProfileOptions)
     where = {"output": tmp_path, "cache": tmp_path / "answers"}

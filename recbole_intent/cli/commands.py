@@ -11,6 +11,11 @@ _FILES = option("config_files=A,B", "YAML files with further keys; later ones wi
 _RUN = option("run=FOLDER", "the folder of a finished run", required=True)
 _UNKNOWN = option("allow_unknown", "accept keys that no default file knows")
 _DATA_PATH = option("data_path=DIR", "parent folder of datasets (dataset)")
+_TUNED = option(
+    "tuned",
+    "values of properties/tuned, the best of a search, under all that is given",
+    is_key=True,
+)
 _SPREADSHEET = (
     "A spreadsheet takes a text that begins with =, +, - or @ for a formula, unless the columns "
     "of the .csv file are imported as text."
@@ -40,6 +45,7 @@ TRAIN = Command(
             "values of properties/preset under all that is given; paper: what a paper says",
             is_key=True,
         ),
+        _TUNED,
         option(
             "task=TASK",
             "next-item: all items are ranked; direct: each target among 99 drawn items",
@@ -210,6 +216,7 @@ COMMANDS = (
             option("reproduce=NAME", "a table of a paper, our numbers next to the printed ones, "
                    "with the paper's values unless --preset=ours"),
             option("datasets=A,B", "only these of the paper's table", kind=_WORDS),
+            _TUNED,
             option("preset=paper", "the papers' values, for the models that have them",
                    is_key=True),
             option("task=direct", "rank each target among 99 drawn items, the same for all "
@@ -229,11 +236,17 @@ COMMANDS = (
     ),
     Command(
         "tune", "tune", "search hyper-parameters on validation, test the best once",
-        ["--model=MODEL --dataset=NAME [--trials=32] [--KEY=VALUE …]"],
+        [
+            "--model=MODEL --dataset=NAME [--trials=32] [--KEY=VALUE …]",
+            "--models=A,B,… --dataset=NAME --budget=16x [--KEY=VALUE …]",
+        ],
         (
-            _MODEL,
+            option("model=MODEL", "as for a run", short="m"),
+            option("models=A,B", "search each with the same budget, and report all", kind=_WORDS),
             _DATASET,
             _FILES,
+            option("budget=16x", "16 trials for every model; 16x30: of 30 epochs each",
+                   TUNE.rows["budget"]),
             option("trials=N", "number of trials (16)", TUNE.rows["trials"]),
             option("search=FILE", "YAML of what to search (properties/search/MODEL.yaml)"),
             option("resources=cpu=1,gpu=0.25", "of a trial; fractions share a GPU"),
@@ -245,6 +258,8 @@ COMMANDS = (
                    TUNE.rows["grace"]),
             option("reduction=X", "asha keeps the best 1/X (3)", TUNE.rows["reduction"]),
             option("output=DIR", "folder of the search; saved/tune/… if absent"),
+            option("write_tuned", "write the best values to properties/tuned/NAME/MODEL.yaml, for "
+                   "--tuned"),
             option("resume", "continue a search that was cut off"),
             option("fresh", "throw away the search in that folder"),
             _UNKNOWN,

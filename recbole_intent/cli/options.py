@@ -211,7 +211,8 @@ def _typed_all(
     for name, values in given.items():
         option = known.get(name)
         if option is None or option.is_key:
-            keys[name] = parse_value(" ".join(values))
+            is_flag = option is not None and not option.value
+            keys[name] = is_flag or parse_value(" ".join(values))
         else:
             options[name] = option.parse(values) if option.value else True
     return Asked(options, keys, [*command.name.split(), *words])

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_intent.config.key_kinds import Choice, Flag, Listing, Number, Optional, Whole, shown
+from recbole_intent.config.key_kinds import (
+    Choice,
+    Flag,
+    Listing,
+    Number,
+    Optional,
+    Pattern,
+    Whole,
+    shown,
+)
 from recbole_intent.config.key_table import KeyTable
 from recbole_intent.config.keys import NOISE_KINDS, Key, no_effect
 from recbole_intent.utils.errors import UserError
@@ -17,6 +26,18 @@ _STOPS = ({"scheduler": Choice("asha", "median")},)
 
 TUNE = _table(
     Key("trials", Whole(1), "how many there are to be"),
+    Key(
+        "budget",
+        Optional(
+            Pattern(
+                r"[1-9]\d{0,5}x([1-9]\d{0,5})?",
+                "TRIALSx, such as 16x, or TRIALSxEPOCHS, such as 16x30",
+                ("16x", "16x30"),
+                ("16", "x30", "0x", "16x0"),
+            )
+        ),
+        "trials of every model, and epochs of each",
+    ),
     Key("algorithm", Choice("random", "optuna"), "how values are chosen"),
     Key("scheduler", Choice("asha", "median", "none"), "how poor trials are stopped"),
     Key("grace", Optional(Whole(1)), "epochs that every trial gets", needs=_STOPS),

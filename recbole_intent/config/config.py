@@ -219,7 +219,11 @@ class Config(RecBoleConfig):
         kept = read_mapping(path, {"model": str, "dataset": str}, again)
         values = {**kept, **(overrides or {})}
         model, dataset = values.pop("model"), values.pop("dataset")
-        return cls(model, dataset, config_dict=values, allow_unknown=True)
+        # The values are all in the run's file; the file of tuned values may have changed since.
+        tuned = values.pop("tuned", False)
+        config = cls(model, dataset, config_dict=values, allow_unknown=True)
+        config["tuned"] = tuned
+        return config
 
 
 def _columns_to_load(final: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_intent.config.key_table import KeyTable, key_table
 from recbole_intent.config.keys import SHARED, unknown
-from recbole_intent.config.presets import preset_names, preset_values
+from recbole_intent.config.presets import preset_names, preset_values, tuned_values
 from recbole_intent.config.registry import get_spec
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import read_yaml
@@ -91,7 +91,7 @@ class Given:
 
     def refuse_unknown(self, defaults: Collection[str]) -> None:
         """Raise UserError for a key that neither a default file nor RecBole knows."""
-        known = {*defaults, *_OPTIONAL_KEYS, *_recbole_arguments(), "model", "dataset"}
+        known = _known(defaults)
         for key in self.values:
             if key not in known:
                 words = unknown(key, known)
@@ -124,17 +124,19 @@ def default_values(
     """Return the values below those that the user gives.
 
     Later sources win: RecBole's `overall.yaml`, ours, RecBole's model and dataset properties, ours,
-    those that `prepare` writes next to the dataset's atomic files, and the requested preset.
+    those that `prepare` writes next to the dataset's atomic files, and the requested preset or the
+    tuned values.
 
     Args:
         names: names of the model's property files, its own first; the first that exists counts.
         dataset: name of the dataset.
-        given: the user's values; only `data_path` and `preset` are read.
+        given: the user's values; only `data_path`, `preset` and `tuned` are read.
         table: rows that check the properties of the dataset's folder.
         sequential: the model is sequential.
 
     Raises:
-        UserError: a bad value in the dataset's folder, or a preset that the model does not have.
+        UserError: a bad value in the dataset's folder or among the tuned values, or a preset or
+            tuned values that the model does not have.
     """
     ours = properties_dir()
     model = next((name for name in names if has_defaults(name)), names[0])
@@ -159,7 +161,16 @@ def default_values(
             if mistake:
                 raise UserError(f"{written}: {key}: {mistake}")
         defaults.update(values)
-    return defaults | preset_values(given.values.get("preset"), names, dataset)
+    defaults |= preset_values(given.values.get("preset"), names, dataset)
+    if given.values.get("tuned") is True:
+        path, values = tuned_values(names[0], dataset, given.values.get("preset"))
+        for key, value in values.items():
+            mistake = table.mistake(key, value, defaults.get(key))
+            known = _known(defaults)
+            if mistake or key not in known:
+                raise UserError(f"{path}: {key}: {mistake or unknown(key, known)}")
+        defaults.update(values)
+    return defaults
 
 
 def check_given(
@@ -197,6 +208,10 @@ def check_given(
 
 def _is_preset(name: Any) -> bool:
     return isinstance(name, str) and (properties_dir() / "preset" / name).is_dir()
+
+
+def _known(defaults: Collection[str]) -> set[str]:
+    return {*defaults, *_OPTIONAL_KEYS, *_recbole_arguments(), "model", "dataset"}
 
 
 @functools.cache

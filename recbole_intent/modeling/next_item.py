@@ -22,10 +22,8 @@ class NextItemMixin:
     accepts both shapes. Only a causal model may be trained on shared batches.
     """
 
-    # Absent: the softmax is over all items. A class attribute would hide the registered module.
-    negative_sampler: NegativeSampler
+    negative_sampler: NegativeSampler | None = None  # None: the softmax over all items
     loss_names: tuple[str, ...] = ("loss",)
-    label_smoothing = 0.0  # of `cross_entropy` over all items; set by the trainer
     compiled_parts: tuple[str, ...] = ("forward",)  # the methods that `compile: True` compiles
 
     @classmethod
@@ -87,13 +85,11 @@ class NextItemMixin:
 
         RecBole's losses include padding's row 0 among all items; this one does too, to equal them.
         """
-        if hasattr(self, "negative_sampler"):
+        if self.negative_sampler is not None:
             log_q = self.negative_sampler.log_q if self.uses_log_q else None
             negatives = self.negative_sampler(target)
             return sampled_cross_entropy(hidden, self.item_table(), target, negatives, log_q)
-        return linear_cross_entropy(
-            hidden, self.item_table(), target, label_smoothing=self.label_smoothing
-        )
+        return linear_cross_entropy(hidden, self.item_table(), target)
 
     def calculate_loss(self, interaction) -> Tensor:
         """Cross-entropy of a batch; RecBole's model itself handles `loss_type: BPR`."""

@@ -1,15 +1,29 @@
 """Ray Tune searcher and scheduler that read from and write to the ledger.
 
-Every decision is written to the ledger before it takes effect. Import only while Ray is running.
+Every decision is written to the ledger before it takes effect. Import only after `require_ray`.
+
+`Tuner.restore` cannot replace the ledger. Tried with Ray 2.60 and `kill -9`: snapshots are ten
+seconds or more apart and not atomic, so that trials that ended since the last one start again;
+ASHA and the median rule are not part of them, so that the trials that follow compete with none of
+the earlier ones; and a search cannot be given more trials than it began with.
 """
 
 import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    MedianStoppingRule,
+    TrialScheduler,
+)
 from ray.tune.search import Searcher
 
-from recbole_intent.tune.ledger import Ledger, Trial
+from recbole_intent.tune.ledger import Ledger
+from recbole_intent.tune.suggest import RandomSuggester
 
 
 class LedgerSearcher(Searcher):
@@ -18,16 +32,15 @@ class LedgerSearcher(Searcher):
     Args:
         ledger: records new trials.
         suggester: provides their parameters.
-        waiting: interrupted trials to resume.
         n_trials: total number of trials.
     """
 
-    def __init__(self, ledger: Ledger, suggester, waiting: list[Trial], n_trials: int) -> None:
+    def __init__(self, ledger: Ledger, suggester: RandomSuggester, n_trials: int) -> None:
         super().__init__()
-        self._ledger, self._suggester = ledger, suggester
-        self._waiting = [trial.index for trial in waiting]
-        self._next = len(ledger.trials())
-        self._n_trials = n_trials
+        trials = ledger.trials()
+        self._ledger, self._suggester, self._n_trials = ledger, suggester, n_trials
+        self._waiting = [trial.index for trial in trials if not trial.is_over]
+        self._next = len(trials)
         self._index_of: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict | str:
@@ -55,26 +68,86 @@ class LedgerSearcher(Searcher):
         """Do nothing: the ledger holds the state."""
 
 
+@dataclass(frozen=True)
+class _Name:
+    """Stand-in for a Ray trial, with an id that is stable across restarts."""
+
+    trial_id: str
+
+
+def stopping_rule(
+    name: str, metric: str, bigger: bool, *, epochs: int, grace: int, reduction: float
+) -> FIFOScheduler:
+    """Return Ray's scheduler of that name.
+
+    Args:
+        name: asha (successive halving: at epochs grace, grace * reduction, … a trial continues if
+            it is among the best 1/reduction of those that have reached that epoch), median (it
+            continues while its best value is not worse than the median of the others' means) or
+            none.
+        metric: name in the validation metrics.
+        bigger: whether a larger value is better.
+        epochs: epochs of a full trial.
+        grace: epochs that every trial gets, >= 1.
+        reduction: reduction factor, > 1.
+    """
+    common = {"time_attr": "epoch", "metric": metric, "mode": "max" if bigger else "min"}
+    common["grace_period"] = min(grace, epochs)
+    if name == "asha":
+        return ASHAScheduler(max_t=epochs, reduction_factor=reduction, **common)
+    if name == "median":
+        # An infinite time slice keeps the rule from pausing trials to compare them sooner.
+        return MedianStoppingRule(min_time_slice=float("inf"), min_samples_required=3, **common)
+    return FIFOScheduler()
+
+
 class LedgerScheduler(FIFOScheduler):
-    """FIFO scheduler that asks the judge after each reported epoch whether to stop the trial.
+    """Records every epoch of every trial, and stops the trials that Ray's rule stops.
+
+    Ray's rules keep their state in memory; after a kill, it is rebuilt from the ledger.
 
     Args:
         ledger: records epochs and decisions.
-        judge: `scheduler.Judge`.
+        rule: from `stopping_rule`.
+        metric: name in the validation metrics.
+        epochs: epochs of a full trial.
     """
 
-    def __init__(self, ledger: Ledger, judge) -> None:
+    def __init__(self, ledger: Ledger, rule: FIFOScheduler, metric: str, epochs: int) -> None:
         super().__init__()
-        self._ledger, self._judge = ledger, judge
-        trials = ledger.trials()
-        self._last_epoch = {trial.index: trial.last_epoch for trial in trials}
+        self._ledger, self._rule, self._key, self._epochs = ledger, rule, metric, epochs
+        self._last_epoch: dict[int, int] = {}
         # The clock continues from the last recorded minute: pauses between runs do not count.
-        self._before = max((r["at"] for trial in trials for r in trial.epochs), default=0.0)
+        self._before = 0.0
         self._began: float | None = None  # set later: on a cluster, this object is sent there first
+        self.replay(ledger.events())
+
+    def replay(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Rebuild the state of the rule from the events of a ledger, in order."""
+        for event in events:
+            if event["event"] == "epoch":
+                self.stops(event["trial"], event["epoch"], event["valid"])
+                self._before = max(self._before, event.get("at", 0.0))
+
+    def stops(self, trial: int, epoch: int, valid: Mapping[str, float]) -> bool:
+        """Whether to stop a trial after an epoch, given the metrics of that epoch.
+
+        Args:
+            trial: index of the trial.
+            epoch: from 1.
+            valid: validation metrics.
+        """
+        name = _Name(f"{trial:04d}")
+        if trial not in self._last_epoch:
+            self._rule.on_trial_add(None, name)
+        self._last_epoch[trial] = epoch
+        result = {"epoch": epoch, self._key: valid[self._key]}
+        decision = self._rule.on_trial_result(None, name, result)
+        # At the last epoch the rule stops every trial; that is not early stopping.
+        return decision == TrialScheduler.STOP and epoch < self._epochs
 
     def on_trial_add(self, controller, trial) -> None:
         """Start the clock with the first trial."""
-        super().on_trial_add(controller, trial)
         if self._began is None:
             self._began = time.monotonic()
 
@@ -85,15 +158,14 @@ class LedgerScheduler(FIFOScheduler):
             self._ledger.append("finished", index)
             return TrialScheduler.STOP
         epoch = result.get("epoch", 0)
-        if epoch <= self._last_epoch.get(index, 0):  # Ray repeats a trial's last result at its end
+        if epoch <= self._last_epoch.get(index, 0):  # a trial reports again what it did before
             return TrialScheduler.CONTINUE
-        self._last_epoch[index] = epoch
         valid = {
             key.removeprefix("valid/"): value
             for key, value in result.items()
             if key.startswith("valid/")
         }
-        stop = self._judge.stops(index, epoch, valid)
+        stop = self.stops(index, epoch, valid)
         self._ledger.append(
             "epoch",
             index,

@@ -11,7 +11,7 @@ from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import atomic_write
 from recbole_intent.utils.own_files import damaged, read_json_lines
 
-_FRESH = "--fresh starts anew"
+_FRESH = "use --fresh to overwrite the search"
 WAITING, RUNNING, FINISHED, STOPPED, FAILED = "waiting running finished stopped failed".split()
 
 
@@ -52,14 +52,8 @@ class Trial:
 
     def best(self, metric: str, bigger: bool) -> dict[str, Any] | None:
         """The record of its best epoch; ties go to the last epoch, as in the trainer."""
-        found = None
-        for record in self.epochs:
-            value = record["valid"][metric]
-            if found is None or (
-                value >= found["valid"][metric] if bigger else value <= found["valid"][metric]
-            ):
-                found = record
-        return found
+        sign = 1 if bigger else -1
+        return max(reversed(self.epochs), key=lambda r: sign * r["valid"][metric], default=None)
 
 
 def _is_event(event: Any, begun: set[int]) -> bool:
@@ -90,7 +84,7 @@ class Ledger:
 
     Events are `begin` (trial, params), `epoch` (trial, epoch, valid, seconds, at, stop),
     `finished`, `failed` (message) and `again`. A process killed while writing leaves an incomplete
-    last line, which does not count as an event; `mend` removes it.
+    last line, which does not count as an event; `drop_unfinished_line` removes it.
 
     Attributes:
         path: path of the file, which need not exist yet.
@@ -128,7 +122,7 @@ class Ledger:
             begun.add(event["trial"])
             yield event
 
-    def mend(self) -> None:
+    def drop_unfinished_line(self) -> None:
         """Remove an incomplete last line left by a killed process."""
         if self.path.is_file() and not (text := self.path.read_bytes()).endswith(b"\n"):
             with atomic_write(self.path) as temporary:
@@ -160,12 +154,7 @@ class Ledger:
 
 def best_trial(trials: list[Trial], metric: str, bigger: bool) -> Trial | None:
     """The trial with the best validation metric; ties go to the first. None without epochs."""
-    found, found_value = None, None
-    for trial in trials:
-        record = trial.best(metric, bigger)
-        if record is None:
-            continue
-        value = record["valid"][metric]
-        if found is None or (value > found_value if bigger else value < found_value):
-            found, found_value = trial, value
-    return found
+    sign = 1 if bigger else -1
+    scores = [(trial.best(metric, bigger), trial) for trial in trials]
+    known = [(sign * record["valid"][metric], trial) for record, trial in scores if record]
+    return max(known, key=lambda pair: pair[0], default=(0, None))[1]

@@ -1,7 +1,7 @@
-"""Run the trials of a search in parallel with Ray Tune and stop the poor ones.
+"""Run the trials of a search in parallel with Ray Tune.
 
-Ray stores no state: all that a restart needs is in the ledger and in the trials' folders, so a
-kill at any moment loses only the epochs in progress.
+All that a restart needs is in the ledger and in the trials' folders, so a kill at any moment loses
+only the epochs in progress. `adapters.py` says why Ray's own snapshots do not do.
 """
 
 import logging
@@ -30,6 +30,7 @@ _LOGGER = logging.getLogger("recbole_intent")
 _OLDEST = "2.50"
 _STORE_BYTES = 100 * 2**20  # Ray's minimum is 75 MiB; nothing large goes through Ray
 _PREFIX = "recbole_intent-ray-"
+_ATTEMPTS = 3  # Ray gives its processes 30 seconds, which a busy machine may exceed
 
 # Read by Ray on import and by the processes that it starts.
 _QUIET = {
@@ -161,13 +162,13 @@ def require_ray(address: str | None) -> None:
         UserError: Ray Tune is missing or too old (the message gives the install command), or
             nothing answers at the address.
     """
-    mend = f"pip install 'ray[tune]>={_OLDEST}'"
+    command = f"pip install 'ray[tune]>={_OLDEST}'"
     try:
-        found = version("ray")
+        installed = version("ray")
     except PackageNotFoundError as error:
-        raise UserError(f"tune needs Ray Tune: {mend}") from error
-    if Version(found) < Version(_OLDEST):
-        raise UserError(f"Ray {found} is too old for tune: {mend} (RecBole runs with it)")
+        raise UserError(f"tune needs Ray Tune: {command}") from error
+    if Version(installed) < Version(_OLDEST):
+        raise UserError(f"Ray {installed} is too old for tune: {command} (RecBole runs with it)")
     os.environ.update(_QUIET)
     if address is None:
         # A token for this search only; otherwise Ray writes one to the home folder.
@@ -210,28 +211,40 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
 
     try:
         _LOGGER.info("starting Ray …" if is_local else "connecting to Ray …")
-        try:
-            if is_local:
-                ray.init(
-                    num_cpus=_cores(),
-                    include_dashboard=False,
-                    object_store_memory=_STORE_BYTES,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                    _node_ip_address="127.0.0.1",
-                    _temp_dir=str(temporary),  # short path: it contains sockets
-                )
-            else:
-                ray.init(engine.address, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray raises plain Exception if its processes are late
-            where = "Ray does not start" if is_local else f"--address={engine.address}"
-            reason = printable(error).partition(". ")[0] or type(error).__name__
-            raise UserError(f"{where}: {reason}; the same command tries again") from error
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                _start(engine.address, temporary)
+                break
+            except Exception as error:  # Ray raises plain Exception if its processes are late
+                reason = printable(error).partition(". ")[0] or type(error).__name__
+                if left and is_local and "timed out" in reason:
+                    _LOGGER.info("%s; trying again …", reason)
+                    ray.shutdown()
+                    continue
+                where = "Ray does not start" if is_local else f"--address={engine.address}"
+                raise UserError(f"{where}: {reason}; the same command tries again") from error
         _require_resources(engine, ray.nodes())
         yield temporary
     finally:
         ray.shutdown()
         remove_leftovers(folder)
+
+
+def _start(address: str | None, temporary: Path) -> None:
+    import ray
+
+    if address is not None:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        return
+    ray.init(
+        num_cpus=_cores(),
+        include_dashboard=False,
+        object_store_memory=_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        _node_ip_address="127.0.0.1",
+        _temp_dir=str(temporary),  # short path: it contains sockets
+    )
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -258,40 +271,29 @@ def _require_resources(engine: Engine, nodes: Sequence[Mapping[str, Any]]) -> No
         )
 
 
-def run_trials(
-    task: Task, engine: Engine, ledger: Ledger, suggester, judge, n_trials: int, storage: Path
-) -> None:
+def run_trials(task: Task, engine: Engine, searcher, scheduler, limit: int, storage: Path) -> None:
     """Run all unfinished trials to their end; Ray must be running.
 
     Args:
         task: settings common to all trials.
         engine: resources per trial.
-        ledger: ledger of the search.
-        suggester: provides the parameters of new trials.
-        judge: `stops(trial, epoch, value) -> bool`, from `scheduler.py`.
-        n_trials: total number of trials, including earlier ones.
+        searcher: `adapters.LedgerSearcher`.
+        scheduler: `adapters.LedgerScheduler`.
+        limit: most trials that the searcher may give.
         storage: a folder for Ray's files.
     """
     from ray import tune
 
-    from recbole_intent.tune.adapters import LedgerScheduler, LedgerSearcher
-
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # failures are in the ledger
-    waiting = [trial for trial in ledger.trials() if not trial.is_over]
-    n_new = max(0, n_trials - len(ledger.trials()))
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(train_trial, task=task), {"cpu": engine.cpu, "gpu": engine.gpu}
         ),
-        tune_config=tune.TuneConfig(
-            num_samples=len(waiting) + n_new,
-            search_alg=LedgerSearcher(ledger, suggester, waiting, n_trials),
-            scheduler=LedgerScheduler(ledger, judge),
-        ),
+        tune_config=tune.TuneConfig(num_samples=limit, search_alg=searcher, scheduler=scheduler),
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(storage),
-            verbose=0,
+            verbose=0,  # Ray's reporter forgets the trials before a restart; see `report.Watch`
             failure_config=tune.FailureConfig(max_failures=0, fail_fast=False),
         ),
     )
@@ -316,13 +318,13 @@ def train_trial(given: Mapping[str, Any], task: Task) -> None:
         )
     os.chdir(task.cwd)
     trial = Ledger(task.folder / "ledger.jsonl").trials()[given["index"]]
-    reported, seconds = trial.last_epoch, 0.0
+    seconds = 0.0
 
     def on_epoch(record: dict[str, Any]) -> None:
         nonlocal seconds
         seconds += record["seconds"]
-        epoch = record["epoch"] + 1
-        if "valid" in record and epoch > reported:
+        if "valid" in record:  # epochs before an interruption too, which the scheduler knows
+            epoch = record["epoch"] + 1
             tune.report({"epoch": epoch, "valid": record["valid"], "seconds": seconds})
 
     train(task.config(trial.params), task.trial_folder(trial.index), on_epoch)

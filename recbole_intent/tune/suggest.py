@@ -1,4 +1,4 @@
-"""Suggesters of trial parameters: random search and Optuna's TPE.
+"""Suggesters of trial parameters: random search and Ray's OptunaSearch.
 
 A kill does not change their suggestions: these depend only on the seed, the index of the trial
 and the results so far, not on internal state.
@@ -28,29 +28,22 @@ class RandomSuggester:
     """
 
     def __init__(self, space: Space, seed: int, check: Callable[[dict[str, Any]], None]) -> None:
-        self._space = space
+        self._space, self._seed, self._check = space, seed, check
         self._rng = np.random.default_rng(seed)
-        self._check = check
         self._seen: set[str] = set()
-        self._draws: list[dict[str, Any]] = []
 
     def suggest(self, index: int) -> dict[str, Any] | None:
         """Draw parameters that no trial has had yet; None if the space is exhausted.
 
+        Args:
+            index: of the trial; suggestions and recalls are made in order, from 0.
+
         Raises:
             UserError: no draw passes the check.
         """
-        while len(self._draws) <= index:
-            found = self._new_draw()
-            if found is None:
-                return None
-            self._draws.append(found)
-        return self._draws[index]
-
-    def _new_draw(self) -> dict[str, Any] | None:
-        refused = None
-        for _ in range(_PATIENCE):
-            params = {key: domain.draw(self._rng) for key, domain in self._space.items()}
+        refusal = None
+        for attempt in range(_PATIENCE):
+            params = self._draw(index, attempt)
             digest = fingerprint(params)
             if digest in self._seen:
                 continue
@@ -58,25 +51,32 @@ class RandomSuggester:
             try:
                 self._check(params)
             except UserError as error:
-                refused = error
-                continue
-            return params
-        if refused is not None and not self._draws:
-            raise refused
+                refusal = error
+            else:
+                return params
+        if refusal is not None and index == 0:
+            raise refusal
         return None
 
+    def _draw(self, index: int, attempt: int) -> dict[str, Any]:
+        return {key: domain.draw(self._rng) for key, domain in self._space.items()}
+
     def recall(self, trial: Trial) -> None:
-        """Do nothing: the parameters depend only on the trial's index."""
+        """Register a trial that was suggested before a kill."""
+        self.suggest(trial.index)
 
     def learn(self, trial: Trial) -> None:
-        """Do nothing: random search does not learn."""
+        """Learn from the outcome of a trial; random search does not."""
 
 
-class OptunaSuggester:
-    """Optuna's tree-structured Parzen estimator, which samples good regions more often.
+class OptunaSuggester(RandomSuggester):
+    """Ray's OptunaSearch: Optuna's tree-structured Parzen estimator samples good regions more.
 
-    A suggestion depends on the results available at that time. With parallel trials it therefore
-    depends on their speed.
+    Used as it comes, OptunaSearch suggests the same parameters twice and goes on when a space is
+    exhausted, learns the value of the last epoch instead of the best, and keeps the state of its
+    sampler in a snapshot that a kill makes stale. Hence the checks, the best value, and a sampler
+    seeded for each suggestion. A suggestion depends on the results available at that time. With
+    parallel trials it therefore depends on their speed.
 
     Args:
         space: the search space.
@@ -97,21 +97,20 @@ class OptunaSuggester:
         metric: str,
         bigger: bool,
     ) -> None:
+        super().__init__(space, seed, check)
         try:
             import optuna
+            from ray.tune.search.optuna import OptunaSearch
         except ModuleNotFoundError as error:
             raise UserError(
                 "--algorithm=optuna needs Optuna (extra search): pip install optuna"
             ) from error
-        self._optuna = optuna
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._study = optuna.create_study(direction="maximize" if bigger else "minimize")
-        self._space, self._seed, self._check = space, seed, check
+        self._optuna = optuna
         self._metric, self._bigger = metric, bigger
-        self._distributions = {key: self._distribution(domain) for key, domain in space.items()}
-        self._asked: dict[int, Any] = {}
-        self._seen: set[str] = set()
-        self._has_suggested = False
+        distributions = {key: self._distribution(domain) for key, domain in space.items()}
+        self._search = OptunaSearch(distributions, "value", "max" if bigger else "min")
+        self._ids: dict[int, str] = {}
 
     def _distribution(self, domain: Choice | Range):
         kinds = self._optuna.distributions
@@ -121,70 +120,47 @@ class OptunaSuggester:
             return kinds.IntDistribution(domain.low, domain.high)
         return kinds.FloatDistribution(domain.low, domain.high, log=domain.kind == "loguniform")
 
-    def suggest(self, index: int) -> dict[str, Any] | None:
-        """As `RandomSuggester.suggest`."""
-        refused = None
-        for attempt in range(_PATIENCE):
-            trial = self._ask(index, attempt)
-            params = {
-                key: domain.values[trial.params[key]]
+    def _draw(self, index: int, attempt: int) -> dict[str, Any]:
+        if attempt:  # the last draw was rejected
+            self._search.on_trial_complete(self._ids[index], error=True)
+        state = np.random.SeedSequence([self._seed, index, attempt]).generate_state(1)
+        self._search._ot_study.sampler = self._optuna.samplers.TPESampler(seed=int(state[0]))
+        return self._ask(index, attempt)
+
+    def _ask(self, index: int, attempt: int = 0) -> dict[str, Any]:
+        self._ids[index] = f"{index}.{attempt}"
+        values = self._search.suggest(self._ids[index])
+        return {
+            key: domain.values[values[key]] if isinstance(domain, Choice) else values[key]
+            for key, domain in self._space.items()
+        }
+
+    def recall(self, trial: Trial) -> None:
+        """Register a trial that was suggested before a kill, and its outcome."""
+        self._seen.add(fingerprint(trial.params))
+        self._search._ot_study.enqueue_trial(
+            {
+                key: domain.values.index(trial.params[key])
                 if isinstance(domain, Choice)
                 else trial.params[key]
                 for key, domain in self._space.items()
             }
-            digest = fingerprint(params)
-            if digest not in self._seen:
-                self._seen.add(digest)
-                try:
-                    self._check(params)
-                except UserError as error:
-                    refused = error
-                else:
-                    self._asked[index] = trial
-                    self._has_suggested = True
-                    return params
-            self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-        if refused is not None and not self._has_suggested:
-            raise refused
-        return None
-
-    def _ask(self, index: int, attempt: int):
-        # Seeded for each suggestion, so that no sampler state needs to be stored.
-        state = np.random.SeedSequence([self._seed, index, attempt]).generate_state(1)
-        self._study.sampler = self._optuna.samplers.TPESampler(seed=int(state[0]))
-        return self._study.ask(self._distributions)
-
-    def recall(self, trial: Trial) -> None:
-        """Register a trial that was suggested before a kill."""
-        given = {
-            key: domain.values.index(trial.params[key])
-            if isinstance(domain, Choice)
-            else trial.params[key]
-            for key, domain in self._space.items()
-        }
-        self._seen.add(fingerprint(trial.params))
-        self._study.enqueue_trial(given)
-        self._asked[trial.index] = self._study.ask(self._distributions)
-        self._has_suggested = True
+        )
+        self._ask(trial.index)
         if trial.is_over:
             self.learn(trial)
 
     def learn(self, trial: Trial) -> None:
-        """Learn from the outcome of a trial."""
-        asked = self._asked.pop(trial.index, None)
-        if asked is None:
+        """Learn from the outcome of a trial: its best value, or that it was stopped or failed."""
+        name = self._ids.pop(trial.index, None)
+        if name is None:
             return
-        states = self._optuna.trial.TrialState
         best = trial.best(self._metric, self._bigger)
         if best is None or trial.status not in (FINISHED, STOPPED):
-            self._study.tell(asked, state=states.FAIL)
+            self._search.on_trial_complete(name, error=True)
             return
         for record in trial.epochs:
-            asked.report(record["valid"][self._metric], record["epoch"])
-        if trial.status == STOPPED:
-            self._study.tell(asked, state=states.PRUNED)
-        else:
-            self._study.tell(asked, best["valid"][self._metric])
-
-
-Suggester = RandomSuggester | OptunaSuggester
+            report = {"value": record["valid"][self._metric], "training_iteration": record["epoch"]}
+            self._search.on_trial_result(name, report)
+        result = {"value": best["valid"][self._metric]} if trial.status == FINISHED else None
+        self._search.on_trial_complete(name, result)  # without a result: pruned

@@ -51,6 +51,11 @@ def _reads_as_search(folder: Path) -> bool:
     return True
 
 
+def _reads_as_searches(folder: Path) -> bool:
+    with open(folder / "report.md", encoding="utf-8") as file:
+        return file.readline().startswith("# Hyper-parameter searches on ")
+
+
 def _reads_as_comparison(folder: Path) -> bool:
     with open(folder / "report.md", encoding="utf-8") as file:
         return file.readline().startswith("# Comparison on ")
@@ -94,6 +99,13 @@ RUN = Kind(
     "{folder}/{name}: is not that of a run",
 )
 SEARCH = Kind("search", _SEARCH_FILES, (("sweep.json",),), _reads_as_search, f"{_HOLDS}search")
+SEARCHES = Kind(
+    "report of searches",
+    rf"report\.md|[^/]+/({_SEARCH_FILES}|lock|\.recbole_intent)",
+    (("report.md", "*/sweep.json"),),
+    _reads_as_searches,
+    f"{_HOLDS}searches",
+)
 COMPARISON = Kind(
     "comparison",
     _COMPARISON_FILES,

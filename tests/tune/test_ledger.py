@@ -59,7 +59,7 @@ def test_cut_at_any_byte_it_holds_the_whole_events_before(ledger, tmp_path):
         cut.path.write_bytes(whole[:n_bytes])
         n_events = whole[:n_bytes].count(b"\n")
         assert list(cut.events()) == events[:n_events]
-        cut.mend()
+        cut.drop_unfinished_line()
         cut.append("begin", 9, params={})
         assert list(cut.events()) == [
             *events[:n_events],

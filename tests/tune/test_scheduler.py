@@ -1,17 +1,23 @@
-"""The judge: stops what it should, never the last epoch, and judges the same after a restart."""
+"""The scheduler: stops what it should, never the last epoch; a restart changes no decision."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recbole_intent.tune.scheduler import Judge
+from recbole_intent.config.command_keys import TUNE, refuse
+from recbole_intent.tune.adapters import LedgerScheduler, stopping_rule
+from recbole_intent.tune.ledger import Ledger
 from recbole_intent.utils.errors import UserError
 
 
-def _judge(name: str = "asha", *, bigger: bool = True, **options) -> Judge:
-    return Judge(name, "ndcg@10", bigger, **{"epochs": 9, "grace": 1, "reduction": 3, **options})
+def _judge(name: str = "asha", *, bigger: bool = True, **options) -> LedgerScheduler:
+    numbers = {"epochs": 9, "grace": 1, "reduction": 3, **options}
+    rule = stopping_rule(name, "ndcg@10", bigger, **numbers)
+    return LedgerScheduler(Ledger(Path("not-there.jsonl")), rule, "ndcg@10", 9)
 
 
-def _run(judge: Judge, values: list[list[float]]) -> list[int]:
+def _run(judge: LedgerScheduler, values: list[list[float]]) -> list[int]:
     """Trials one after the other; how many epochs each got."""
     got = []
     for trial, curve in enumerate(values):
@@ -76,9 +82,9 @@ def test_a_restart_judges_as_if_it_had_not_been(name):
 )
 def test_numbers_out_of_range_are_refused(options, message):
     with pytest.raises(UserError, match=message):
-        _judge(**options)
+        refuse(TUNE, {"scheduler": "asha", **options})
 
 
 def test_an_unknown_rule_is_refused():
     with pytest.raises(UserError, match="--scheduler=hyperband: not one of asha, median, none"):
-        _judge("hyperband")
+        refuse(TUNE, {"scheduler": "hyperband"})

@@ -117,6 +117,7 @@ def _rows(group: Iterable[tuple], **shared: Any) -> Iterator[Key]:
 
 TASKS = ("next-item", "sequential", "direct")
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
+SCHEDULES = ("constant", "linear", "cosine")
 ACTIVATIONS = ("gelu", "relu", "swish", "tanh", "sigmoid")
 NOISE_KINDS = ("replace", "insert", "delete", "shuffle")
 PRECISIONS = ("highest", "high", "medium")
@@ -274,7 +275,33 @@ _SHARED = (
     Key("train_batch_size", Whole(1), "rows, or targets, of a training batch"),
     Key("learning_rate", Number(0), "of the optimizer"),
     Key("learner", Choice(*LEARNERS, ignores_case=True), "the optimizer"),
-    Key("weight_decay", Number(0), "of the optimizer"),
+    Key("weight_decay", Number(0), "of the optimizer; with adamw it is decoupled"),
+    Key(
+        "lr_schedule",
+        Choice(*SCHEDULES),
+        "the learning rate after its warm-up: constant, or falling until the last epoch",
+        neutral="constant",
+    ),
+    Key("warmup_epochs", Number(0), "epochs in which the learning rate rises", neutral=0),
+    Key(
+        "min_learning_rate",
+        Number(0),
+        "the learning rate at the end of a schedule",
+        needs=({"lr_schedule": Choice("linear", "cosine")},),
+        neutral=0,
+    ),
+    Key(
+        "ema_decay",
+        Number(0, below=1),
+        "decay of the moving average of weights that is validated and kept; 0: none",
+        neutral=0,
+    ),
+    Key(
+        "label_smoothing",
+        Number(0, below=1),
+        "share of a label that is spread over all items, in cross-entropy over items",
+        neutral=0,
+    ),
     Key(
         "clip_grad_norm",
         Optional(
@@ -508,7 +535,21 @@ def _dynamic(values: Values) -> str | None:
     return None
 
 
+def _warmup(values: Values) -> str | None:
+    if values["warmup_epochs"] < values["epochs"]:
+        return None
+    return f"{values['warmup_epochs']} must be below epochs: {values['epochs']}"
+
+
+def _least_rate(values: Values) -> str | None:
+    if values["min_learning_rate"] <= values["learning_rate"]:
+        return None
+    return f"{values['min_learning_rate']} is above learning_rate: {values['learning_rate']}"
+
+
 SHARED_RULES = (
+    Rule(("warmup_epochs", "epochs"), _warmup),
+    Rule(("min_learning_rate", "learning_rate"), _least_rate),
     Rule(("n_heads", "hidden_size"), _heads),
     Rule(("valid_metric", "metrics", "topk"), _valid_metric),
     Rule(("train_neg_sample_args",), _dynamic),

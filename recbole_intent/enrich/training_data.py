@@ -69,7 +69,7 @@ def read_training_data(
     histories = training_histories(config, parts.train)
     tokens = parts.dataset.field2id_token[parts.dataset.iid_field][1:]
     item_file = source / f"{dataset}.item"
-    files = [*parts.files, *([item_file] if item_file.is_file() else [])]
+    files = [*parts.inputs.files, *([item_file] if item_file.is_file() else [])]
     return TrainingData(
         config,
         source,

@@ -22,8 +22,10 @@ class NextItemMixin:
     accepts both shapes. Only a causal model may be trained on shared batches.
     """
 
-    negative_sampler: NegativeSampler | None = None  # None: the softmax over all items
+    # Absent: the softmax is over all items. A class attribute would hide the registered module.
+    negative_sampler: NegativeSampler
     loss_names: tuple[str, ...] = ("loss",)
+    label_smoothing = 0.0  # of `cross_entropy` over all items; set by the trainer
     compiled_parts: tuple[str, ...] = ("forward",)  # the methods that `compile: True` compiles
 
     @classmethod
@@ -85,11 +87,13 @@ class NextItemMixin:
 
         RecBole's losses include padding's row 0 among all items; this one does too, to equal them.
         """
-        if self.negative_sampler is not None:
+        if hasattr(self, "negative_sampler"):
             log_q = self.negative_sampler.log_q if self.uses_log_q else None
             negatives = self.negative_sampler(target)
             return sampled_cross_entropy(hidden, self.item_table(), target, negatives, log_q)
-        return linear_cross_entropy(hidden, self.item_table(), target)
+        return linear_cross_entropy(
+            hidden, self.item_table(), target, label_smoothing=self.label_smoothing
+        )
 
     def calculate_loss(self, interaction) -> Tensor:
         """Cross-entropy of a batch; RecBole's model itself handles `loss_type: BPR`."""

@@ -26,6 +26,7 @@ def linear_cross_entropy(
     *,
     sample_weight: Tensor | None = None,
     temperature: float = 1.0,
+    label_smoothing: float = 0.0,
     chunk_size: int | None = None,
 ) -> Tensor:
     """Softmax cross-entropy of the logits `hidden @ weight.T` without materialising all of them.
@@ -40,16 +41,19 @@ def linear_cross_entropy(
         target: (N,) int64, the true item of each row, in 0 .. V - 1.
         sample_weight: (N,) w_i, any finite numbers. None: 1 / N for every row.
         temperature: > 0; logits are divided by it.
+        label_smoothing: s, 0 <= s < 1, the share of each label that is spread over all V items.
         chunk_size: rows per strip, >= 1. None: chosen for the device.
 
     Returns:
-        Scalar sum_i w_i * (logsumexp_v(logit_iv) - logit_i,target), differentiable once in
-        `hidden`, `weight` and `sample_weight`.
+        Scalar sum_i w_i * (logsumexp_v(logit_iv) - (1 - s) logit_i,target - s mean_v(logit_iv)),
+        differentiable once in `hidden`, `weight` and `sample_weight`.
 
     Raises:
-        ValueError: mismatched shapes, no rows, or `temperature` or `chunk_size` not positive.
+        ValueError: mismatched shapes, no rows, `temperature` or `chunk_size` not positive, or
+            `label_smoothing` out of range.
 
-    Source: IGR-SR, L_rec; equal to `F.cross_entropy(hidden @ weight.T / temperature, target)`.
+    Source: IGR-SR, L_rec; equal to `F.cross_entropy(hidden @ weight.T / temperature, target,
+    label_smoothing=label_smoothing)`.
     """
     n_rows, n_items = len(hidden), len(weight)
     if hidden.dim() != 2 or weight.dim() != 2 or hidden.shape[1] != weight.shape[1]:
@@ -64,6 +68,8 @@ def linear_cross_entropy(
         raise ValueError(f"sample_weight must be ({n_rows},), not {sample_weight.shape}")
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing must be from 0 to below 1, not {label_smoothing}")
     if chunk_size is None:
         chunk_size = _strip_rows(n_items, hidden.device)
     elif chunk_size < 1:
@@ -73,14 +79,16 @@ def linear_cross_entropy(
     if sample_weight is None:
         sample_weight = torch.full((n_rows,), 1 / n_rows, dtype=dtype, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):
-        return _LinearCrossEntropy.apply(
-            hidden.to(dtype) if temperature == 1 else hidden.to(dtype) / temperature,
-            weight.to(dtype),
-            target,
-            sample_weight.to(dtype),
-            chunk_size,
-            torch.is_grad_enabled(),
+        hidden = hidden.to(dtype) if temperature == 1 else hidden.to(dtype) / temperature
+        weight, sample_weight = weight.to(dtype), sample_weight.to(dtype)
+        loss = _LinearCrossEntropy.apply(
+            hidden, weight, target, sample_weight, chunk_size, torch.is_grad_enabled()
         )
+        if label_smoothing:
+            # The mean of a row's logits is the logit of the mean item: no strip is needed.
+            above_mean = (hidden * (weight[target] - weight.mean(dim=0))).sum(dim=1)
+            loss = loss + label_smoothing * torch.dot(sample_weight, above_mean)
+        return loss
 
 
 def _at_least_float32(first: Tensor, second: Tensor) -> torch.dtype:

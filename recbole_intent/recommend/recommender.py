@@ -16,6 +16,7 @@ from recbole_intent.config.command_keys import RECOMMEND, refuse
 from recbole_intent.config.config import Config
 from recbole_intent.data.formats.asked import Columns, histories_of, ids_of
 from recbole_intent.data.formats.titles import item_titles
+from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.known_histories import KnownHistories
 from recbole_intent.data.loading.loader import MAX_SCORES
 from recbole_intent.data.loading.split_data import SplitData
@@ -26,7 +27,6 @@ from recbole_intent.nn.top_k import top_k
 from recbole_intent.recommend.asked_histories import AskedHistories, Chunk
 from recbole_intent.runs.experiment import (
     build,
-    inputs_fingerprint,
     refuse_other_data,
 )
 from recbole_intent.runs.result import TRAIN_AGAIN, read_result
@@ -94,8 +94,9 @@ class Recommender:
         # whatever the test task was.
         usual = {"noise": None, "task": "next-item", "compile": False}
         config = Config.of_run(folder, {**usual, **conditions})
-        refuse_other_data(folder, inputs_fingerprint(config))
-        trainer, data = build(config)
+        inputs = Inputs.of(config)
+        refuse_other_data(folder, inputs.fingerprint)
+        trainer, data = build(config, inputs=inputs)
         trainer.load_weights(folder / BEST, TRAIN_AGAIN)
         return cls(trainer, data, history)
 

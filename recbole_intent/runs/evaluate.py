@@ -10,10 +10,11 @@ from typing import Any
 from recbole_intent.config import keys
 from recbole_intent.config.config import Config
 from recbole_intent.config.keys import with_role
+from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.split import noise_of
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.runs.early import CONDITIONS, check_finished
-from recbole_intent.runs.experiment import build, inputs_fingerprint, refuse_other_data
+from recbole_intent.runs.experiment import build, refuse_other_data
 from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer.base import BEST
 from recbole_intent.utils.errors import UserError
@@ -66,8 +67,8 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
             changed, or candidates that differ from the run's although the seed is the same.
     """
     folder = Path(folder)
-    config = _checked_config(folder, conditions)
-    trainer, data = build(config)
+    config, inputs = _checked_config(folder, conditions)
+    trainer, data = build(config, inputs=inputs)
     _refuse_other_candidates(folder, data.candidates)
     trainer.load_weights(folder / BEST, TRAIN_AGAIN)
     ranks = trainer.rank(data.test)
@@ -99,7 +100,7 @@ def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evalua
         UserError: as `evaluate_run`.
     """
     folder = Path(folder)
-    path = _evaluation_path(folder, _checked_config(folder, conditions), conditions)
+    path = _evaluation_path(folder, _checked_config(folder, conditions)[0], conditions)
     if not path.exists():
         return None
     try:
@@ -114,8 +115,8 @@ def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evalua
         return None
 
 
-def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
-    """Return the configuration of a finished run under other conditions."""
+def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> tuple[Config, Inputs]:
+    """Return the configuration and files of a finished run under other conditions."""
     check_finished(folder, conditions)
     refuse_foreign(folder, RUN)
     valid_metric = _valid_metric(folder, conditions)
@@ -124,9 +125,10 @@ def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> Config:
         raise UserError(f"--{key}: {keys.no_effect(because)}")
     if conditions.get("noise") and noise_of(config)["where"] != "test":
         raise UserError("noise: where: only `test` can be evaluated without another training")
-    refuse_other_data(folder, inputs_fingerprint(config))
+    inputs = Inputs.of(config)
+    refuse_other_data(folder, inputs.fingerprint)
     remove_dead_temporaries(folder / "evaluations", lambda name: RUN.is_own(f"evaluations/{name}"))
-    return config
+    return config, inputs
 
 
 def _evaluation_path(folder: Path, config: Config, conditions: Mapping[str, Any]) -> Path:
@@ -153,8 +155,8 @@ def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
         UserError: not a finished run, or atomic files that have changed.
     """
     folder = Path(folder)
-    config = _checked_config(folder, machine)
-    trainer, data = build(config)
+    config, inputs = _checked_config(folder, machine)
+    trainer, data = build(config, inputs=inputs)
     trainer.load_weights(folder / BEST, TRAIN_AGAIN)
     seconds = []
     for _ in range(2):
@@ -178,7 +180,7 @@ def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
         UserError: as `time_inference`.
     """
     folder = Path(folder)
-    config = _checked_config(folder, machine)
+    config, _ = _checked_config(folder, machine)
     path = _inference_path(folder, config, machine)
     if not path.exists():
         return None

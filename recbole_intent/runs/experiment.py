@@ -19,8 +19,9 @@ from recbole.utils import FeatureType, init_seed
 from recbole_intent import __version__
 from recbole_intent.config.config import Config
 from recbole_intent.config.keys import in_fingerprint
+from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.session_split import warn_of_user_vectors
-from recbole_intent.data.loading.split import data_fingerprint, load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.data.loading.training_interactions import training_split
 from recbole_intent.modeling.intent_control import set_intent_control
@@ -29,7 +30,7 @@ from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer
 from recbole_intent.utils.errors import UserError
-from recbole_intent.utils.files import file_sha256, fingerprint, write_json, write_text
+from recbole_intent.utils.files import fingerprint, write_json, write_text
 from recbole_intent.utils.library_errors import library_mistakes
 from recbole_intent.utils.memory import keep_freed_memory
 from recbole_intent.utils.own_files import damaged, read_json, read_mapping
@@ -101,7 +102,8 @@ def run(
         config.refuse_idle()
     distributed.join(config)
     folder = Path(output) if output else run_folder(config)
-    data_digest = inputs_fingerprint(config)
+    inputs = Inputs.of(config)
+    data_digest = inputs.fingerprint
     distributed.agree(data_digest, f"dataset {dataset}")
     refuse_foreign(folder, RUN)
     if not fresh:
@@ -111,7 +113,7 @@ def run(
     if found is not None:
         return Run(folder, found, True)
     # Before touching the folder, so that an error in configuration or data leaves nothing.
-    trainer, data = build(config, folder)
+    trainer, data = build(config, folder, inputs)
     with distributed.main_alone(claimed(folder, RUN, keep=[LAST])):
         found = distributed.on_main(lambda: _take(folder, config, data_digest, fresh))
         if found is not None:  # another process has finished it
@@ -149,18 +151,26 @@ def train(
     Raises:
         UserError: bad data, or a folder of another configuration.
     """
-    data_digest = inputs_fingerprint(config)
+    inputs = Inputs.of(config)
     with claimed(folder, RUN, keep=[LAST], wait=True):
-        _refuse_other(folder, config, data_digest)
-        trainer, data = build(config, folder)
-        _note(folder, config, data_digest)
+        _refuse_other(folder, config, inputs.fingerprint)
+        trainer, data = build(config, folder, inputs)
+        _note(folder, config, inputs.fingerprint)
         with _log_to(folder / "log"), library_mistakes(f"model {config['model']}"):
             logging.getLogger("recbole_intent").info("%s: %s", config["dataset"], data.counts)
             trainer.fit(data.train, data.valid, config["show_progress"], on_epoch)
 
 
-def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
-    """Seed, read the data, build the model, and return its trainer and the data."""
+def build(
+    config: Config, folder: Path | None = None, inputs: Inputs | None = None
+) -> tuple[Any, SplitData]:
+    """Seed, read the data, build the model, and return its trainer and the data.
+
+    Args:
+        config: configuration of the run.
+        folder: where it will be trained; None to evaluate it.
+        inputs: its files, if they are checked already.
+    """
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     if config["fast_sequences"] and torch.device(config["device"]).type == "cpu":
@@ -173,7 +183,7 @@ def build(config: Config, folder: Path | None = None) -> tuple[Any, SplitData]:
     model_class = config.spec.class_for(config["fast_sequences"], config["reference"])
     is_next_item = issubclass(model_class, NextItemMixin)
     with library_mistakes(f"dataset {config['dataset']}"):
-        data = load_data(config, is_next_item and model_class.shares_passes(config))
+        data = load_data(config, is_next_item and model_class.shares_passes(config), inputs)
     _check_features(config, data.dataset)
     _check_topk(config, data)
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
@@ -275,9 +285,7 @@ def _train_and_test(
 
 def inputs_fingerprint(config: Config) -> str:
     """Return the SHA-256 of all files that a run reads: the dataset, and weights given by path."""
-    digest = data_fingerprint(config)
-    files = config.spec.input_files(config)
-    return fingerprint([digest, *(file_sha256(path) for path in files)]) if files else digest
+    return Inputs.of(config).fingerprint
 
 
 def _refuse_other(folder: Path, config: Config, data_digest: str) -> None:

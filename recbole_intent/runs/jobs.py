@@ -1,24 +1,27 @@
-"""Run jobs in parallel, each in its own process, with one live status line for all of them."""
+"""Run jobs in parallel in worker processes, with one live status line for all of them."""
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint
 from recbole_intent.utils.printable import printable
 
 _LONGEST = 100  # bytes of a log's name before .txt
+_ENCODING = "utf-8:backslashreplace"
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,9 @@ def run_jobs(
 ) -> dict[str, str | None]:
     """Run jobs, `workers` at a time, and wait for all of them.
 
-    The worker processes end when this process ends, even if it is killed. Their log lines are
-    shown under their names; their standard error goes to `logs/<name>.txt`.
+    A worker process runs one job after another, each in a copy of itself (`worker.py`). All end
+    when this process ends, even if it is killed. The jobs' log lines are shown under their names;
+    their standard error goes to `logs/<name>.txt`.
 
     Args:
         jobs: jobs with distinct names.
@@ -106,16 +110,17 @@ def log_files(jobs: Sequence[Job]) -> list[str]:
 
 
 class _Crew:
-    """The running worker processes.
+    """The worker processes.
 
     Args:
-        say: called with each line that they log.
+        say: called with each line that their jobs log.
     """
 
     def __init__(self, say) -> None:
         self.say = say
         self._lock = threading.Lock()
-        self._processes: set[subprocess.Popen] = set()
+        self._workers: set[_Worker] = set()
+        self._idle: list[_Worker] = []
         self._stopped = False
 
     def work(self, job: Job, log: Path) -> str | None:
@@ -128,49 +133,93 @@ class _Crew:
             with self._lock:
                 if self._stopped:
                     return "stopped"
-                process = _start(errors)
-                self._processes.add(process)
-            try:
-                return self._follow(process, job) or _reason(process.wait(), log)
-            finally:
-                process.kill()
-                process.wait()
-                process.stdin.close()
-                process.stdout.close()
-                with self._lock:
-                    self._processes.discard(process)
-
-    def _follow(self, process: subprocess.Popen, job: Job) -> str | None:
-        order = {"task": job.task, "arguments": dict(job.arguments)}
-        try:
-            process.stdin.write(json.dumps(order) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            return None  # it ended at once: see its exit status
-        for line in process.stdout:
-            self.say(f"{job.name}: {line.rstrip()}")
-        return None
+                worker = self._idle.pop() if self._idle else _Worker(errors)
+                self._workers.add(worker)
+            status = worker.run(job, errors, lambda line: self.say(f"{job.name}: {line.rstrip()}"))
+            with self._lock:
+                if worker.is_usable:
+                    self._idle.append(worker)
+                else:
+                    self._workers.discard(worker)
+        return _reason(status, log)
 
     def stop(self) -> None:
-        """Stop the running processes and start no others."""
+        """Stop all workers and their jobs, and start no others."""
         with self._lock:
             self._stopped = True
-            for process in self._processes:
-                process.kill()
+            for worker in self._workers:
+                worker.end()
 
 
-def _start(errors) -> subprocess.Popen:
-    # The child finds the same packages, including the user's own modules.
-    path = os.pathsep.join(str(Path(folder or ".").resolve()) for folder in sys.path)
-    return subprocess.Popen(
-        [sys.executable, "-m", "recbole_intent.runs.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8:backslashreplace"},
-        encoding="utf-8",
-        errors="replace",
-    )
+class _Worker:
+    """One worker process.
+
+    Args:
+        errors: file for what it says if it cannot start.
+    """
+
+    def __init__(self, errors: TextIO) -> None:
+        # The child finds the same packages, including the user's own modules.
+        path = os.pathsep.join(str(Path(folder or ".").resolve()) for folder in sys.path)
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "recbole_intent.runs.worker"],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": _ENCODING},
+                process_group=0,  # its own, with the jobs
+            )
+        self.is_usable = True
+
+    def run(self, job: Job, errors: TextIO, say: Callable[[str], None]) -> int:
+        """Run one job to its end; return its exit status, negative for a signal.
+
+        Args:
+            job: the job.
+            errors: file for its standard error.
+            say: called with each line of its standard output.
+        """
+        order, life = os.pipe()  # the job ends when `life` is closed
+        output, stdout = os.pipe()
+        with open(life, "wb", buffering=0) as life_file, _lines(output) as lines:
+            try:
+                socket.send_fds(self._socket, [b"j"], [order, stdout, errors.fileno()])
+            except OSError:
+                return self.end()
+            finally:
+                os.close(order)
+                os.close(stdout)
+            words = json.dumps({"task": job.task, "arguments": dict(job.arguments)})
+            with suppress(BrokenPipeError):  # it ended at once: see its exit status
+                life_file.write(f"{words}\n".encode())
+            for line in lines:
+                say(line)
+            answer = self._answer()
+        return int(answer) if answer else self.end()
+
+    def _answer(self) -> bytes:
+        """Return the exit status in digits; empty if the worker ended too."""
+        answer = b""
+        try:
+            while not answer.endswith(b"\n") and (part := self._socket.recv(16)):
+                answer += part
+        except OSError:
+            return b""
+        return answer
+
+    def end(self) -> int:
+        """Kill the process and its job, and return its exit status."""
+        self.is_usable = False
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
+
+
+def _lines(descriptor: int) -> TextIO:
+    return open(descriptor, encoding="utf-8", errors="replace")
 
 
 def _reason(status: int, log: Path) -> str | None:

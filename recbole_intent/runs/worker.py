@@ -1,12 +1,17 @@
-"""Worker process: runs one job read from standard input and ends when its parent ends.
+"""Worker process: imports torch once and runs each job in a copy (fork) of itself.
 
-`jobs.py` starts it. The first line of standard input is the job, and the pipe stays open as long
-as the parent lives. Log lines go to standard output; errors and tracebacks go to standard error.
+`jobs.py` starts it, with a socket as standard input. Each message on it brings the three standard
+streams of one job; the answer is the exit status of the copy that ran it. A copy has nothing of
+earlier jobs, whose results it therefore cannot depend on: neither seeds nor memory nor GPUs.
+
+The first line of a job's standard input is the job, and the pipe stays open as long as the parent
+lives. Log lines go to standard output; errors and tracebacks go to standard error.
 """
 
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -44,8 +49,33 @@ TASKS: dict[str, Callable[..., None]] = {
 
 
 def main() -> int:
-    """Run the job; return 0, or 2 after a user error, which is printed on standard error."""
+    """Run jobs until the parent closes the socket or ends; in a copy, return its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent stops this process
+    import recbole_intent.runs.evaluate  # noqa: F401  (for all copies)
+
+    jobs = socket.socket(fileno=os.dup(0))
+    while True:
+        message, streams, *_ = socket.recv_fds(jobs, 1, 3)
+        if not message:
+            return 0
+        copy = os.fork()
+        if copy == 0:
+            jobs.close()
+            for target, stream in enumerate(streams):
+                os.dup2(stream, target)
+                os.close(stream)
+            return run_job()
+        for stream in streams:
+            os.close(stream)
+        _, status = os.waitpid(copy, 0)
+        try:
+            jobs.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+        except BrokenPipeError:
+            return 0
+
+
+def run_job() -> int:
+    """Run the job on standard input; return 0, or 2 after a user error, which is printed."""
     sys.excepthook = _tell
     job = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -4,7 +4,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.modeling.reference import is_recboles
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
+from recbole_intent.trainer.optimization import OPTIMIZERS, Average, Schedule, smooth_labels
 from recbole_intent.trainer.ranker import Ranker
+from recbole_intent.trainer.stage import Stage
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.memory import peak_mib
 from recbole_intent.utils.own_files import NUMBER, damaged
@@ -35,14 +38,6 @@ _LAST = {
     "history": list,
 }
 
-_OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-    "adagrad": torch.optim.Adagrad,
-    "rmsprop": torch.optim.RMSprop,
-}
-
 
 class Trainer(Ranker):
     """Trains any RecBole recommender and ranks with it.
@@ -51,7 +46,12 @@ class Trainer(Ranker):
     killed run resumes from its last complete epoch with the same results, bit for bit on CPU.
     `best.pt` holds the weights of the best epoch. Both contain only tensors and plain containers:
     `torch.load(..., weights_only=True)` reads them. With torchrun, the processes share the rows of
-    each batch and the ranking (`distributed.py`).
+    each batch and the ranking (`distributed.py`). With `ema_decay`, validation and `best.pt` use
+    the moving average of the weights.
+
+    A model's trainer overrides `stages` (an objective after another), `before_training` (something
+    to train or read first), `before_epoch` (an E-step), and `extra_state` with `load_extra_state`
+    (what these leave behind).
 
     Args:
         config: the run's configuration.
@@ -81,12 +81,13 @@ class Trainer(Ranker):
                 "ModelSpec(…, splits=True))"
             )
         self.split = distributed.BatchSplit(self.device)
-        self.optimizer = self._build_optimizer()
+        if config["label_smoothing"]:
+            smooth_labels(model, config["model"], config["label_smoothing"])
+        if not self.stages()[-1].is_validated:
+            raise ValueError("the last stage chooses the result, so it must be validated")
+        self._learnable = [p for p in model.parameters() if p.requires_grad]
         self.next_epoch = 0
-        self.best_epoch = -1
-        self.best_score = -math.inf if self.bigger else math.inf
-        self.best_valid: dict[str, float] = {}
-        self.bad_evaluations = 0
+        self._begin_stage(0)
         self.history: list[dict[str, Any]] = []
         self.peak_memory_mib = 0.0
         self.pretraining_seconds = 0.0  # of models trained before the first epoch
@@ -103,9 +104,9 @@ class Trainer(Ranker):
         show_progress: bool = False,
         on_epoch: Callable[[dict[str, Any]], None] | None = None,
     ) -> tuple[float, dict[str, float]]:
-        """Train until validation stops improving or `epochs` are done.
+        """Train all stages, each until validation stops improving or its epochs are done.
 
-        As in RecBole, training stops at evaluation number `stopping_step + 1` in a row without a
+        As in RecBole, a stage stops at evaluation number `stopping_step + 1` in a row without a
         better `valid_metric`; an equal value counts as better.
 
         Args:
@@ -121,29 +122,35 @@ class Trainer(Ranker):
         Raises:
             UserError: the loss is not finite, or a checkpoint cannot be written.
         """
-        self.resume()
+        is_resumed = self.resume()
         distributed.agree(self.next_epoch, f"{self.folder}: epochs done")
+        if not is_resumed:
+            self.before_training(train_data, valid_data, show_progress)
         distributed.copy_from_main(self.model)
         for record in self.history if on_epoch else ():
             on_epoch(record)
         if self.config["train_neg_sample_args"].get("dynamic"):
             train_data.get_model(self.model)
         writer = self._tensorboard()
-        for epoch in range(self.next_epoch, self.epochs):
-            if self.is_finished:
-                break
+        while not self.is_finished:
+            if self._stage_is_over:
+                self._next_stage()
+            epoch, stage = self.next_epoch, self.stage
             started = time.perf_counter()
             self.seed_epoch(epoch, train_data)
             self.before_epoch(epoch, train_data)
             losses = self._train_epoch(epoch, train_data, show_progress)
             record = {
                 "epoch": epoch,
+                **({"stage": stage.name} if len(self.stages()) > 1 else {}),
                 "loss": losses,
                 "train_seconds": time.perf_counter() - started,
             }
             is_best = False
-            if (epoch + 1) % max(1, min(self.config["eval_step"], self.epochs)) == 0:
-                valid = self.evaluate(valid_data)
+            every = max(1, min(self.config["eval_step"], stage.epochs))
+            if stage.is_validated and (epoch + 1 - self.first_epoch) % every == 0:
+                with self._averaged():
+                    valid = self.evaluate(valid_data)
                 record["valid"] = distributed.on_main(lambda valid=valid: valid)
                 is_best = self._note_score(epoch, record["valid"])
             record["seconds"] = time.perf_counter() - started
@@ -160,10 +167,74 @@ class Trainer(Ranker):
             writer.close()
         return self.best_score, self.best_valid
 
+    def stages(self) -> Sequence[Stage]:
+        """The stages of this training, the last of them validated; a single one by default.
+
+        Called by the constructor and at every use, so it may read `config` and `model` only. `tune`
+        schedules its trials by `epochs`, so the stages' epochs should add up to that number.
+        """
+        return (Stage(self.title, self.epochs),)
+
+    @property
+    def stage(self) -> Stage:
+        """The current stage."""
+        return self.stages()[self.stage_index]
+
+    @property
+    def _stage_is_over(self) -> bool:
+        is_last_epoch = self.next_epoch - self.first_epoch >= self.stage.epochs
+        return is_last_epoch or self.bad_evaluations > self._option("stopping_step")
+
     @property
     def is_finished(self) -> bool:
-        """Whether the stopping rule or the number of epochs ends the training."""
-        return self.bad_evaluations > self.config["stopping_step"] or self.next_epoch >= self.epochs
+        """Whether the stopping rule or the number of epochs ends the last stage."""
+        return self.stage_index == len(self.stages()) - 1 and self._stage_is_over
+
+    def _begin_stage(self, index: int) -> None:
+        self.stage_index, self.first_epoch = index, self.next_epoch
+        self.best_epoch = -1
+        self.best_score = -math.inf if self.bigger else math.inf
+        self.best_valid: dict[str, float] = {}
+        self.bad_evaluations = 0
+        given = self.stage.parameters
+        learning = {id(p) for p in (self._learnable if given is None else given)}
+        for parameter in self._learnable:
+            parameter.requires_grad_(id(parameter) in learning)
+            parameter.grad = None
+        self._learning = [p for p in self._learnable if p.requires_grad]
+        self.optimizer = OPTIMIZERS[self._option("learner").lower()](
+            self._learning,
+            lr=self._option("learning_rate"),
+            weight_decay=self._option("weight_decay"),
+        )
+        self._average: Average | None = None
+
+    def _next_stage(self) -> None:
+        distributed.on_main(lambda: None)  # the others wait until `best.pt` is complete
+        if self.stage.is_validated:
+            self.load_best()
+        self._begin_stage(self.stage_index + 1)
+        self.logger.info("stage %s starts", self.stage.name)
+        # Before this stage's first `best.pt` overwrites the weights that it starts from.
+        self._save(is_best=False)
+
+    def _option(self, key: str) -> Any:
+        """The stage's value of a key."""
+        return self.stage.options.get(key, self.config[key])
+
+    def schedule(self) -> Schedule:
+        """The learning rate of the current stage."""
+        return Schedule(
+            self._option("lr_schedule"),
+            self._option("learning_rate"),
+            self.stage.epochs,
+            self._option("warmup_epochs"),
+            self._option("min_learning_rate"),
+        )
+
+    def _averaged(self) -> AbstractContextManager:
+        """A context in which the model has the weights to validate and to keep."""
+        return nullcontext() if self._average is None else self._average.in_use()
 
     @property
     def seconds(self) -> float:
@@ -188,12 +259,36 @@ class Trainer(Ranker):
             UserError: an option contradicts the data.
         """
 
+    def before_training(self, train_data, valid_data: RankingLoader, show_progress: bool) -> None:
+        """Hook for what precedes the first epoch, such as training or reading other weights.
+
+        Not called by a resumed run.
+        """
+
     def before_epoch(self, epoch: int, train_data) -> None:
-        """Hook for models that prepare something before each epoch."""
+        """Hook for what precedes each epoch, such as an E-step.
+
+        All generators are seeded by the epoch, so random choices are the same after a resume.
+
+        Args:
+            epoch: its number from 0, counted over all stages.
+            train_data: the training batches.
+        """
+
+    def extra_state(self) -> dict[str, Any]:
+        """What later epochs need besides weights and optimizer, such as the result of an E-step.
+
+        Returns:
+            Tensors, numbers, strings, arrays, and containers of these; kept in `last.pt`.
+        """
+        return {}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore what `extra_state` returned, in a resumed run."""
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
-        """The parts of a batch's loss."""
-        parts = self.model.calculate_loss(interaction)
+        """The parts of a batch's loss in the current stage."""
+        parts = (self.stage.losses or self.model.calculate_loss)(interaction)
         return parts if isinstance(parts, tuple) else (parts,)
 
     def seed_epoch(self, epoch: int, train_data) -> None:
@@ -211,19 +306,26 @@ class Trainer(Ranker):
         show_progress = show_progress and distributed.is_main()
         # Kept on the device and read rarely, because reading stalls an accelerator.
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        names: tuple[str, ...] = getattr(self.model, "loss_names", ())
+        stage, schedule = self.stage, self.schedule()
+        names: tuple[str, ...] = stage.loss_names or getattr(self.model, "loss_names", ())
+        decay = self._option("ema_decay")
+        if decay and self._average is None:
+            self._average = Average(self._learning, decay)
         batches = len(train_data)
         left = "" if not self.history else f", at most {self._time_left()} left"
         bar = tqdm(
             train_data,
             total=batches,
-            desc=f"{self.title} {epoch + 1}/{self.epochs}",
+            desc=self._epoch_name(epoch),
             disable=not show_progress,
             leave=False,
             dynamic_ncols=True,
         )
         count = 0
         for interaction in bar:
+            rate = schedule.rate(epoch - self.first_epoch + count / batches, 1 / batches)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             self.optimizer.zero_grad(set_to_none=True)
             own_rows = self.split.take(interaction).to(self.device)
             with self.autocast():
@@ -234,6 +336,8 @@ class Trainer(Ranker):
             if self.config["clip_grad_norm"]:
                 nn.utils.clip_grad_norm_(self.model.parameters(), **self.config["clip_grad_norm"])
             self.optimizer.step()
+            if self._average is not None:
+                self._average.update()
             # Some of RecBole's losses have shape (1,).
             total = total + torch.stack([part.detach().double().reshape(()) for part in parts])
             count += 1
@@ -255,13 +359,6 @@ class Trainer(Ranker):
     def _loss_terms(self, interaction) -> tuple[int, ...]:
         is_next_item = isinstance(self.model, NextItemMixin)
         return self.model.loss_terms(interaction) if is_next_item else (len(interaction),)
-
-    def _build_optimizer(self) -> torch.optim.Optimizer:
-        return _OPTIMIZERS[self.config["learner"].lower()](
-            [p for p in self.model.parameters() if p.requires_grad],
-            lr=self.config["learning_rate"],
-            weight_decay=self.config["weight_decay"],
-        )
 
     def _note_score(self, epoch: int, valid: dict[str, float]) -> bool:
         score = valid[self.metric]
@@ -293,19 +390,20 @@ class Trainer(Ranker):
     def _save(self, is_best: bool) -> None:
         # The best weights first: after a kill between the two files, this epoch is repeated and
         # finds the same best.
-        if is_best and self.folder is None:
-            weights = self._weights()
-            weights["state_dict"] = {k: v.clone() for k, v in weights["state_dict"].items()}
-            self._best_weights = weights
+        if is_best:
+            with self._averaged():
+                self._save_best()
         if self.folder is None or not distributed.is_main():
             return
-        if is_best:
-            save_checkpoint(self.folder / BEST, {**self._weights(), "epoch": self.best_epoch})
         save_checkpoint(
             self.folder / LAST,
             {
                 **self._weights(),
                 "optimizer": self.optimizer.state_dict(),
+                "average": None if self._average is None else self._average.state(),
+                "extra": self.extra_state(),
+                "stage": self.stage_index,
+                "first_epoch": self.first_epoch,
                 "counters": self._counters(),
                 "next_epoch": self.next_epoch,
                 "best_epoch": self.best_epoch,
@@ -318,6 +416,14 @@ class Trainer(Ranker):
             },
         )
 
+    def _save_best(self) -> None:
+        weights = self._weights()
+        if self.folder is None:
+            weights["state_dict"] = {k: v.clone() for k, v in weights["state_dict"].items()}
+            self._best_weights = weights
+        elif distributed.is_main():
+            save_checkpoint(self.folder / BEST, {**weights, "epoch": self.best_epoch})
+
     def resume(self) -> bool:
         """Resume from the folder's `last.pt`; False if there is none."""
         path = None if self.folder is None else self.folder / LAST
@@ -326,10 +432,16 @@ class Trainer(Ranker):
         remedy = self.remedy
         state = load_checkpoint(path, self.device, keys=_LAST, remedy=remedy)
         self._load_weights(state, path, remedy)
+        self._begin_stage(state.get("stage", 0))  # absent from runs older than stages
+        self.first_epoch = state.get("first_epoch", 0)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if state.get("average"):
+                self._average = Average(self._learning, self._option("ema_decay"))
+                self._average.load_state(state["average"])
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise damaged(path, "of another optimizer", remedy) from error
+        self.load_extra_state(state.get("extra", {}))
         for name, value in state["counters"].items():
             setattr(self.model, name, value)
         for name in (
@@ -384,7 +496,7 @@ class Trainer(Ranker):
 
     def _report(self, record: dict[str, Any], is_best: bool, writer) -> None:
         losses = " ".join(f"{name} {value:.4f}" for name, value in record["loss"].items())
-        text = f"{self.title} {record['epoch'] + 1}/{self.epochs}: {losses}"
+        text = f"{self._epoch_name(record['epoch'])}: {losses}"
         if "valid" in record:
             text += f", valid {self.metric} {record['valid'][self.metric]:.4f}"
             text += " (best)" if is_best else self._best_text()
@@ -397,6 +509,7 @@ class Trainer(Ranker):
                 writer.add_scalar("Vaild_score", valid[self.metric], epoch)
             for name, value in losses.items():
                 writer.add_scalar(f"Loss/Train/{name}", value, epoch)
+            writer.add_scalar("learning_rate", self.optimizer.param_groups[0]["lr"], epoch)
             for name, value in valid.items():
                 writer.add_scalar(f"Valid/{name}", value, epoch)
             writer.flush()
@@ -420,6 +533,9 @@ class Trainer(Ranker):
         for name, value in metrics.items():
             writer.add_scalar(name, value)
 
+    def _epoch_name(self, epoch: int) -> str:
+        return f"{self.stage.name} {epoch + 1 - self.first_epoch}/{self.stage.epochs}"
+
     def _best_text(self) -> str:
         if self.best_epoch < 0:
             return ""
@@ -427,7 +543,9 @@ class Trainer(Ranker):
 
     def _time_left(self) -> str:
         # An upper bound: patience may stop earlier, but not before its remaining evaluations.
-        left = (self.epochs - self.next_epoch) * self.seconds / len(self.history)
+        epochs = sum(stage.epochs for stage in self.stages()[self.stage_index :])
+        epochs -= self.next_epoch - self.first_epoch
+        left = epochs * self.seconds / len(self.history)
         if left < 60:
             return f"{math.ceil(left)} s"
         hours, minutes = divmod(math.ceil(left / 60), 60)

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,10 +124,30 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+_HASHES: dict[tuple[int, ...], str] = {}
+_SETTLED = 1.0  # seconds; two changes within the clock's step leave the same times
+
+
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    """SHA-256 of a file's bytes, as hexadecimal digits.
+
+    A process hashes an unchanged file once: place, size and times identify it. A file that was
+    changed a moment ago is always read.
+    """
+    known = _HASHES.get(_identity(os.stat(path)))
+    if known is not None:
+        return known
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        status, now = os.fstat(file.fileno()), time.time()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if now - max(status.st_mtime, status.st_ctime) > _SETTLED:
+        _HASHES[_identity(status)] = digest
+    return digest
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, *times)
 
 
 def fingerprint(value: Any) -> str:

@@ -54,6 +54,36 @@ def test_equals_the_plain_formula_for_random_sizes_chunks_and_weights(seed):
         torch.testing.assert_close(grad, expected_grad, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+@pytest.mark.parametrize("chunk_size", [3, None])
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_label_smoothing_is_torchs(smoothing, chunk_size, temperature):
+    hidden, weight, target, sample_weight = make_inputs(16, 50, 8, dtype=torch.float64)
+    logits = hidden @ weight.t() / temperature
+    plain = F.cross_entropy(logits, target, label_smoothing=smoothing)
+    each = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+    for weights, expected in ((None, plain), (sample_weight, (sample_weight * each).sum())):
+        wanted = torch.autograd.grad(expected, (hidden, weight), retain_graph=True)
+        loss = linear_cross_entropy(
+            hidden,
+            weight,
+            target,
+            sample_weight=weights,
+            temperature=temperature,
+            label_smoothing=smoothing,
+            chunk_size=chunk_size,
+        )
+        grads = torch.autograd.grad(loss, (hidden, weight))
+        torch.testing.assert_close((loss, *grads), (expected, *wanted), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_a_share_out_of_range_is_refused(smoothing):
+    hidden, weight, target, _ = make_inputs(4, 5, 3)
+    with pytest.raises(ValueError, match="label_smoothing"):
+        linear_cross_entropy(hidden, weight, target, label_smoothing=smoothing)
+
+
 @pytest.mark.parametrize("chunk_size", [1, 7, 8, 9, 16, 17, None])
 def test_chunk_boundaries_do_not_show(chunk_size):
     hidden, weight, target, _ = make_inputs(16, 50, 8, dtype=torch.float64)

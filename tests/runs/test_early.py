@@ -10,7 +10,7 @@ import pytest
 from recbole_intent.config.config import Config
 from recbole_intent.config.given import Given, check_given
 from recbole_intent.config.registry import model_names
-from recbole_intent.data.loading.split import check_files
+from recbole_intent.data.loading.inputs import check_files
 from recbole_intent.runs.early import check_finished, check_run
 from recbole_intent.utils.errors import UserError
 

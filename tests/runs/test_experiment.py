@@ -391,3 +391,27 @@ def test_other_weights_at_lid_checkpoint_are_another_input(tiny, tmp_path):
     path.write_bytes(b"two")
     assert inputs_fingerprint(config) != before
     assert inputs_fingerprint(tiny("IGRSR")) == inputs_fingerprint(tiny("SASRec"))
+
+
+COUNT_OPENS = """
+import sys
+opened = []
+def count(event, arguments):
+    if event == "open" and str(arguments[0]).endswith((".inter", ".item")):
+        opened.append(str(arguments[0]).rpartition(".")[2])
+sys.addaudithook(count)
+from recbole_intent.cli.main import main
+assert main(sys.argv[1:]) == 0
+print(sorted(opened))
+"""
+
+
+def test_a_run_reads_its_files_once(tmp_path):
+    """The .inter file is opened for its header, its hash and its rows, and not again."""
+    words = "--model=Pop --dataset=ml-100k --epochs=1 --show_progress=False --tensorboard=False"
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_OPENS, *words.split(), f"--checkpoint_dir={tmp_path}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "['inter', 'inter', 'inter', 'item']", done.stderr

@@ -1,5 +1,6 @@
 """Jobs in processes of their own: their words, their failures, their end."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from recbole_intent.runs import jobs as jobs_module
 from recbole_intent.runs.jobs import Job, run_jobs
 
 PATIENCE = 120  # seconds until a test gives up; nothing depends on its value
@@ -113,3 +115,85 @@ def test_children_end_with_their_parent(job, tmp_path, blow):
         _wait(lambda: not _is_running(child))
     finally:
         parent.kill()
+
+
+def _result(folder: Path) -> dict:
+    """What does not depend on the clock: weights by their metrics, losses, losses by epoch."""
+    result = json.loads((folder / "result.json").read_text())
+    history = [{k: v for k, v in e.items() if k != "seconds"} for e in result["history"]]
+    return {k: result[k] for k in ("test", "valid", "best_epoch", "parameters")} | {"e": history}
+
+
+def test_a_job_does_not_depend_on_those_before_it(tiny_path, tmp_path):
+    """Three jobs in one worker process: each as in a process of its own, to the last bit."""
+
+    def jobs(root: str) -> list[Job]:
+        shared = {"data_path": str(tiny_path), "device": "cpu", "epochs": 2, "hidden_size": 8}
+        models = {"BPR": {"embedding_size": 8}, "SASRec": {"inner_size": 8}, "GRU4Rec": {}}
+        return [
+            Job(
+                name,
+                "train",
+                {
+                    "model": name,
+                    "dataset": "tiny",
+                    "config_files": [],
+                    "overrides": {**shared, **own, "checkpoint_dir": str(tmp_path / root)},
+                    "allow_unknown": True,
+                    "allow_idle": True,
+                },
+            )
+            for name, own in models.items()
+        ]
+
+    together = jobs("together")
+    killed = Job("Killed", "evaluate", {})  # a wrong call in between ends its copy alone
+    reasons = run_jobs([*together[:1], killed, *together[1:]], 1, tmp_path / "logs")
+    assert [name for name, reason in reasons.items() if reason] == ["Killed"]
+    assert "TypeError" in reasons["Killed"]
+    for job in jobs("alone")[1:]:
+        assert run_jobs([job], 1, tmp_path / "logs") == {job.name: None}
+    for folder in (tmp_path / "alone").iterdir():
+        assert _result(folder) == _result(tmp_path / "together" / folder.name)
+    assert len(list((tmp_path / "alone").iterdir())) == 2
+
+
+def test_jobs_share_a_process_until_it_dies(tmp_path, monkeypatch):
+    """One import of torch for all; a worker that was killed is replaced for the next job."""
+    started = []
+    start = jobs_module._Worker.__init__
+
+    def counting(worker, errors):
+        start(worker, errors)
+        started.append(worker)
+        if len(started) == 1:
+            worker._process.kill()
+
+    monkeypatch.setattr(jobs_module._Worker, "__init__", counting)
+    absent = {"folder": str(tmp_path), "conditions": [{}]}
+    jobs = [Job(name, "evaluate", absent) for name in "abc"]
+    reasons = run_jobs(jobs, 1, tmp_path / "logs")
+    unfinished = f"{tmp_path}: no finished run (no result.json)"
+    killed = "ended by SIGKILL (out of memory?)"
+    assert reasons == {"a": killed, "b": unfinished, "c": unfinished}
+    assert len(started) == 2
+    assert all(worker._process.poll() is not None for worker in started)
+
+
+def test_what_workers_import_starts_neither_cuda_nor_threads():
+    """A copy of a process that had used either could not use them."""
+    code = """
+import os, torch
+def refuse(*_): raise AssertionError("CUDA was asked for")
+torch._C._cuda_getDeviceCount = torch.cuda.is_available = torch.cuda.device_count = refuse
+import recbole_intent.runs.evaluate
+assert not torch.cuda.is_initialized()
+names = [open(f"/proc/self/task/{t}/comm").read() for t in os.listdir("/proc/self/task")]
+print(len(names))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "4"}
+    environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "1\n", done.stderr

@@ -45,6 +45,18 @@ CASES = {
     "rows": ("SASRec", NARROW),
     "sgd": ("SASRec", {**NARROW, "learner": "sgd", "learning_rate": 0.5}),
     "clipped": ("SASRec", {**NARROW, "clip_grad_norm": {"max_norm": 0.1}}),
+    "schedule": (
+        "SASRec",
+        {
+            **NARROW,
+            "learner": "adamw",
+            "weight_decay": 0.1,
+            "lr_schedule": "cosine",
+            "warmup_epochs": 0.5,
+            "ema_decay": 0.9,
+            "label_smoothing": 0.1,
+        },
+    ),
     "shared passes": ("SASRec", {**NARROW, "passes": 2}),
     "sampled pairs": ("SASRec", {**NARROW, "loss_type": "BPR"}),
     "RecBole's loader": ("SASRec", {**NARROW, "fast_sequences": False}),

@@ -1,7 +1,5 @@
 """Builds the loaders of training, validation and test from a configuration."""
 
-from pathlib import Path
-
 from recbole.data.dataset import Dataset
 from recbole.data.utils import get_dataloader
 from recbole.sampler import RepeatableSampler, Sampler
@@ -9,44 +7,41 @@ from recbole.sampler.sampler import AbstractSampler
 from recbole.utils import ModelType, init_seed
 
 from recbole_intent.config.config import Config
-from recbole_intent.data.formats.atomic_tables import read_header, require_columns
-from recbole_intent.data.formats.seals import hash_inputs
 from recbole_intent.data.loading.candidates import with_candidates
 from recbole_intent.data.loading.checked_dataset import (
     CheckedDataset,
     CheckedSequentialDataset,
-    needs_times,
 )
 from recbole_intent.data.loading.counts import DataCounts
+from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.data.loading.pre_split import (
     PaddedPreSplitDataset,
     PreSplitDataset,
-    has_rows,
-    list_field,
-    part_paths,
 )
 from recbole_intent.data.loading.sequences import IndexedSequentialDataset
-from recbole_intent.data.loading.session_split import PaddedSessionDataset, read_split, split_path
+from recbole_intent.data.loading.session_split import PaddedSessionDataset, split_path
 from recbole_intent.data.loading.split_data import Parts, SplitData
-from recbole_intent.data.prepare.download import unprepared_message
 from recbole_intent.utils.errors import UserError
-from recbole_intent.utils.files import fingerprint
 
 _NOISE_KEYS = {"ratio", "kind", "where", "seed"}
 
 
-def read_parts(config: Config) -> Parts:
+def read_parts(config: Config, inputs: Inputs | None = None) -> Parts:
     """Read and split the dataset of a configuration.
 
     Only this function decides which interactions are training, validation and test: runs batch
     these splits, and `enrich` reads its training interactions from them
     (`training_interactions.py`).
 
+    Args:
+        config: configuration of the run.
+        inputs: its files, if they are checked already.
+
     Raises:
         UserError: the dataset is not prepared, its files are not usable, or a split is empty.
     """
-    files = check_files(config)
+    inputs = inputs or Inputs.of(config)
     is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     _check_protocol(config, is_sequential)
     if config["eval_args"]["order"] == "RO":
@@ -66,7 +61,7 @@ def read_parts(config: Config) -> Parts:
                 f"dataset {config['dataset']}: the {name} split is empty; {_wanted_of_data(config)}"
             )
     indexed = isinstance(dataset, IndexedSequentialDataset)
-    return Parts(tuple(files), dataset, train, valid, test, indexed)
+    return Parts(inputs, dataset, train, valid, test, indexed)
 
 
 def _negative_sampler(config: Config, train: Dataset) -> AbstractSampler | None:
@@ -85,17 +80,20 @@ def _negative_sampler(config: Config, train: Dataset) -> AbstractSampler | None:
     return sampler.set_phase("train")
 
 
-def load_data(config: Config, shares_passes: bool = False) -> SplitData:
+def load_data(
+    config: Config, shares_passes: bool = False, inputs: Inputs | None = None
+) -> SplitData:
     """Read, split and batch the dataset of a configuration.
 
     Args:
         config: configuration of the run.
         shares_passes: the model may be trained on shared batches (see `NextItemMixin`).
+        inputs: its files, if they are checked already.
 
     Raises:
         UserError: the dataset is not prepared, or its files are not usable.
     """
-    parts = read_parts(config)
+    parts = read_parts(config, inputs)
     train, valid, test, indexed = parts.train, parts.valid, parts.test, parts.is_indexed
     sampler = _negative_sampler(config, train)
     noise = noise_of(config)
@@ -134,7 +132,7 @@ def load_data(config: Config, shares_passes: bool = False) -> SplitData:
         train=loader,
         valid=ranking["valid"],
         test=ranking["test"],
-        fingerprint=_fingerprint(config, list(parts.files)),
+        fingerprint=parts.inputs.data_fingerprint,
         counts=DataCounts.of(parts.dataset, (train, valid, test)),
     )
     return with_candidates(config, data) if config["task"] == "direct" else data
@@ -177,19 +175,6 @@ def _history(config: Config, split: Dataset, earlier: list[Dataset]):
 def _brings_histories(split: Dataset) -> bool:
     """Whether the rows are whole samples, which contain all that is known of a user."""
     return isinstance(split, PreSplitDataset) and split.holds_rows
-
-
-def data_fingerprint(config: Config) -> str:
-    """SHA-256 of the atomic files that a run with this configuration would read.
-
-    Raises:
-        UserError: the dataset is not prepared, or its files are not usable.
-    """
-    return _fingerprint(config, check_files(config))
-
-
-def _fingerprint(config: Config, files: list[Path]) -> str:
-    return fingerprint(hash_inputs(config["data_path"], config["dataset"], files))
 
 
 def _check_protocol(config: Config, is_sequential: bool) -> None:
@@ -236,71 +221,3 @@ def noise_of(config: Config) -> dict | None:
     if noise["where"] not in ("train", "test", "both"):
         raise UserError(f"noise: where: {noise['where']!r} is none of train, test, both")
     return noise
-
-
-def check_files(config: Config) -> list[Path]:
-    """Check the headers of the dataset's atomic files and return their paths.
-
-    Raises:
-        UserError: the dataset is not prepared, or a file lacks a column, is not UTF-8 ….
-    """
-    folder, name = Path(config["data_path"]), config["dataset"]
-    inter = folder / f"{name}.inter"
-    parts = part_paths(config)
-    for path in parts:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file, but benchmark_filename names it")
-    if not parts and not inter.is_file():
-        raise UserError(f"{inter}: no such file: {unprepared_message(name)}")
-    is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    ids, lists = [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD")], []
-    times = [config["TIME_FIELD"]] if needs_times(config) else []
-    if parts and is_sequential:
-        rows = has_rows(config)
-        lists = [list_field(config)] * rows
-        times = [] if rows else [config["TIME_FIELD"]]
-    wanted = {".inter": [*ids, *lists, *times]}
-    for kind, names in (config["load_col"] or {}).items():
-        if names != "*":
-            for field in wanted[".inter"] if kind == "inter" else ():
-                if field not in names and field != list_field(config):
-                    raise UserError(f"load_col: inter: lacks {field!r}, which this run reads")
-            names = [field for field in names if kind != "inter" or field != config["TIME_FIELD"]]
-            wanted[f".{kind}"] = list(dict.fromkeys([*wanted.get(f".{kind}", ()), *names]))
-        else:
-            wanted.setdefault(f".{kind}", [])
-    for kind, names in (config["unload_col"] or {}).items():
-        for field in wanted.get(f".{kind}", ()):
-            if field in names:
-                raise UserError(f"unload_col: {kind}: names {field!r}, which this run reads")
-    first: dict[str, str] = {}
-    for suffix, fields in wanted.items():
-        for path in parts if parts and suffix == ".inter" else [folder / f"{name}{suffix}"]:
-            if not path.is_file():
-                what = f"wants {', '.join(fields)} of it" if fields else "names it"
-                raise UserError(f"{path}: no such file, but load_col {what}")
-            types = read_header(path, config["field_separator"], config["encoding"] or "utf-8")
-            if suffix == ".inter":
-                require_columns(path, types, ids, times, lists)
-            for field in fields:
-                if field not in types:
-                    raise UserError(f"{path}: no column {field!r}; it has {', '.join(types)}")
-                if suffix == ".inter" and types[field] != first.setdefault(field, types[field]):
-                    raise UserError(
-                        f"{path}:1: {field}:{types[field]}, but {parts[0]} has "
-                        f"{field}:{first[field]}"
-                    )
-    others = dict.fromkeys([".user", ".item", *sorted(wanted)])
-    paths = [folder / f"{name}{suffix}" for suffix in others if suffix != ".inter"]
-    files = [*(parts or [inter]), *(path for path in paths if path.is_file())]
-    split = split_path(config)
-    if config["session_split"]:
-        read_split(split, config["field_separator"])
-        files.append(split)
-    elif config["session_split"] is None and split.is_file() and not parts:
-        # The properties written by `prepare` are lost: tested sessions would be trained on.
-        raise UserError(
-            f"{split}: shares out sessions, but no property says whether to follow it; give "
-            "--session_split=True, or False to split each session itself"
-        )
-    return files

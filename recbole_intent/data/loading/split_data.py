@@ -1,12 +1,12 @@
 """A split dataset, before and after batching."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from recbole.data.dataset import Dataset
 
 from recbole_intent.data.loading.counts import DataCounts
+from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.loader import RankingLoader
 
 
@@ -41,13 +41,13 @@ class Parts:
     """A dataset after reading and splitting, before batching.
 
     Attributes:
-        files: the atomic files that were read.
+        inputs: the files that were read.
         dataset: the whole dataset.
         train, valid, test: its splits.
         is_indexed: the splits are `IndexedSequentialDataset`s.
     """
 
-    files: tuple[Path, ...]
+    inputs: Inputs
     dataset: Dataset
     train: Dataset
     valid: Dataset

@@ -30,6 +30,8 @@ class BERT4Rec(RecBoleBERT4Rec):
         dataset: the training split.
     """
 
+    label_smoothing = 0.0  # set by the trainer
+
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         use_fast_dropout(self)
@@ -62,7 +64,9 @@ class BERT4Rec(RecBoleBERT4Rec):
         hidden = self._head(torch.cat(states))
         # The bias is one more column of the table.
         hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
-        return linear_cross_entropy(hidden, self._table(), torch.cat(targets))
+        return linear_cross_entropy(
+            hidden, self._table(), torch.cat(targets), label_smoothing=self.label_smoothing
+        )
 
     def predict(self, interaction) -> Tensor:
         """Scores (B,) of each row's item."""

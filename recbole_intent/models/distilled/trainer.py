@@ -6,6 +6,7 @@ from pathlib import Path
 from recbole.utils import InputType, init_seed
 
 from recbole_intent.config.config import Config
+from recbole_intent.config.keys import in_fingerprint
 from recbole_intent.data.loading.loader import RankingLoader, SequenceTrainLoader
 from recbole_intent.data.loading.pre_split import part_paths
 from recbole_intent.data.loading.session_split import split_path
@@ -29,7 +30,8 @@ _SHARED_KEYS = (
     "user_inter_num_interval item_inter_num_interval val_interval filter_inter_by_user_or_item "
     "rm_dup_inter eval_args noise windows mask_history epochs train_batch_size learner "
     "learning_rate weight_decay clip_grad_norm eval_step stopping_step valid_metric topk metrics "
-    "precision matmul_precision"
+    "precision matmul_precision lr_schedule warmup_epochs min_learning_rate ema_decay "
+    "label_smoothing"
 ).split()
 
 
@@ -92,19 +94,13 @@ class DistilledTrainer(Trainer):
         self.model.load_distiller(load_checkpoint(Path(path), self.device)["state_dict"])
         return True
 
-    def fit(
-        self, train_data, valid_data: RankingLoader, show_progress: bool = False, on_epoch=None
-    ):
-        """As `Trainer.fit`; an interrupted pre-training resumes too."""
-        has_encoder = distributed.on_main(
-            lambda: self.folder is not None and (self.folder / LAST).is_file()
-        )
-        if self.needs_distiller and not has_encoder:
+    def before_training(self, train_data, valid_data: RankingLoader, show_progress: bool) -> None:
+        """Train the distillers, or read trained ones; an interrupted pre-training resumes."""
+        if self.needs_distiller:
             for fold in self.model.wanted_distillers:
                 state = self._encoder(train_data, valid_data, show_progress, fold)
                 self.model.load_distiller(state, fold)
             self.model.to(self.device)
-        return super().fit(train_data, valid_data, show_progress, on_epoch)
 
     def approximations(self, train_data) -> list[str]:
         """As `Trainer.approximations`, plus those of the distiller's own training."""
@@ -168,7 +164,7 @@ class DistilledTrainer(Trainer):
         keys = (*_SHARED_KEYS, "passes", *distiller_config(self.config))
         digest = fingerprint(
             [
-                {key: values.get(key) for key in keys},
+                in_fingerprint({key: values.get(key) for key in keys}),
                 dataset.item_num,
                 fingerprint(dataset.clean_items.tolist()),
                 fingerprint(dataset.inter_feat[dataset.iid_field].tolist()),

@@ -127,7 +127,12 @@ KEYS = (
     ),
     Key("protocol", Choice("clean", "published"), "what `auto` is"),
     Key("stop_on", Choice("metric", "loss"), "what chooses the epoch"),
-    Key("decay_epochs", Whole(0), "epochs until the learning rate is 0; 0: it stays"),
+    Key(
+        "decay_epochs",
+        Whole(0),
+        "epochs until the learning rate is 0; 0: it stays",
+        needs=({"lr_schedule": Choice("constant")},),
+    ),
 )
 
 

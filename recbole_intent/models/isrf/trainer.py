@@ -17,6 +17,7 @@ from recbole_intent.models.isrf.options import (
 )
 from recbole_intent.models.isrf.semantics import read_user_vectors
 from recbole_intent.trainer.base import Trainer
+from recbole_intent.trainer.optimization import Schedule
 from recbole_intent.utils.errors import UserError
 
 
@@ -43,7 +44,8 @@ class ISRFTrainer(Trainer):
         if model.aligned:
             # The model reads them at its first alignment; this raises errors before the run begins.
             read_user_vectors(config, model._dataset)
-        self.decay_epochs = config["decay_epochs"]
+        is_constant = config["lr_schedule"] == "constant"  # another schedule replaces the decay
+        self.decay_epochs = config["decay_epochs"] if is_constant else 0
         if self.decay_epochs:
             self.epochs = min(self.epochs, self.decay_epochs)
         self._direct: DirectBatches | None = None
@@ -89,10 +91,14 @@ class ISRFTrainer(Trainer):
             )
         return ranks
 
+    def schedule(self) -> Schedule:
+        """As `Trainer.schedule`; `decay_epochs` lowers the rate after each epoch."""
+        if not self.decay_epochs:
+            return super().schedule()
+        rate, warmup = self.config["learning_rate"], self.config["warmup_epochs"]
+        return Schedule("linear", rate, self.decay_epochs, warmup, by_epoch=True)
+
     def _train_epoch(self, epoch: int, train_data, show_progress: bool) -> dict[str, float]:
-        if self.decay_epochs:  # depends only on the epoch's number, so that resume is exact
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.config["learning_rate"] * (1 - epoch / self.decay_epochs)
         parts = {}
         if SEQUENTIAL in self.model.tasks:
             parts[SEQUENTIAL] = len(train_data), train_data

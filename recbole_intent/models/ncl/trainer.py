@@ -1,6 +1,7 @@
 """NCL's training loop, which recomputes the prototypes of users and items every few epochs."""
 
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -46,7 +47,6 @@ class NCLTrainer(Trainer):
                 f"num_clusters: {config['num_clusters']} are more than the {fewest} users or "
                 f"items (padding included); give --num_clusters={max(1, fewest // _POINTS)}"
             )
-        model.other_parameter_name = [*model.other_parameter_name, *_PROTOTYPES]
         self._epoch = 0
 
     def before_epoch(self, epoch: int, train_data) -> None:
@@ -54,6 +54,15 @@ class NCLTrainer(Trainer):
         self._epoch = epoch
         if epoch % self.config["m_step"] == 0:
             self.model.e_step()
+
+    def extra_state(self) -> dict[str, Any]:
+        """The prototypes of the last E-step."""
+        return {name: getattr(self.model, name) for name in _PROTOTYPES}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore the prototypes."""
+        for name, value in state.items():
+            setattr(self.model, name, value)
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
         """As `Trainer.losses`; the prototype loss only after the warm-up."""

@@ -142,7 +142,11 @@ class ReaRec(NextItemMixin, SequentialRecommender):
         noisy = "contrast" in self.loss_names
         states = self.states(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN], noisy)
         h, g = states[: len(target)], states[len(target) :]
-        losses = [linear_cross_entropy(self._user_vectors(h), table, target, temperature=tau)]
+        smoothing = self.label_smoothing
+        main = self._user_vectors(h)
+        losses = [
+            linear_cross_entropy(main, table, target, temperature=tau, label_smoothing=smoothing)
+        ]
         for name in self.loss_names[1:]:
             if name == "progress":
                 term = self._progress(h, target)
@@ -164,6 +168,7 @@ class ReaRec(NextItemMixin, SequentialRecommender):
             self.item_table(),
             target.repeat_interleave(self.K),
             temperature=self.temperature,
+            label_smoothing=self.label_smoothing,
         )
 
 

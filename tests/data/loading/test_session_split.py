@@ -9,8 +9,9 @@ import torch
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.formats.session_files import read_split
+from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.known_histories import KnownHistories
-from recbole_intent.data.loading.split import data_fingerprint, load_data
+from recbole_intent.data.loading.split import load_data
 from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError
 
@@ -174,11 +175,11 @@ def test_the_split_file_is_part_of_the_data(walks, session_path, tmp_path):
     shutil.copytree(session_path / "walks", tmp_path / "walks")
     (tmp_path / "walks/walks.prepared.json").unlink()  # the files are changed on purpose
     made = walks(data_path=str(tmp_path))
-    before = data_fingerprint(made)
-    assert before == data_fingerprint(walks())
+    before = Inputs.of(made).data_fingerprint
+    assert before == Inputs.of(walks()).data_fingerprint
     path = tmp_path / "walks/walks.split"
     path.write_text(path.read_text().replace("train", "valid", 1))
-    assert data_fingerprint(made) != before
+    assert Inputs.of(made).data_fingerprint != before
 
 
 def test_properties_beside_the_files_make_a_run_follow_the_split(session_path):

@@ -61,7 +61,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tiny, tmp_path, ep
     assert [r["loss"] for r in second.history] == [r["loss"] for r in whole.history]
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name])
-    kept = load_checkpoint(tmp_path / LAST)["other_parameter"]
+    kept = load_checkpoint(tmp_path / LAST)["extra"]
     assert torch.equal(kept["user_2cluster"], whole.model.user_2cluster)
 
 

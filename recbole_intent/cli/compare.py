@@ -1,8 +1,7 @@
 """Command `compare`: several models under one protocol, or a table of a paper."""
 
 from recbole_intent.cli.options import Asked, option
-from recbole_intent.compare.ask import make_request
-from recbole_intent.compare.compare import compare
+from recbole_intent.compare.ask import compare
 from recbole_intent.compare.reproduce.reproduce import reproduce
 from recbole_intent.config.command_keys import COMPARE
 from recbole_intent.utils.errors import UserError
@@ -27,7 +26,7 @@ def command(asked: Asked) -> int:
     if "datasets" in options:
         raise UserError("--datasets: goes with --reproduce; one --dataset=… at a time")
     models, dataset = options.pop("models", ()), options.pop("dataset")
-    done = compare(make_request(models, dataset, **options, command=asked.words, **keys))
+    done = compare(models, dataset, **options, command=asked.words, **keys).outcome
     also = [done.tables[f"test-{task}"] for task in options.get("also", ())]
     for table in (*list(done.tables.values())[:2], *also):
         say(table.text(), lines=True)

@@ -6,11 +6,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from recbole_intent import __version__
 from recbole_intent.cli.commands import COMMANDS, FLAGS, TRAIN
 from recbole_intent.cli.options import PROGRAM, Command, help_text, near, parse
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.printable import say, show_log
+from recbole_intent.utils.version import __version__
 
 _BY_NAME = {command.name: command for command in COMMANDS}
 

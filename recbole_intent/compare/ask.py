@@ -1,4 +1,4 @@
-"""Requests of comparisons from plain arguments, for the command line and from Python."""
+"""Comparisons from plain arguments: the function `recbole_intent.compare`."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -6,19 +6,58 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from recbole_intent.compare import compare as comparison
 from recbole_intent.compare.entries import Entry, read_entries, refuse_protocol
 from recbole_intent.compare.request import Request
 from recbole_intent.config.command_keys import COMPARE, refuse
 from recbole_intent.config.config import Config
 from recbole_intent.config.keys import SHARED
+from recbole_intent.runs.outcome import html_table
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import read_yaml
+from recbole_intent.utils.printable import show_log_once
 
 _LOGGER = logging.getLogger("recbole_intent")
 FIRST_SEED = 2020
 
 
-def make_request(
+class Compared:
+    """The outcome of a comparison.
+
+    Attributes:
+        folder: contains tables, figures, `report.md` and `page.html`.
+        outcome: the numbers behind the tables.
+    """
+
+    def __init__(self, outcome: comparison.Outcome) -> None:
+        self.folder, self.outcome = outcome.folder, outcome
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Name → table in full precision, such as `test`, `gain`, `cost` and `runs`."""
+        return {name: pd.DataFrame(table.records) for name, table in self.outcome.tables.items()}
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The table of test metrics."""
+        return self.tables["test"]
+
+    @property
+    def figures(self) -> dict[str, Path]:
+        """Name → picture."""
+        files = sorted(self.folder.iterdir())
+        return {f.stem: f for f in files if f.suffix in (".png", ".svg", ".pdf")}
+
+    def __repr__(self) -> str:
+        return f"Compared({self.outcome.tables['test'].title}; {self.folder})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.metrics, self.outcome.tables["test"].title, self.folder)
+
+
+def compare(
     models: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
     dataset: str,
     *,
@@ -36,8 +75,10 @@ def make_request(
     config_files: Sequence[str | Path] | str | Path = (),
     command: Sequence[str] = (),
     **keys: Any,
-) -> Request:
-    """Return the request of a comparison.
+) -> Compared:
+    """Train several models under one protocol and test their differences.
+
+    Finished runs are read again, and a comparison that was cut off continues.
 
     Args:
         models: names, or labels of `params`; or label → keys of this model only, with its name
@@ -60,9 +101,13 @@ def make_request(
         keys: for all models, `epochs=5`; or for one, `**{"IGRSR.n_prefix": 4}`. A key that some
             models lack is passed over for these.
 
+    Returns:
+        The comparison: `tables` and `metrics` as DataFrames, `figures`, `folder`.
+
     Raises:
-        UserError: an invalid argument.
+        UserError: an invalid argument, no successful run, or runs with different test targets.
     """
+    show_log_once()
     if isinstance(config_files, str | Path):  # one path, not its letters
         config_files = [config_files]
     if isinstance(noise, Mapping | None):
@@ -102,7 +147,7 @@ def make_request(
     )
     for note in request.notes():
         _LOGGER.warning("%s", note)
-    return request
+    return Compared(comparison.compare(request))
 
 
 def _entries(

@@ -1,9 +1,12 @@
 """Text tables of results."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recbole_intent.utils.printable import printable
+
+WIDTH = 80  # columns of a terminal
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,6 +21,28 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join([line(header), line(rule), *(line(row) for row in rows)])
+
+
+def terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Tables of at most `WIDTH` columns: what does not fit goes below, with the first column again.
+
+    A column that is too wide alone keeps its width.
+    """
+    if len(header) < 3:
+        return text_table(header, rows)
+    for last in range(len(header), 1, -1):
+        table = text_table(header[:last], [row[:last] for row in rows])
+        if last == 2 or len(table.partition("\n")[0]) <= WIDTH:
+            break
+    if last == len(header):
+        return table
+    rest = terminal_table([header[0], *header[last:]], [[row[0], *row[last:]] for row in rows])
+    return f"{table}\n\n{rest}"
+
+
+def wrapped(text: str) -> str:
+    """A sentence in lines of at most `WIDTH` columns; long words, such as paths, stay whole."""
+    return textwrap.fill(printable(text), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -47,7 +72,7 @@ def metric_table(results: Sequence[Mapping[str, Any]]) -> str:
     others = {"; ".join(r.get("deviations") or ()) for r in results} - {""}
     notes += [f"not as in the paper: {lines}" for lines in sorted(others)]
     among = sorted({among_candidates(result.get("candidates")) for result in results} - {""})
-    return "\n".join([text_table(header, rows), *map(printable, (*among, *notes))])
+    return "\n".join([terminal_table(header, rows), *map(wrapped, (*among, *notes))])
 
 
 def among_candidates(drawn: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_intent.evaluation.report import text_table
+from recbole_intent.evaluation.report import terminal_table, text_table, wrapped
 from recbole_intent.utils.files import write_text
 from recbole_intent.utils.printable import markdown, printable
 
@@ -73,8 +73,8 @@ class Table:
     def text(self) -> str:
         """Title, table and notes for a terminal, without markup."""
         header, *rows = self._texts(printable, ("", ""), ("", ""))
-        title, *notes = map(printable, (self.title, *self.notes))
-        return "\n".join([f"{title}\n", text_table(header, rows), "", *notes]) + "\n"
+        title, *notes = map(wrapped, (self.title, *self.notes))
+        return "\n".join([f"{title}\n", terminal_table(header, rows), "", *notes]) + "\n"
 
     def markdown(self) -> str:
         """The aligned Markdown table and the notes."""

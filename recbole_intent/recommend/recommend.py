@@ -168,7 +168,7 @@ def _to_file(
                 unit=" histories",
                 leave=False,
                 delay=2,
-                disable=not recommender.config["show_progress"],
+                disable=None if recommender.config["show_progress"] else True,
             )
             with bar:
                 for chunk in chunks:

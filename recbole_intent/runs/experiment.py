@@ -6,7 +6,6 @@ import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import yaml
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType, init_seed
 
-from recbole_intent import __version__
 from recbole_intent.config.config import Config
 from recbole_intent.config.keys import in_fingerprint
 from recbole_intent.data.loading.inputs import Inputs
@@ -26,6 +24,7 @@ from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.data.loading.training_interactions import training_split
 from recbole_intent.modeling.intent_control import set_intent_control
 from recbole_intent.modeling.next_item import NextItemMixin
+from recbole_intent.runs.outcome import Run
 from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer
@@ -37,23 +36,9 @@ from recbole_intent.utils.own_files import damaged, read_json, read_mapping
 from recbole_intent.utils.ownership import RUN, claimed, clear, refuse_foreign
 from recbole_intent.utils.precision import set_matmul_precision, warn_of_slow_bf16
 from recbole_intent.utils.printable import PrintableFormatter
+from recbole_intent.utils.version import __version__
 
 _FRESH = "use --fresh to overwrite the run"
-
-
-@dataclass(frozen=True)
-class Run:
-    """The outcome of a run.
-
-    Attributes:
-        folder: its folder.
-        result: the contents of `result.json`.
-        reported: the run was already finished and only read.
-    """
-
-    folder: Path
-    result: dict[str, Any]
-    reported: bool
 
 
 def comparable(config: Config) -> dict[str, Any]:

@@ -317,7 +317,7 @@ class Trainer(Ranker):
             train_data,
             total=batches,
             desc=self._epoch_name(epoch),
-            disable=not show_progress,
+            disable=None if show_progress else True,  # None: no bar in a pipe or file
             leave=False,
             dynamic_ncols=True,
         )

@@ -53,11 +53,12 @@ class Ranker:
         self.model.eval()
         own: tuple[list, list, list] = ([], [], [])  # users, targets, ranks
         first, step = distributed.rank(), distributed.count()
+        shows = self.config["show_progress"] and distributed.is_main()
         bar = tqdm(
             data.share(first, step),
             total=len(range(first, len(data), step)),
             desc=f"{self.title}: ranking",
-            disable=not (self.config["show_progress"] and distributed.is_main()),
+            disable=None if shows else True,  # None: no bar in a pipe or file
             leave=False,
             dynamic_ncols=True,
             delay=2,  # seconds: a fast ranking needs no bar

@@ -74,13 +74,15 @@ class Range:
 Space = dict[str, Choice | Range]
 
 
-def read_space(model: str, path: str | Path | None = None) -> tuple[Space, Path]:
+def read_space(
+    model: str, path: str | Path | Mapping[str, Any] | None = None
+) -> tuple[Space, Path]:
     """Read a search space from a file.
 
     Args:
         model: its `properties/search/<model>.yaml` is read if `path` is None.
         path: a file of `key: [value, …]`, `key: {uniform: [a, b]}`, `key: {loguniform: [a, b]}`
-            and `key: {int: [a, b]}` lines.
+            and `key: {int: [a, b]}` lines, or such a mapping.
 
     Returns:
         The space, in the order of the file, and the path of the file.
@@ -94,6 +96,8 @@ def read_space(model: str, path: str | Path | None = None) -> tuple[Space, Path]
             raise UserError(
                 f"--model={model}: comes without a search space (no {path}); give --search=FILE"
             )
+    if isinstance(path, Mapping):
+        return {key: _parse(f"space: {key}", value) for key, value in path.items()}, Path("space")
     path = Path(path)
     return {key: _parse(f"{path}: {key}", value) for key, value in read_yaml(path).items()}, path
 

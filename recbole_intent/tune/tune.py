@@ -105,7 +105,7 @@ class Options:
     Attributes:
         trials: number of trials, >= 1; fewer if the space is smaller.
         budget: in place of `trials`: `16x`, or `16x30` for `epochs: 30` too.
-        search: file of the search space; the model's own when None.
+        search: file of the search space, or the space; the model's own when None.
         resources: per trial, such as `cpu=1,gpu=0.25`; empty: one CPU, and one GPU if available.
         address: of a Ray cluster; None starts Ray here.
         write_tuned: write the best values to `properties/tuned/<dataset>/<Model>.yaml`, which
@@ -123,7 +123,7 @@ class Options:
 
     trials: int = 16
     budget: str | None = None
-    search: str | Path | None = None
+    search: str | Path | Mapping[str, Any] | None = None
     resources: str = ""
     address: str | None = None
     algorithm: str = "random"

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from recbole_intent import __version__
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import (
     folder_lock,
@@ -22,6 +21,7 @@ from recbole_intent.utils.files import (
     write_json,
 )
 from recbole_intent.utils.own_files import read_json, read_mapping
+from recbole_intent.utils.version import __version__
 
 MARKER = ".recbole_intent"
 

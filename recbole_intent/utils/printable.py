@@ -101,6 +101,12 @@ def show_log(stream: TextIO | None = None) -> None:
     logging.getLogger("recbole_intent").setLevel(logging.INFO)
 
 
+def show_log_once() -> None:
+    """Show the log of a call from Python, such as its epochs, unless logging is set up already."""
+    if not logging.getLogger("recbole_intent").hasHandlers():
+        show_log()
+
+
 class PrintableFormatter(logging.Formatter):
     """A log formatter: a message is one line, and a traceback below it keeps its lines."""
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from recbole_intent.cli import compare as command
 from recbole_intent.cli.main import main
+from recbole_intent.compare import compare as comparison
 from recbole_intent.compare.entries import Entry
 
 WORDS = ["--models=SASRec,BPR", "--dataset=tiny"]
@@ -20,7 +20,7 @@ def asked(monkeypatch, capsys):
         raise Reached(request)
 
     def run(*words: str):
-        monkeypatch.setattr(command, "compare", reach)
+        monkeypatch.setattr(comparison, "compare", reach)
         with pytest.raises(Reached) as found:
             main(["compare", *words])
         return found.value.args[0]

@@ -1,6 +1,6 @@
 """Text tables of runs: columns line up, and what was measured stands below."""
 
-from recbole_intent.evaluation.report import metric_table, text_table
+from recbole_intent.evaluation.report import metric_table, terminal_table, text_table
 
 
 def result(**changes) -> dict:
@@ -39,3 +39,19 @@ def test_what_is_not_exact_and_not_all_items_is_said_below():
         "ranked among 1 + 99 candidates (hash 0123456789)",
         "approximation: windows: strided",
     ]
+
+
+def test_a_wide_table_goes_on_below():
+    header = ["metric", *(f"a rather long label {n}" for n in range(7))]
+    rows = [[name, *"1234567"] for name in ("ndcg@10", "mrr@10")]
+    lines = terminal_table(header, rows).split("\n")
+    assert max(map(len, lines)) <= 80
+    assert "".join(lines).count("metric") == 4
+    for label in header:
+        assert any(label in line for line in lines)
+    assert terminal_table(header[:3], [row[:3] for row in rows]) == text_table(
+        header[:3], [row[:3] for row in rows]
+    )
+    assert terminal_table(["metric"], []) == text_table(["metric"], [])
+    many = metric_table([result(model=f"Model{n}") for n in range(5)])
+    assert max(map(len, many.split("\n"))) <= 80

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent import __version__
 from recbole_intent.data.formats.intent_files import (
     FEATURE,
     INTENT,
@@ -61,6 +60,7 @@ from recbole_intent.enrich.workplace import (
 from recbole_intent.llm.asking import Asker
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import write_text
+from recbole_intent.utils.version import __version__
 
 _LOGGER = logging.getLogger("recbole_intent")
 _NOT_IN_MANIFEST = NOT_IN_MANIFEST | {"encoder": True}  # recorded in the vector file

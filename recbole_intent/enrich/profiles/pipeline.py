@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent import __version__
 from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.data.formats.profile_files import (
     LLM,
@@ -54,6 +53,7 @@ from recbole_intent.enrich.workplace import (
 from recbole_intent.llm.asking import Asker
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import write_text
+from recbole_intent.utils.version import __version__
 
 # Recorded in the vector files.
 _OF_VECTORS = ("texts", "encoder", "encoder_dtype", "encoder_batch", "encoder_chunk")

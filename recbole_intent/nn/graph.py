@@ -84,6 +84,16 @@ class MeanPropagation(nn.Module):
                 total += layer
         return total.div_(self.n_layers + 1)
 
+    def step(self, x: Tensor) -> Tensor:
+        """A x, one layer without the mean: (N, d) -> (N, d), differentiable."""
+        return _Step.apply(x.to(self.adjacency_value.dtype), self)
+
+    def multiply(self, x: Tensor, transposed: bool) -> Tensor:
+        """A x, or Aᵀ x; not differentiable."""
+        which = "transposed" if transposed and not self.is_symmetric else "adjacency"
+        with torch.autocast(x.device.type, enabled=False):
+            return self.convolution(x, self._matrix(which))
+
     def _keep(self, name: str, matrix: Tensor) -> None:
         # Stored as parts, because torch can neither copy nor pickle a sparse buffer.
         for part, values in zip(_PARTS, _parts(matrix), strict=True):
@@ -104,6 +114,17 @@ class _Propagate(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
         return ctx.module.propagate(gradient.contiguous(), True, ctx.value), None, None
+
+
+class _Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, module: MeanPropagation) -> Tensor:
+        ctx.module = module
+        return module.multiply(x, transposed=False)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.module.multiply(gradient.contiguous(), transposed=True), None
 
 
 def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int) -> Tensor:

@@ -45,6 +45,17 @@ def test_bipartite_adjacency_counts_each_edge_once():
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
+def test_a_step_and_its_gradient_are_those_of_the_dense_matrix(symmetric):
+    adjacency = neighbour_adjacency(torch.tensor([[1, 2], [2, 0], [3, -1], [2, 2]]), symmetric)
+    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    weight = torch.arange(12.0).view(4, 3)
+    found, plain = MeanPropagation(adjacency, 2).step(x), adjacency.to_dense() @ x
+    torch.testing.assert_close(found, plain)
+    gradients = [torch.autograd.grad((out * weight).sum(), x)[0] for out in (found, plain)]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
 def test_neighbour_adjacency_is_the_formula_and_holds_each_node_itself(symmetric):
     neighbours = torch.tensor([[1, 2], [2, 0], [3, -1], [2, 2]])
     S = torch.eye(4)

@@ -2,10 +2,10 @@
 
 Every decision is written to the ledger before it takes effect. Import only after `require_ray`.
 
-`Tuner.restore` cannot replace the ledger. Tried with Ray 2.60 and `kill -9`: snapshots are ten
-seconds or more apart and not atomic, so that trials that ended since the last one start again;
-ASHA and the median rule are not part of them, so that the trials that follow compete with none of
-the earlier ones; and a search cannot be given more trials than it began with.
+`Tuner.restore` cannot replace the ledger. Tried with Ray 2.60 and `kill -9`: the scheduler is not
+part of a snapshot, so that after a restart trials compete with none of the earlier ones. By its
+code, snapshots are ten seconds or more apart and copied in place, so that a kill may lose the end
+of a trial or leave half a file, and a search cannot be given more trials than it began with.
 """
 
 import time

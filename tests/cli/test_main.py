@@ -375,6 +375,7 @@ def test_ctrl_c_says_how_to_go_on(atomic, monkeypatch, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
+    atomic()
     monkeypatch.setattr("recbole_intent.runs.experiment.run", stop)
     assert main(["--model=SASRec", "--dataset=mine"]) == 130
     assert "the same command continues" in capsys.readouterr().err

@@ -69,11 +69,7 @@ def metric_table(
         tests: tests of all models against the best baselines; they give the stars.
     """
     means = mean_test(comparison)
-    better = {
-        (test.label, test.metric): stars(test.holm_t)
-        for test in tests
-        if test.unit == USERS and test.difference > 0
-    }
+    better = {key: mark for key, (mark, difference) in _marks(tests).items() if difference > 0}
     columns = []
     for metric in comparison.metrics:
         texts = [
@@ -106,9 +102,11 @@ def metric_table(
         )
     if tests:
         notes.append(
-            f"Stars: better than the best baseline of the column ({_STARS}; paired t-test over "
-            "users, two-sided, corrected after Holm over the table)."
+            f"Stars: better than the best baseline of the column ({_STARS}; paired t-tests over "
+            "users and over seeds, two-sided, corrected after Holm over the table: the larger p "
+            "of the two counts)."
         )
+        notes += _power_notes(tests)
     approximations = {
         (label, note)
         for (label, _), result in comparison.results.items()
@@ -122,6 +120,44 @@ def metric_table(
         records,
         notes + failure_notes(comparison),
     )
+
+
+def _marks(tests: Sequence[PairedTest]) -> dict[tuple[str, str], tuple[str, float]]:
+    """(label, metric) -> the stars of a difference, and the difference.
+
+    A difference must hold for other users and for other trainings, so the larger p of both tests
+    counts, and one seed earns no star. Models whose seeds do not differ, because they do not
+    learn, are tested over users alone.
+    """
+    over = {(t.label, t.metric): t.holm_t for t in tests if t.unit == SEEDS}
+    repeated = {(t.label, t.metric) for t in tests if t.unit not in (USERS, SEEDS)}
+    marks = {}
+    for test in tests:
+        if test.unit == USERS:
+            key = (test.label, test.metric)
+            p = max(test.holm_t, over.get(key, 0.0)) if key in repeated else 1.0
+            marks[key] = (stars(p), test.difference)
+    return marks
+
+
+def _power_notes(tests: Sequence[PairedTest]) -> list[str]:
+    """What the seeds of a table could show at all."""
+    if not any(test.unit not in (USERS, SEEDS) for test in tests):
+        return ["One seed: what another training would give is unknown, so nothing is starred."]
+    over = [test for test in tests if test.unit == SEEDS and test.smallest is not None]
+    if not over:
+        return []
+    # By metric, the opponent is the same for all models.
+    parts = []
+    for metric in dict.fromkeys(test.metric for test in over):
+        sizes = [test.smallest for test in over if test.metric == metric and test.smallest]
+        if sizes:
+            low, high = min(sizes), max(sizes)
+            parts.append(f"{metric} {low:.4f}" + (f" to {high:.4f}" if high > low else ""))
+    return [
+        f"Power: with {max(test.n for test in over)} seeds, a test over seeds shows in four of "
+        f"five cases a difference of at least: {'; '.join(parts)}."
+    ]
 
 
 def deviation_notes(comparison: Comparison) -> list[str]:
@@ -171,13 +207,15 @@ def significance_table(tests: Sequence[PairedTest], title: str) -> Table:
     """
     seeds = {(test.label, test.metric): test for test in tests if test.unit == SEEDS}
     shown = [test for test in tests if test.unit == USERS]
+    marks = _marks(tests)
     header = ["model", "against", "metric", "difference", "95 % interval", "p (t)", "p (Wilcoxon)"]
     if seeds:
         header += ["seeds: p (t)", "seeds: p (Wilcoxon)"]
     rows = []
     for test in shown:
-        low, high = test.interval
-        mark = stars(test.holm_t)
+        over = seeds.get((test.label, test.metric))
+        low, high = (over or test).interval
+        mark, _ = marks[test.label, test.metric]
         row = [
             test.label,
             test.against,
@@ -188,7 +226,6 @@ def significance_table(tests: Sequence[PairedTest], title: str) -> Table:
             _p(test.holm_wilcoxon),
         ]
         if seeds:
-            over = seeds.get((test.label, test.metric))
             row += [_p(over.holm_t), _p(over.holm_wilcoxon)] if over else [NOTHING, NOTHING]
         rows.append(row)
     return Table(title, header, rows, [_record(test) for test in tests], _significance_notes(tests))
@@ -243,15 +280,16 @@ def _significance_notes(tests: Sequence[PairedTest]) -> list[str]:
     notes = [
         f"Samples: {n:,} users, each one's value averaged over the seeds. Two-sided p of the "
         f"paired t-test and of Wilcoxon's signed-rank test, corrected after Holm over the {family} "
-        f"rows; {_STARS} (t). Interval: bootstrap over users, not corrected. The sign is that "
-        "of model minus opponent: bold where significantly better."
+        f"rows; {_STARS} (t; the larger p of users and seeds). Interval: bootstrap over users, "
+        "or over seeds and users together where there are several seeds; not corrected. The sign "
+        "is that of model minus opponent: bold where significantly better."
     ]
     if any(test.unit == SEEDS for test in tests):
         notes.append(
             "seeds: each seed's mean is one sample, which tells of another training and not of "
             "other users; few seeds can hardly be significant."
         )
-    return notes
+    return notes + _power_notes(tests)
 
 
 def wins_table(comparison: Comparison, values: Mapping[str, np.ndarray], reference: str) -> Table:

@@ -109,6 +109,7 @@ def test_only_the_better_are_starred(comparison):
         PairedTest("B", "A", m, "users", 300, -0.1, (-0.2, -0.05), *numbers)
         for m in comparison.metrics
     ]
+    worse += [dataclasses.replace(t, unit="seed 1") for t in worse]  # models that do not learn
     better = [dataclasses.replace(t, label="ours", difference=0.1) for t in worse]
     table = metric_table(comparison, best, worse + better)
     assert not any("*" in cell for cell in _row(table, "B"))
@@ -117,6 +118,41 @@ def test_only_the_better_are_starred(comparison):
     assert _row(told, "B", "A", "ndcg@10")[3] == "−0.1000***"
     assert _row(told, "ours", "A", "ndcg@10")[3] == "+0.1000***"
     assert {row[0] for row in told.rows if row[3].bold} == {"ours"}
+
+
+@pytest.mark.parametrize(
+    ("units", "star", "note"),
+    [
+        ({"users": 1e-9}, "", "One seed: what another training would give is unknown"),
+        (
+            {"users": 1e-9, "seed 1": 1e-9, "seeds": 0.2},
+            "",
+            "a difference of at least: ndcg@10 0.0",
+        ),
+        ({"users": 1e-9, "seed 1": 1e-9, "seeds": 0.03}, "*", "Power: with 3 seeds"),
+        ({"users": 0.2, "seed 1": 1e-9, "seeds": 0.03}, "", "Power: with 3 seeds"),
+        ({"users": 1e-9, "seed 1": 1e-9}, "***", None),  # all seeds alike
+    ],
+)
+def test_a_star_needs_other_users_and_other_trainings(comparison, units, star, note):
+    tests = [
+        PairedTest(
+            "ours", "A", "ndcg@10", unit, 3, 0.1, (0.0, 0.2), p, p, p, p,
+            0.05 if unit == "seeds" else None,
+        )
+        for unit, p in units.items()
+    ]  # fmt: skip
+    shown = metric_table(comparison, {"ndcg@10": "A"}, tests)
+    told = significance_table(tests, "Differences")
+    cells = (
+        _row(shown, "ours")[shown.header.index("ndcg@10")],
+        _row(told, "ours", "A", "ndcg@10")[3],
+    )
+    for table, cell in zip((shown, told), cells, strict=True):
+        text = str(getattr(cell, "text", cell))
+        assert len(text) - len(text.rstrip("*")) == len(star)
+        powers = [n for n in table.notes if n.startswith(("Power", "One seed"))]
+        assert [note in n for n in powers] == ([True] if note else [])
 
 
 def test_gains_are_over_the_best_baseline(comparison):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_intent.data.formats.ids import raw_id, shown
 from recbole_intent.data.sources.times import seconds
 from recbole_intent.utils.errors import UserError
-from recbole_intent.utils.parsing import is_text
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,6 @@ class Columns:
     time: str = "timestamp"
 
 
-def raw_id(value: Any, where: str, name: str) -> str:
-    """Convert an id to the dataset's text form.
-
-    Args:
-        value: a string, or a whole number of any kind (`5`, `5.0`, `numpy.int64(5)`).
-        where: its location, for the error: `history 2`.
-        name: what the id identifies.
-
-    Raises:
-        UserError: neither a string nor a whole number.
-    """
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a scalar of numpy or torch
-        value = value.item()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and is_text(value):
-        return str(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
-        return str(value)
-    raise UserError(f"{where}: {name} {_shown(value)} is no id; ids are strings or whole numbers")
-
-
 def ids_of(users: Any, columns: Columns | None = None) -> Iterator[str]:
     """Yield user ids from a list, tuple, array, Series, generator or a table's user column.
 
@@ -74,8 +52,8 @@ def ids_of(users: Any, columns: Columns | None = None) -> Iterator[str]:
             raise UserError(f"users: the table has no column {columns.user!r} ({_names(table)})")
         users = table[columns.user].drop_duplicates()
     if not _is_sequence(users):
-        hint = f"; write [{_shown(users)}]" if _is_id(users) else ""
-        raise UserError(f"users: {_shown(users)} is no list of user ids{hint}")
+        hint = f"; write [{shown(users)}]" if _is_id(users) else ""
+        raise UserError(f"users: {shown(users)} is no list of user ids{hint}")
     return (raw_id(user, f"users: number {n}", "user") for n, user in enumerate(users, start=1))
 
 
@@ -106,14 +84,14 @@ def histories_of(histories: Any, columns: Columns | None = None) -> Iterator[His
                 "make a table of it: pandas.DataFrame(…)"
             )
         if "items" in histories:
-            raise UserError(f"histories: {_shown(histories)} is a single one; put it in a list")
+            raise UserError(f"histories: {shown(histories)} is a single one; put it in a list")
         return (
-            history_of({"user": user, "items": items}, f"history of {_shown(user)}")
+            history_of({"user": user, "items": items}, f"history of {shown(user)}")
             for user, items in histories.items()
         )
     if not _is_sequence(histories):
-        hint = f"; write [[{_shown(histories)}]]" if _is_id(histories) else ""
-        raise UserError(f"histories: {_shown(histories)} is no list of histories{hint}")
+        hint = f"; write [[{shown(histories)}]]" if _is_id(histories) else ""
+        raise UserError(f"histories: {shown(histories)} is no list of histories{hint}")
     return (history_of(value, f"history {n}") for n, value in enumerate(histories, start=1))
 
 
@@ -140,8 +118,8 @@ def history_of(value: Any, where: str) -> History:
         raise UserError(f"{where}: a set has no order; give a list, the oldest item first")
     if not _is_sequence(value) or isinstance(value, Mapping | pd.DataFrame):
         kind = "" if value is None else f"{type(value).__name__} "
-        hint = f"; write [[{_shown(value)}]]" if _is_id(value) else "; an empty one is []"
-        raise UserError(f"{where}: expected a list of item ids, found {kind}{_shown(value)}{hint}")
+        hint = f"; write [[{shown(value)}]]" if _is_id(value) else "; an empty one is []"
+        raise UserError(f"{where}: expected a list of item ids, found {kind}{shown(value)}{hint}")
     return History([raw_id(item, where, "item") for item in value], user)
 
 
@@ -163,7 +141,7 @@ def _of_table(table: pd.DataFrame, columns: Columns) -> Iterator[History]:
     of_user: dict[str, list[str]] = {raw_id(user, "histories", columns.user): [] for user in users}
     for user, item in zip(table[columns.user], table[columns.item], strict=True):
         of_user[raw_id(user, "", "")].append(
-            raw_id(item, f"history of {_shown(user)}", columns.item)
+            raw_id(item, f"history of {shown(user)}", columns.item)
         )
     return (History(items, user) for user, items in of_user.items())
 
@@ -202,13 +180,3 @@ def _is_id(value: Any) -> bool:
     except UserError:
         return False
     return True
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, np.generic):
-        value = value.item()
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # a number with more digits than Python prints
-        text = "a number of too many digits"
-    return text if len(text) <= 60 else f"{text[:57]}…"

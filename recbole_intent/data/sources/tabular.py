@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_intent.data.formats.asked import raw_id
+from recbole_intent.data.formats.ids import raw_id
 from recbole_intent.data.sources.columns import MissingColumns, resolve
 from recbole_intent.data.sources.parquet import parquet_columns, read_parquet
 from recbole_intent.data.sources.raw import TYPES, RawData

@@ -4,6 +4,7 @@
 #   make demo-isrf  ISRF, LightGCN and SASRec on both tasks of ISRF, ml-100k, a few minutes
 #   make test    the tests        make lint    ruff
 #   make bench   speed and memory compared with RecBole
+#   make docs    the documentation, in build/docs
 #   make install the set-up only
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ INSTALLED := $(VENV)/installed.stamp
 # Each worker is a process; more threads per process would only compete for the cores.
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: install demo demo-veli demo-isrf test lint bench
+.PHONY: install demo demo-veli demo-isrf test lint bench docs
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -35,6 +36,11 @@ test: $(INSTALLED)
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+# Without it, mkdocs-material announces its successor at each start.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(INSTALLED)
+	$(PY) -m mkdocs build --strict
 
 bench: $(INSTALLED)
 	$(PY) -m benchmarks

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 _LARGEST = 2**63 - 1  # largest integer of numpy and torch
 
@@ -21,7 +21,10 @@ class Kind:
         wanted: the accepted values, in words that follow "is not": `a whole number from 1`.
     """
 
-    wanted: str
+    if TYPE_CHECKING:  # at runtime it would be the default of a dataclass's field
+
+        @property
+        def wanted(self) -> str: ...
 
     def accepts(self, value: Any) -> bool:
         """Return whether a value is valid."""
@@ -257,7 +260,7 @@ class Either(Kind):
         if None in mistakes:
             return None
         # The closest kind describes the mistake, if it can name a part or a near word.
-        for kind, mistake in zip(self.kinds, mistakes, strict=True):
+        for kind, mistake in zip(self.kinds, filter(None, mistakes), strict=True):
             if isinstance(kind, Parts) and isinstance(value, Mapping):
                 return mistake
             if isinstance(kind, Choice) and isinstance(value, str) and "did you mean" in mistake:

@@ -4,7 +4,6 @@ import difflib
 import functools
 import importlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +96,7 @@ class ModelSpec:
 
     def input_files(self, config: Any) -> list[Path]:
         """Return the files that a run of this configuration reads besides the dataset's."""
-        find: Callable[[Any], list[Path]] | None = self.inputs and _import(self.inputs)
-        return find(config) if find else []
+        return _import(self.inputs)(config) if self.inputs else []
 
 
 def _import(path: str) -> Any:

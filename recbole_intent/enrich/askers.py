@@ -4,7 +4,7 @@ from pathlib import Path
 
 from recbole_intent.enrich.options import EnrichOptions
 from recbole_intent.llm.asking import Asker, LocalAsker
-from recbole_intent.llm.batch_files import BatchExporter
+from recbole_intent.llm.batch_files import BatchExporter, BodySource
 from recbole_intent.llm.cache import AnswerCache
 from recbole_intent.llm.providers import PROVIDERS, MakeSource
 from recbole_intent.llm.ray_asker import RayAsker
@@ -35,6 +35,8 @@ def make_asker(
 ) -> Asker:
     """Create the asker that the options select; with `export_batch`, it only writes requests."""
     if export_batch:
+        if not isinstance(source, BodySource):
+            raise UserError("--export_batch: goes with --llm.source=openai")
         return BatchExporter(source, cache, export_batch)
     if options.runner == "ray":
         return RayAsker(source, make, cache, options.concurrency, options.workers)

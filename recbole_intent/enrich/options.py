@@ -6,7 +6,7 @@ Later sources take precedence: the defaults, the user's files, the command line.
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -144,12 +144,24 @@ class ProfileOptions(EnrichOptions):
 _Options = TypeVar("_Options", bound=EnrichOptions)
 
 
+@overload
+def read_options(
+    files: Sequence[str | Path] = (), given: Mapping[str, Any] | None = None
+) -> IntentOptions: ...
+@overload
 def read_options(
     files: Sequence[str | Path] = (),
     given: Mapping[str, Any] | None = None,
-    kind: type[_Options] = IntentOptions,
+    *,
+    kind: type[_Options],
     passed_over: Collection[str] = (),
-) -> _Options:
+) -> _Options: ...
+def read_options(
+    files: Sequence[str | Path] = (),
+    given: Mapping[str, Any] | None = None,
+    kind: type[EnrichOptions] = IntentOptions,
+    passed_over: Collection[str] = (),
+) -> EnrichOptions:
     """Read the options of a run.
 
     Args:

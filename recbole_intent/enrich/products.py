@@ -130,4 +130,4 @@ def chosen_options(
         if values.setdefault(key, value) != value:
             raise UserError(f"--{key}={values[key]}: `enrich profiles` and `enrich vectors` fix it")
     passed_over = run_keys(product.options.purpose, dataset) if files else ()
-    return read_options(files, values, product.options, passed_over)
+    return read_options(files, values, kind=product.options, passed_over=passed_over)

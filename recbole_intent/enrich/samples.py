@@ -42,7 +42,8 @@ def draw_candidates(
         (M + 1,) item codes.
     """
     rng = seeded(seed, session)
-    inside, others = set(items.tolist()), []
+    inside = set(items.tolist())
+    others: list[int] = []
     while len(others) < negatives:
         code = int(rng.integers(n_items))
         if code not in inside:

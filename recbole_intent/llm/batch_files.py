@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO, runtime_checkable
 
 from recbole_intent.llm.cache import AnswerCache
 from recbole_intent.llm.client import Answer, ChatRequest
@@ -48,6 +48,7 @@ class BatchPending(Exception):
     """The work cannot continue until the exported requests are answered."""
 
 
+@runtime_checkable
 class BodySource(Source, Protocol):
     """A source that can build the HTTP body of a request."""
 

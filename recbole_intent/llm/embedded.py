@@ -168,7 +168,7 @@ class EmbeddedScorer:
 
     async def complete(self, request: ChatRequest) -> Completion:
         """As `Source`; the answer is a JSON list of numbers."""
-        texts = texts_of(request.schema)
+        texts = texts_of(request.schema or {})
         scores = await asyncio.to_thread(self._model.likelihood, request.messages, texts)
         return Completion(json.dumps([round(score, 4) for score in scores]))
 

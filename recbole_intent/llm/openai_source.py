@@ -92,7 +92,7 @@ class OpenAISource:
             if not _may_be_the_style(error):
                 raise
             if isinstance(error, Refused):
-                return await self._in_other_styles(request)
+                return await self._in_other_styles(request, error)
             if self._styles_tried.is_set():
                 return await self._in_any_style(request)
             await self._styles_tried.wait()
@@ -116,13 +116,12 @@ class OpenAISource:
         except (Refused, TryAgain) as error:
             if not _may_be_the_style(error):
                 raise
-            return await self._in_other_styles(request)
+            return await self._in_other_styles(request, error)
         finally:
             self._styles_tried.set()
 
-    async def _in_other_styles(self, request: ChatRequest) -> Completion:
+    async def _in_other_styles(self, request: ChatRequest, last: Exception) -> Completion:
         """Try the less strict schema styles and keep the first that the endpoint accepts."""
-        last: Exception | None = None
         for style in SCHEMA_STYLES[1:]:
             try:
                 completion = await self._send(request, style)
@@ -157,8 +156,14 @@ class OpenAISource:
         if not 200 <= reply.status < 300:
             said = error_of(reply.content)
             said["message"] = without_key(said["message"])
-            where = {"url": self.base_url, "model": self.model, "key_env": self._key_env}
-            raise failure_of(reply.status, said, reply.headers, **where)
+            raise failure_of(
+                reply.status,
+                said,
+                reply.headers,
+                url=self.base_url,
+                model=self.model,
+                key_env=self._key_env,
+            )
         try:
             completion = completion_of(reply.content)
         except NoCompletion as error:

@@ -5,6 +5,7 @@ stored here as they stream back. The files are therefore the same as without Ray
 """
 
 import asyncio
+import logging
 import pickle
 import tempfile
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ class RayAsker:
         self.progress = Progress()
         self._began = not ray.is_initialized()
         if self._began:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.execution_options.preserve_order = False

@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 
 import torch
 from recbole.data.interaction import Interaction
-from torch import Tensor, nn
+from recbole.model.abstract_recommender import AbstractRecommender
+from torch import Tensor
 
 # Number of pairs per call for models that only score pairs.
 _PAIRS = 2**14
@@ -31,7 +32,11 @@ class ScoresCandidates(ABC):
 
 
 def candidate_scores(
-    model: nn.Module, interaction: Interaction, candidates: Tensor, n_items: int, item_field: str
+    model: AbstractRecommender,
+    interaction: Interaction,
+    candidates: Tensor,
+    n_items: int,
+    item_field: str,
 ) -> Tensor:
     """Scores (B, C) of candidates (B, C) from any RecBole recommender.
 
@@ -52,7 +57,7 @@ def candidate_scores(
 
 
 def pair_scores(
-    model: nn.Module, interaction: Interaction, items: Tensor, item_field: str
+    model: AbstractRecommender, interaction: Interaction, items: Tensor, item_field: str
 ) -> Tensor:
     """`candidate_scores` by `predict` on each pair, for RecBole models that only score pairs."""
     n_rows, n_candidates = items.shape

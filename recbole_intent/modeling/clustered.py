@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor
 
 from recbole_intent.modeling.explain import ExplainsIntents, Intent, nearest_items
@@ -13,7 +14,7 @@ from recbole_intent.nn.kmeans import nearest_centre
 from recbole_intent.utils.errors import UserError
 
 
-class ClusteredIntents(ExplainsIntents):
+class ClusteredIntents(ExplainsIntents, SequentialRecommender):
     """A next-item model with K centres, which `ClusteringTrainer` computes by k-means (E-step).
 
     List it before RecBole's class. The centres are part of the model's state, and therefore of

@@ -1,13 +1,14 @@
 """Shared parts of next-item models: several targets per row, loss over all items, and scoring."""
 
 import torch
+from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor
 
 from recbole_intent.nn.losses import linear_cross_entropy
 from recbole_intent.nn.sampled_softmax import NegativeSampler, sampled_cross_entropy
 
 
-class NextItemMixin:
+class NextItemMixin(SequentialRecommender):
     """Next-item training and scoring around a model's `forward(item_seq, item_seq_len)`.
 
     List it before a RecBole `SequentialRecommender` whose `item_embedding` is also its output
@@ -25,6 +26,7 @@ class NextItemMixin:
     # Absent: the softmax is over all items. A class attribute would hide the registered module.
     negative_sampler: NegativeSampler
     loss_names: tuple[str, ...] = ("loss",)
+    uses_log_q: bool  # with a sampler: correct its logits
     label_smoothing = 0.0  # of `cross_entropy` over all items; set by the trainer
     compiled_parts: tuple[str, ...] = ("forward",)  # the methods that `compile: True` compiles
 
@@ -95,7 +97,7 @@ class NextItemMixin:
             hidden, self.item_table(), target, label_smoothing=self.label_smoothing
         )
 
-    def calculate_loss(self, interaction) -> Tensor:
+    def calculate_loss(self, interaction) -> Tensor | tuple[Tensor, ...]:
         """Cross-entropy of a batch; RecBole's model itself handles `loss_type: BPR`."""
         if self.loss_type != "CE":
             return super().calculate_loss(interaction)

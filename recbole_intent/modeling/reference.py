@@ -1,5 +1,6 @@
 """Support for models that RecBole computes wrongly: corrected, or as in RecBole for comparison."""
 
+from recbole.model.abstract_recommender import AbstractRecommender
 from torch import Tensor
 
 from recbole_intent.config.registry import RECBOLE
@@ -10,7 +11,7 @@ def is_recboles(config) -> bool:
     return "reference" in config and config["reference"] == RECBOLE
 
 
-class PredictsAsItRanks:
+class PredictsAsItRanks(AbstractRecommender):
     """`predict` by `full_sort_predict`, for models whose two ways of scoring differ in RecBole.
 
     List it before RecBole's class, and set `as_recbole` in the constructor: True keeps RecBole's.

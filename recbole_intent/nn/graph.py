@@ -33,6 +33,8 @@ class MeanPropagation(nn.Module):
     Source: He et al., LightGCN (SIGIR 2020), equations (3) and (4) with α_l = 1 / (L + 1).
     """
 
+    adjacency_value: Tensor
+
     def __init__(self, adjacency: Tensor, n_layers: int) -> None:
         super().__init__()
         try:
@@ -146,8 +148,8 @@ def bipartite_adjacency(users: Tensor, items: Tensor, n_users: int, n_items: int
     """
     _check_range("users", users, n_users)
     _check_range("items", items, n_items)
-    users, items = users.numpy(), items.numpy() + n_users
-    rows, columns = np.concatenate([users, items]), np.concatenate([items, users])
+    user, item = users.numpy(), items.numpy() + n_users
+    rows, columns = np.concatenate([user, item]), np.concatenate([item, user])
     return _normalised(rows, columns, n_users + n_items)
 
 
@@ -209,7 +211,8 @@ def _to_torch(matrix: sp.csr_matrix) -> Tensor:
 def _csr(parts: Sequence[Tensor], n: int) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(*parts, (n, n), check_invariants=False)
+        start, column, value = parts
+        return torch.sparse_csr_tensor(start, column, value, (n, n), check_invariants=False)
 
 
 def _parts(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:

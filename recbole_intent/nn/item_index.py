@@ -37,15 +37,17 @@ class ItemIndex:
         vectors = np.ascontiguousarray(table[1:].detach().cpu().numpy(), dtype=np.float32)
         n, width = vectors.shape
         self.is_exact = n <= exact_up_to
+        self._index: faiss.Index
         if self.is_exact:
             self._index = faiss.IndexFlatIP(width)
         else:
             cells = round(4 * math.sqrt(n))
             coarse = faiss.IndexFlatIP(width)
-            self._index = faiss.IndexIVFFlat(coarse, width, cells, faiss.METRIC_INNER_PRODUCT)
-            self._index.cp.max_points_per_centroid = _POINTS_PER_CELL
-            self._index.train(vectors)
-            self._index.nprobe = max(1, round(cells * _SHARE_VISITED))
+            index = faiss.IndexIVFFlat(coarse, width, cells, faiss.METRIC_INNER_PRODUCT)
+            index.cp.max_points_per_centroid = _POINTS_PER_CELL
+            index.train(vectors)
+            index.nprobe = max(1, round(cells * _SHARE_VISITED))
+            self._index = index
         self._index.add(vectors)
 
     def search(

@@ -219,7 +219,7 @@ def info_nce(
         inside = [view @ view.t() / temperature for view in (first, second) if within]
     positive = torch.arange(n_rows, device=view_1.device)
     own = positive[:, None] == positive
-    if group is not None:
+    if group is not None and candidate_group is not None:
         same = group[:, None] == candidate_group[None, :]
         inside = [logits.masked_fill(same | own, float("-inf")) for logits in inside]
         across = across.masked_fill(same.fill_diagonal_(False), float("-inf"))

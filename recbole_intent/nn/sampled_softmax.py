@@ -61,6 +61,9 @@ class NegativeSampler(nn.Module):
         counts: (V,) how often each item occurs in the training split; item 0 is padding.
     """
 
+    log_q: Tensor
+    by_rank: Tensor  # of `log_uniform` only
+
     def __init__(self, kind: str, n_negatives: int, shared: bool, counts: Tensor) -> None:
         super().__init__()
         self.kind, self.n_negatives, self.shared = kind, n_negatives, shared

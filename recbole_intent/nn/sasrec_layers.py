@@ -90,7 +90,7 @@ def encode_causal(
     """
     n = x.size(1)
     mask = torch.full((n, n), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
-    mask_of_last = None if last is None else mask[last][:, None, None]
+    mask_of_last = mask if last is None else mask[last][:, None, None]
     return _encode(encoder, x, mask, last, mask_of_last, memory)
 
 
@@ -139,7 +139,7 @@ def _encode(
     x: Tensor,
     mask: Tensor,
     last: Tensor | None,
-    mask_of_last: Tensor | None,
+    mask_of_last: Tensor,
     memory: list[tuple[Tensor, Tensor]] | None = None,
 ) -> Tensor:
     *first, final = encoder.layer

@@ -35,8 +35,9 @@ def in_strips(
     parts = []
     for strip in zip(*(tensor.split(strip_rows) for tensor in rows), strict=True):
         if torch.is_grad_enabled():
-            options = {"use_reentrant": False, "preserve_rng_state": False}
-            parts.append(checkpoint(function, *strip, **options))
+            parts.append(
+                checkpoint(function, *strip, use_reentrant=False, preserve_rng_state=False)
+            )
         else:
             parts.append(function(*strip))
     return torch.cat(parts)

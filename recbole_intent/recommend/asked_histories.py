@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class Chunk:
     known: KnownHistories
     rows: Tensor
     users: Tensor | None
-    names: list[str | None]
+    names: Sequence[str | None]
     first: int
 
     @property
@@ -82,9 +82,9 @@ class AskedHistories:
                     unknown.add(item for item, number in pairs if number is None)
                 n_all += len(numbers)
                 rows.append(known)
-            known = KnownHistories.of_items(rows, item_field)
+            histories_of_chunk = KnownHistories.of_items(rows, item_field)
             names = [history.user for history in asked]
-            yield Chunk(known, torch.arange(len(asked)), None, names, first)
+            yield Chunk(histories_of_chunk, torch.arange(len(asked)), None, names, first)
             first += len(asked)
         unknown.report(n_all, "items", f", in {n_histories} of {first} histories,", self.dataset)
 

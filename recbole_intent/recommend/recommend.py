@@ -103,8 +103,8 @@ def recommend_run(
             itertools.islice(read_histories(histories, recommender.columns), limit)
         )
     else:
-        ids = recommender.user_ids[1:] if ids is None else ids
-        chunks = recommender.user_chunks(itertools.islice(ids, limit))
+        users_asked = recommender.user_ids[1:] if ids is None else ids
+        chunks = recommender.user_chunks(itertools.islice(users_asked, limit))
     if picture is not None:
         chunks = _drawn(recommender, chunks, picture)
     if output is None:
@@ -173,8 +173,9 @@ def _to_file(
             with bar:
                 for chunk in chunks:
                     yield recommender.table(chunk, k, include_history)
-                    for line in recommender.explanations(chunk) if explained else ():
-                        write_json_line(line, explained)
+                    if explained:
+                        for line in recommender.explanations(chunk):
+                            write_json_line(line, explained)
                     count += len(chunk.names)
                     bar.update(len(chunk.names))
             if not count:

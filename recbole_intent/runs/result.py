@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from recbole_intent.utils.errors import UserError
-from recbole_intent.utils.own_files import NUMBER, checked, damaged, read_json
+from recbole_intent.utils.own_files import NUMBER, Kinds, checked, damaged, read_json
 
 TRAIN_AGAIN = "train the run again: its command with --fresh"
 # Keys of `result.json` that other commands read.
-_RESULT = {
+_RESULT: Kinds = {
     **dict.fromkeys(("model", "dataset"), str),
     **dict.fromkeys(("seed", "best_epoch", "epochs"), int),
     **dict.fromkeys(("valid", "test"), dict),
@@ -17,7 +17,7 @@ _RESULT = {
     **dict.fromkeys(("history", "approximations"), list),
 }
 # Runs older than these keys lack them.
-_NEWER = {
+_NEWER: Kinds = {
     "task": str,
     "candidates": (dict, type(None)),
     "mask_history": bool,

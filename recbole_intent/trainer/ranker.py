@@ -7,8 +7,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from recbole_intent.config.config import Config
@@ -29,7 +30,7 @@ class Ranker:
         title: label in the progress bar.
     """
 
-    def __init__(self, config: Config, model: nn.Module, title: str = "model") -> None:
+    def __init__(self, config: Config, model: AbstractRecommender, title: str = "model") -> None:
         self.config = config
         self.model = model
         self.title = title
@@ -78,7 +79,8 @@ class Ranker:
             return rank_of_targets(F.pad(scores, (1, 0)), place.to(self.device))
         target, excluded, others = batch.target.to(self.device), batch.excluded, None
         if excluded is not None:
-            rows, items = excluded = tuple(index.to(self.device) for index in excluded)
+            rows, items = (index.to(self.device) for index in excluded)
+            excluded = rows, items
             asked = items == target[rows]  # a target is ranked even if the history contains it
             others = rows[~asked], items[~asked]
         scores = self.scores(batch.interaction, n_items, others)
@@ -129,7 +131,7 @@ class Ranker:
         (ratio splits); a general model ranks all targets of a user in one list.
         """
         if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-            ranks = Ranks(range(len(ranks)), ranks.target, ranks.rank)
+            ranks = Ranks(np.arange(len(ranks)), ranks.target, ranks.rank)
         return evaluate(ranks, self.config["metrics"], self.config["topk"])
 
     def _scores(self, interaction: Interaction, n_items: int) -> Tensor:

@@ -15,11 +15,11 @@ from recbole_intent.utils import parsing
 from recbole_intent.utils.errors import UserError
 
 NUMBER = (int, float)
-_Kinds = Mapping[str, type | tuple[type, ...]]
+Kinds = Mapping[str, type | tuple[type, ...]]
 _NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number", bool: "a bool"}
 
 
-def read_json(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str, Any]:  # noqa: B006
+def read_json(path: str | Path, keys: Kinds = {}, remedy: str = "") -> dict[str, Any]:  # noqa: B006
     """Read the object in a JSON file.
 
     Args:
@@ -39,7 +39,7 @@ def read_json(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str
     return checked(path, values, keys, remedy)
 
 
-def read_mapping(path: str | Path, keys: _Kinds = {}, remedy: str = "") -> dict[str, Any]:  # noqa: B006
+def read_mapping(path: str | Path, keys: Kinds = {}, remedy: str = "") -> dict[str, Any]:  # noqa: B006
     """As `read_json`, for a YAML file with `key: value` lines."""
     from recbole_intent.utils.parsing import read_yaml
 
@@ -111,7 +111,7 @@ def read_json_lines(path: str | Path, remedy: str = "") -> Iterator[tuple[int, A
             raise damaged(f"{path}:{number}", "not JSON", remedy) from error
 
 
-def checked(path: str | Path, values: Any, keys: _Kinds, remedy: str = "") -> dict[str, Any]:
+def checked(path: str | Path, values: Any, keys: Kinds, remedy: str = "") -> dict[str, Any]:
     """Return a value that was read if it is a mapping with these keys of these types.
 
     Raises:

@@ -225,7 +225,7 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         UserError: missing, not UTF-8, or not such YAML (with the line).
     """
-    values = parse_yaml(read_text(path, "configuration file"), f"{path}")
+    values = parse_yaml(read_text(Path(path), "configuration file"), f"{path}")
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -71,8 +71,7 @@ class Question:
                 )
         seen = {}
         for part in PARTS:
-            known = _known_to(part, config, data)
-            users, items = (x.numpy() for x in known)
+            users, items = (x.numpy() for x in _known_to(part, config, data))
             seen[part] = np.unique(user_place[users] * len(item_ids) + item_place[items])
         negatives, seed = config["n_candidates"], config["candidates_seed"]
         return cls(user_ids, item_ids, seen, asked, targets, negatives, seed)

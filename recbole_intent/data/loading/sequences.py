@@ -228,7 +228,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         flat_of = torch.repeat_interleave(owners - offsets[:-1], counts) + torch.arange(
             int(offsets[-1])
         )
-        noisy, position_map = perturb(
+        noisy, new_positions = perturb(
             self.clean_items[flat_of].numpy(),
             offsets.numpy(),
             self.item_num,
@@ -236,7 +236,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
             kind=kind,
             seed=seed,
         )
-        position_map = torch.from_numpy(position_map)
+        position_map = torch.from_numpy(new_positions)
         user_begin = position_map[offsets[rank]]
         end = position_map[offsets[rank] + target - begin]
         start = torch.maximum(user_begin, end - self.max_item_list_len)

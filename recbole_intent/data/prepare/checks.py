@@ -84,6 +84,8 @@ def check_items_known(raw: RawData) -> None:
     Raises:
         UserError: naming the first missing item.
     """
+    if raw.items is None:
+        return
     items = raw.interactions["item_id"].cat.remove_unused_categories().cat.categories
     unknown = items[~items.isin(raw.items["item_id"])]  # by hash: numpy's isin compares all pairs
     if len(unknown):

@@ -136,7 +136,7 @@ def _home(dataset: str) -> dict[str, Any]:
 def _example(name: str) -> Path:
     # find_spec, not import: RecBole itself is not needed, and importing it takes seconds
     spec = importlib.util.find_spec("recbole")
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         raise UserError("recbole is not installed; run: pip install recbole==1.2.1")
     return Path(spec.submodule_search_locations[0]) / "dataset_example" / name
 
@@ -165,9 +165,11 @@ def _transfer(url: str, part: Path, tag: Path) -> int | None:
 def _receive(response: HTTPResponse, part: Path, tag: Path, have: int) -> int | None:
     part.parent.mkdir(parents=True, exist_ok=True)
     span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-    resumed = response.status == 206 and span is not None and int(span[1]) == have
+    if response.status != 206 or (span and int(span[1]) != have):
+        span = None
+    resumed = span is not None
     announced = response.headers.get("Content-Length")
-    total = int(span[2]) if resumed else int(announced) if announced else None
+    total = int(span[2]) if span else int(announced) if announced else None
     etag = response.headers.get("ETag", "")
     if etag and not etag.startswith("W/"):
         tag.write_text(etag)

@@ -33,7 +33,7 @@ def with_text(raw: RawData) -> np.ndarray:
         UserError: the data have no item text at all.
     """
     columns = [name for name in TEXT if raw.items is not None and name in raw.items]
-    if not columns:
+    if raw.items is None or not columns:
         place = raw.items_file or raw.files[0]
         raise UserError(
             f"{place}: no title or description of items, so --drop_without_text would drop all; "

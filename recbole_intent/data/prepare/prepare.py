@@ -99,8 +99,11 @@ def prepare(
         columns = parse_columns(columns)
     _refuse_repeated("--columns", list((columns or {}).values()))
     if sessions is not None and not isinstance(sessions, SessionOptions):
-        is_text = isinstance(sessions, str)
-        sessions = SessionOptions.parse(sessions) if is_text else SessionOptions.of(sessions)
+        sessions = (
+            SessionOptions.parse(sessions)
+            if isinstance(sessions, str)
+            else SessionOptions.of(sessions)
+        )
     given = {
         "k_core": k_core,
         "min_rating": min_rating,

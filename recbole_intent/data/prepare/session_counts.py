@@ -57,7 +57,7 @@ def parts_table(
     of_papers = {
         str(paper["paper"]): _of_paper(paper["parts"]) for paper in papers if "parts" in paper
     }
-    rows = [_HEADER]
+    rows: list[tuple[str, ...]] = [_HEADER]
     for index, mine in enumerate(parts):
         rows.append(_row(mine.part, dataset, mine, parts))
         for name, theirs in of_papers.items():
@@ -79,7 +79,11 @@ def parts_table(
 def _of_paper(parts: Mapping[str, Sequence[int]]) -> list[PartCounts]:
     eighth = parts["train"][0] / 8
     before = {"train": parts["train"][0], "valid": round(eighth), "test": round(eighth)}
-    return [PartCounts(name, *parts[name], cut=before[name]) for name in PARTS]
+    counts = []
+    for name in PARTS:
+        sessions, items, interactions = parts[name]
+        counts.append(PartCounts(name, sessions, items, interactions, before[name]))
+    return counts
 
 
 def _row(first: str, name: str, of: PartCounts, all_parts: Sequence[PartCounts]) -> tuple[str, ...]:

@@ -85,8 +85,8 @@ class Statistics:
         rows.append(("density", f"{self.density:.4%}"))
         rows.append(("mean length", f"{self.mean_length:.2f}"))
         for quantile, value in self.lengths.items():
-            name = {0.0: "shortest", 0.5: "median", 1.0: "longest"}.get(quantile)
-            rows.append((f"length, {name or f'{quantile:.0%}'}", f"{value:g}"))
+            name = {0.0: "shortest", 0.5: "median", 1.0: "longest"}.get(quantile, f"{quantile:.0%}")
+            rows.append((f"length, {name}", f"{value:g}"))
         if self.users_without_time:
             left_out = " (left out)" if self.parts else ""
             rows.append((f"users without time{left_out}", f"{self.users_without_time:,}"))

@@ -53,14 +53,14 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
         UserError: a field is missing, a value is not a number, a line is damaged, or several
             files could be the reviews.
     """
-    files = [file for file in files_in(path) if _fields(file, columns)]
+    known = {file: fields for file in files_in(path) if (fields := _fields(file, columns))}
+    files = [*known]
     if len(files) > 1:
         raise UserError(
             f"{path}: {files[0].name} and {files[1].name} both hold reviews; give the right one "
             "by --source=FILE, or keep one in the folder"
         )
-    file = files[0]
-    fields = _fields(file, columns)
+    file, fields = next(iter(known.items()))
     interactions = read_reviews(file, {**fields, **columns})
     seconds = finite(interactions["timestamp"], file, "timestamp")
     interactions["timestamp"] = seconds / MS_PER_SECOND if fields is FIELDS_2023 else seconds

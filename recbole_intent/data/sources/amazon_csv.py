@@ -40,7 +40,7 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
     """
     files = _ratings(path)
     parts = [_part(file) for file in files]
-    if len(files) > 1 and sorted(parts) != sorted(PARTS):
+    if len(files) > 1 and sorted(map(str, parts)) != sorted(PARTS):
         raise UserError(
             f"{path}: {', '.join(file.name for file in files)} are no train, valid and test file "
             "of one split; keep one rating file or all three of one split"

@@ -44,7 +44,8 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
             f"{path}: {found[0].name} and {found[1].name} both hold interactions; give the right "
             "one by --source=FILE"
         )
-    file, types = found[0], {}
+    file = found[0]
+    types: dict[str, str] = {}
     interactions = _read(file, columns, types, ("user_id", "item_id", "timestamp"))
     interactions["timestamp"] = in_seconds(interactions["timestamp"], "timestamp")
     for key in ("user_id", "item_id"):

@@ -48,7 +48,7 @@ def files_in(path: Path) -> list[Path]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     """Open a file for reading bytes, decompressing gzip (detected by content, not by name).
 
     Raises:

@@ -129,6 +129,8 @@ def read_frames(
 def read_frame(file: Path) -> pd.DataFrame:
     """All columns of a table, index = line number; as text, except for numbers of Parquet."""
     form = form_of(file)
+    if form is None:
+        raise UserError(f"{file}: not a table")
     if form.separator is None:
         return _of_pandas(read_parquet(file), file)
     frame = read_table(file, form.separator, set(), None if form.has_header else list(form.names))
@@ -325,7 +327,7 @@ def _texts(values: pd.Series) -> pd.Series:
     def text(value: Any) -> str:
         if isinstance(value, str):
             return value
-        if isinstance(value, list | tuple | set) or getattr(value, "ndim", 0):
+        if isinstance(value, list | tuple | set) or getattr(value, "ndim", False):
             return " ; ".join(map(str, value))
         return "" if value is None or value is pd.NA or value != value else str(value)
 

@@ -30,6 +30,8 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
         UserError: a field is missing, a date is invalid, or a line is damaged.
     """
     file = _find(path, {"review_id", "business_id"})
+    if file is None:
+        raise UserError(f"{path}: no reviews of Yelp")
     interactions = read_reviews(file, {**FIELDS, **columns})
     interactions["timestamp"] = _seconds(interactions["timestamp"], file)
     businesses = _find(path, {"business_id", "name", "categories"})

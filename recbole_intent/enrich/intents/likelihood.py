@@ -40,12 +40,13 @@ class LikelihoodJudge:
         answers = self._asker.ask_all(requests)
         predicted: list[tuple[str, float] | RequestFailed] = []
         for task, told, blind in zip(tasks, answers[::2], answers[1::2], strict=True):
-            failed = next((a for a in (told, blind) if isinstance(a, RequestFailed)), None)
-            if failed is not None:
-                predicted.append(failed)
-                continue
-            pairs = zip(json.loads(told.text), json.loads(blind.text), strict=True)
-            predicted.append(best(list(task.candidates), [a - b for a, b in pairs]))
+            if isinstance(told, RequestFailed):
+                predicted.append(told)
+            elif isinstance(blind, RequestFailed):
+                predicted.append(blind)
+            else:
+                pairs = zip(json.loads(told.text), json.loads(blind.text), strict=True)
+                predicted.append(best(list(task.candidates), [a - b for a, b in pairs]))
         return predicted
 
     def _request(self, asked: Prompt, task: Task, **values: str) -> ChatRequest:

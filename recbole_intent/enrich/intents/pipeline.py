@@ -194,7 +194,7 @@ class _Work:
         judge = None
         if options.needs_likelihood:
             judge = LikelihoodJudge(self.askers[1], self.domain)
-        found = find_intents(
+        lines = find_intents(
             self._tasks(features),
             self.pool,
             self.askers[0],
@@ -203,7 +203,7 @@ class _Work:
             accepts_all=not options.predict_and_correct,
         )
         with bar("intents", "sessions", len(self.chosen)) as shown:
-            for line, outcome in found:
+            for line, outcome in lines:
                 self.coverage.add(outcome.ends, outcome.passed, outcome.tokens)
                 shown.set_postfix_str(self._so_far(), refresh=False)
                 shown.update()
@@ -293,7 +293,7 @@ class _Work:
         return sorted(names)
 
     def _manifest(self) -> dict[str, Any]:
-        source = {"source": "metadata", "column": self.column}
+        source: dict[str, Any] = {"source": "metadata", "column": self.column}
         if self.is_llm:
             source = {"source": self.options.llm.source, "model": self.model}
             if self.options.first_pool == "metadata":

@@ -173,25 +173,27 @@ def _solve(
     open_ones = list(range(len(tasks)))
     for _ in range(options.attempts):
         answers = asker.ask_all([talks[i].request() for i in open_ones])
-        found = {
-            i: _read(answer, Prediction if names_item else Intents, outcomes[i], talks[i])
-            for i, answer in zip(open_ones, answers, strict=True)
-        }
-        readable = [i for i in open_ones if found[i] is not None]
+        read: dict[int, Intents | Prediction] = {}
+        for i, answer in zip(open_ones, answers, strict=True):
+            kind = Prediction if names_item else Intents
+            if (found := _read(answer, kind, outcomes[i], talks[i])) is not None:
+                read[i] = found
+        intents = {i: _clean(one.intents, options) for i, one in read.items()}
         predicted: dict[int, tuple[str, float] | RequestFailed]
         if accepts_all:
-            predicted = {i: (tasks[i].target, 0.0) for i in readable}
+            predicted = {i: (tasks[i].target, 0.0) for i in read}
         elif judge is None:
-            predicted = {i: (found[i].next_item, 0.0) for i in readable}
+            predicted = {
+                i: (one.next_item, 0.0) for i, one in read.items() if isinstance(one, Prediction)
+            }
         else:
-            judged = judge.predict(
-                [tasks[i] for i in readable], [_clean(found[i].intents, options) for i in readable]
-            )
-            predicted = dict(zip(readable, judged, strict=True))
-        texts = dict(zip(open_ones, answers, strict=True))
-        for i in readable:
-            intents = _clean(found[i].intents, options)
-            _weigh(tasks[i], intents, predicted[i], texts[i].text, outcomes[i], talks[i], options)
+            judged = judge.predict([tasks[i] for i in read], [*intents.values()])
+            predicted = dict(zip(read, judged, strict=True))
+        for i, answer in zip(open_ones, answers, strict=True):
+            if i in read and isinstance(answer, Answer):
+                _weigh(
+                    tasks[i], intents[i], predicted[i], answer.text, outcomes[i], talks[i], options
+                )
         # A request that cannot succeed fails only its own session; the others are corrected.
         endings = (MALFORMED, WRONG, NO_CANDIDATE, VAGUE)
         open_ones = [i for i in open_ones if outcomes[i].ends[-1] in endings]
@@ -221,7 +223,10 @@ def _list(lines: Sequence[str]) -> str:
 
 
 def _read(
-    answer: Answer | RequestFailed, kind: type, outcome: Outcome, talk: Conversation
+    answer: Answer | RequestFailed,
+    kind: type[Intents] | type[Prediction],
+    outcome: Outcome,
+    talk: Conversation,
 ) -> Intents | Prediction | None:
     """Return the parsed answer; if it is unusable, record this, give feedback and return None."""
     if isinstance(answer, RequestFailed):

@@ -40,7 +40,9 @@ class PlainTexts:
             for brief, of_item, title in told
         ]
         has_categories = any(name in texts.columns for name in COLUMNS)
-        names = item_categories(texts)[1] if has_categories else [()] * len(fields)
+        names: list[tuple[str, ...]] = [()] * len(fields)
+        if has_categories:
+            names = item_categories(texts)[1]
         brands = [tuple(filter(None, [of_item.get("brand")])) for of_item in fields]
         # The weight of a name depends only on the catalogue, not on interactions.
         weights = _weights(names), _weights(brands)

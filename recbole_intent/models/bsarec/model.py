@@ -41,6 +41,8 @@ class FrequencyLayer(nn.Module):
         layer_norm_eps: epsilon of LayerNorm.
     """
 
+    low: Tensor
+
     def __init__(
         self, n: int, d: int, n_frequencies: int, dropout: float, layer_norm_eps: float
     ) -> None:
@@ -128,6 +130,7 @@ class BSARec(NextItemMixin, SequentialRecommender):
         hidden = ~is_real[:, None] & ~torch.eye(n, dtype=torch.bool, device=x.device)
         mask = mask.masked_fill(hidden, float("-inf")).unsqueeze(1)  # (B, 1, n, n)
         for layer, frequency in zip(self.layers, self.filters, strict=True):
-            attended = finish_attention(layer, x, attend(layer, *project(layer, x), mask))
+            q, k, v = project(layer, x)
+            attended = finish_attention(layer, x, attend(layer, q, k, v, mask))
             x = finish_ffn(layer, self.alpha * frequency(x) + (1 - self.alpha) * attended)
         return x[:, -1]

@@ -51,8 +51,9 @@ class Attention(nn.Module):
         With `context` (B, t, c, d) and no mask, each state attends to its own c vectors.
         Returns (B, t, d).
         """
-        read = self._read_own if context.dim() == 4 else self._read
-        return self.dropout(self.dense(read(x, context, mask)))
+        own = context.dim() == 4
+        out = self._read_own(x, context) if own else self._read(x, context, mask)
+        return self.dropout(self.dense(out))
 
     def weights(self, x: Tensor, context: Tensor) -> Tensor:
         """Attention probabilities (B, h, c) of states `x` (B, d) on their `context` (B, c, d)."""
@@ -80,7 +81,7 @@ class Attention(nn.Module):
         weights = self.attn_dropout(scores.softmax(dim=-1))
         return torch.bmm(weights, v).view(B, h, t, e).transpose(1, 2).reshape(B, t, d)
 
-    def _read_own(self, x: Tensor, context: Tensor, mask: None) -> Tensor:
+    def _read_own(self, x: Tensor, context: Tensor) -> Tensor:
         (B, t, c, d), h = context.shape, self.n_heads
         e, N = d // h, B * t
         # Each vector is read by one state only, so W_k is applied to the query and W_v after the
@@ -224,6 +225,8 @@ class DualAttentionReasoner(nn.Module):
         *first, final = self.layers
         for layer in first:
             H = layer(H, T_D, mask)
+        assert isinstance(final, DualAttentionLayer)
+        assert final.cross_attention is not None
         row = torch.arange(len(H), device=H.device)
         context = T_D if T_D.dim() == 3 else T_D[row, last]
         return final.cross_attention.weights(H[row, last], context).mean(dim=1)

@@ -117,7 +117,7 @@ class IGRSR(DistilledStart, ExplainsIntents, ControlsIntents, SequentialRecommen
         self.initializer_range = config["initializer_range"]
         self.apply(self._init_weights)
         if self.use_lid:  # after `apply`, because it has its own initialisation
-            self.distiller, *others = (
+            self.distiller, *other_distillers = (
                 LatentIntentDistiller(
                     self._untrained_encoder(distiller_config(config)),
                     config["n_prefix"],
@@ -126,7 +126,7 @@ class IGRSR(DistilledStart, ExplainsIntents, ControlsIntents, SequentialRecommen
                 )
                 for _ in range(self.folds)
             )
-            self.other_distillers = nn.ModuleList(others)
+            self.other_distillers = nn.ModuleList(other_distillers)
 
     def _untrained_encoder(self, shape: dict[str, Any]) -> FrozenSASRec:
         return FrozenSASRec.untrained(
@@ -257,14 +257,15 @@ class IGRSR(DistilledStart, ExplainsIntents, ControlsIntents, SequentialRecommen
         Raises:
             UserError: there is no cross-attention (`use_lid: False` or `fusion: concat`).
         """
-        if not self.use_lid or self.use_concat:
+        item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        user = _user_of(interaction, self.USER_ID)
+        T_D = self.distil(item_seq, length, user)
+        if T_D is None or self.use_concat:
             raise UserError(
                 "--explain: this IGRSR has no cross-attention over intents (use_lid: False or "
                 "fusion: concat)"
             )
-        item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        user = _user_of(interaction, self.USER_ID)
-        H, T_D = self.dropout(self.embed(item_seq)), self.distil(item_seq, length, user)
+        H = self.dropout(self.embed(item_seq))
         weights = self.reasoner.intent_weights(H, T_D, length - 1)  # (B, m)
 
         def nearness(f: int, rows: Tensor | slice) -> Tensor:
@@ -333,14 +334,14 @@ class IGRSR(DistilledStart, ExplainsIntents, ControlsIntents, SequentialRecommen
         """h_u (B, d) or (B, T, d) at `length` (B,) or (B, T), with newly drawn dropout."""
         H = self.dropout(E)  # (B, n, d)
         last = length - 1
-        if self.use_concat:
+        if self.use_concat and T_D is not None:
             # Intents come first, so the causal mask lets all items attend to all of them.
             H = torch.cat([T_D, H], dim=1)  # (B, m + n, d)
             last = last + T_D.size(1)
         return self.reasoner(H, T_D, last.clamp_min(0))
 
     def _view(self, T_D: Tensor | None) -> Tensor | None:
-        if self.p_mask is None:
+        if self.p_mask is None or T_D is None:
             return T_D
         return mask_intents(T_D, self.p_mask, rescale=self.icr_rescale)  # (8)
 

@@ -23,6 +23,8 @@ class ItemAdapter(nn.Module):
     Source: ISRF, equation (2).
     """
 
+    vectors: Tensor
+
     def __init__(self, vectors: Tensor, width: int, activation: str = "none") -> None:
         super().__init__()
         self.register_buffer("vectors", vectors, persistent=False)
@@ -37,6 +39,8 @@ class ItemAdapter(nn.Module):
 
 class FrozenItems(nn.Module):
     """e_v = x_v: the text vectors (V, d) unchanged, without an adapter."""
+
+    vectors: Tensor
 
     def __init__(self, vectors: Tensor) -> None:
         super().__init__()
@@ -78,6 +82,10 @@ class ExplicitInterest(nn.Module):
 
     Source: ISRF, equations (3) and (4).
     """
+
+    _degree: Tensor
+    _row: Tensor
+    _column: Tensor
 
     def __init__(
         self,

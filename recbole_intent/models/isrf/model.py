@@ -1,12 +1,12 @@
 """ISRF: T5 generates the next item from prompts with whole-word vectors from a graph."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_intent.modeling.candidates import ScoresCandidates
 from recbole_intent.modeling.explain import ExplainsIntents, Intent
@@ -38,6 +38,9 @@ from recbole_intent.models.isrf.trie_search import (
 )
 from recbole_intent.nn.losses import info_nce, soft_target_alignment
 from recbole_intent.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import T5ForConditionalGeneration
 
 
 class ISRF(
@@ -124,7 +127,7 @@ class ISRF(
         self.register_load_state_dict_post_hook(lambda model, _: model._forget())
 
     @property
-    def t5(self) -> nn.Module:
+    def t5(self) -> "T5ForConditionalGeneration":
         """The `T5ForConditionalGeneration`."""
         return self.reader.t5
 
@@ -194,7 +197,7 @@ class ISRF(
         if task in self.aligned and self._aligns_now():
             known = (
                 E[user].detach()
-                if task == DIRECT
+                if E is not None and task == DIRECT
                 else self.reader.mean_word(interaction[self.ITEM_SEQ], E)
             )
             found[f"align_{task}"] = self._weight() * self._alignment(user, known)
@@ -243,6 +246,7 @@ class ISRF(
 
     def _alignment(self, user: Tensor, known: Tensor) -> Tensor:
         """Alignment of G with the `known` vectors (B, d) of users (B,): (8), (9)."""
+        assert self.group is not None  # some task is aligned
         group = self.group()[user]
         if self.config["alignment"] == "soft_target":
             return soft_target_alignment(group, known)

@@ -1,11 +1,16 @@
 """T5's first output logits, which are enough to score items that are single tokens."""
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import T5ForConditionalGeneration
 
 
 def first_logits(
-    t5: nn.Module,
+    t5: "T5ForConditionalGeneration",
     encoder_hidden: Tensor,
     encoder_mask: Tensor,
     start: Tensor | None = None,

@@ -81,6 +81,11 @@ class PromptWriter(nn.Module):
         UserError: the tokenizer lacks a token for part of a word, or encodes two items equally.
     """
 
+    targets: Tensor
+    _count: Tensor
+    _first: Tensor
+    _token: Tensor
+
     def __init__(
         self, tokenizer: Any, n_users: int, item_ids: Sequence[str], number_users: bool = True
     ) -> None:
@@ -145,7 +150,7 @@ class PromptWriter(nn.Module):
         """
         parts = []
         for word in template.split():
-            if word == USER:
+            if word == USER and user is not None:
                 parts.append(self._user + user[:, None])
             elif word == ITEMS:
                 parts.append(torch.where(items > 0, self._item + items, 0))

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from recbole_intent.data.formats.profile_files import MANIFEST
 from recbole_intent.data.formats.text_vectors import (
+    Kind,
+    Semantics,
+    Text,
     TextVectors,
     pca,
     read_text_vectors,
@@ -67,7 +70,9 @@ def input_files(config: Any) -> list[Path]:
     return [*filter(None, vectors), *t5_files(config)]
 
 
-def _file(config: Any, kind: str, semantics: str, text: str) -> Path | None:
+def _file(
+    config: Any, kind: Kind, semantics: Semantics | Literal["random"], text: Text
+) -> Path | None:
     if semantics == "random":
         return None
     if semantics == "metadata" and text != "fused":
@@ -88,7 +93,7 @@ def texts_folder(config: Any) -> Path:
     return find_enriched(config, [f"{config['dataset']}{MANIFEST}"])
 
 
-def _ways_out(config: Any, kind: str, semantics: str, text: str) -> str:
+def _ways_out(config: Any, kind: Kind, semantics: str, text: str) -> str:
     """Remedies for missing vectors, starting with those that need no language model."""
 
     def command(semantics: str, *words: str) -> str:

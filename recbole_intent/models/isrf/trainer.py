@@ -144,6 +144,7 @@ class ISRFTrainer(Trainer):
         if DIRECT in model.tasks:
             rows = data.dataset.inter_feat
             users, items = (rows[name].numpy() for name in (data.dataset.uid_field, field))
+            assert self._direct is not None  # made by `check_data`
             batches += self._direct.held_out(users, items)
         total = 0.0
         for batch in batches:

@@ -1,8 +1,13 @@
 """T5's decoder over trees of tokens, which computes each shared prefix of a user once."""
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import T5ForConditionalGeneration
 
 
 class TreeDecoder:
@@ -26,19 +31,23 @@ class TreeDecoder:
     """
 
     def __init__(
-        self, t5: nn.Module, encoder_hidden: Tensor, encoder_mask: Tensor, max_depth: int
+        self,
+        t5: "T5ForConditionalGeneration",
+        encoder_hidden: Tensor,
+        encoder_mask: Tensor,
+        max_depth: int,
     ) -> None:
         if t5.training:
             raise ValueError("t5 is in training mode: call eval() before decoding")
         self.t5 = t5
         self.n_users = len(encoder_hidden)
         self.encoder_mask = encoder_mask.bool()[:, None, None]  # (B, 1, 1, S)
-        cross = [block.layer[1].EncDecAttention for block in t5.decoder.block]
+        cross = [block.layer[1].EncDecAttention for block in _blocks(t5)]
         self.cross = [
             (_heads(each, each.k, encoder_hidden), _heads(each, each.v, encoder_hidden))
             for each in cross
         ]
-        attention = t5.decoder.block[0].layer[0].SelfAttention
+        attention = _blocks(t5)[0].layer[0].SelfAttention
         # The last of max_depth positions has distances max_depth - 1 .. 0.
         bias = attention.compute_bias(max_depth, max_depth)  # (1, h, max_depth, max_depth)
         self.bias_by_distance = bias[0, :, -1].flip(1)  # (h, max_depth)
@@ -48,7 +57,8 @@ class TreeDecoder:
         """Discard the trees and keep the users' encoder keys and values."""
         self.depth = 0
         self.place_depth = self.encoder_mask.new_empty(0, dtype=torch.long)  # (P,)
-        self.sees: Tensor | None = None  # (B or 1, W, P): the ancestors of the last level
+        # (B or 1, W, P): the ancestors of the last level
+        self.sees = self.encoder_mask.new_empty(1, 0, 0)
         self.past: list[tuple[Tensor, Tensor] | None] = [None] * len(self.cross)
 
     def step(self, tokens: Tensor, parents: Tensor | None = None) -> Tensor:
@@ -64,13 +74,14 @@ class TreeDecoder:
         """
         bias = self._bias(tokens, parents)
         hidden = self.t5.decoder.embed_tokens(tokens).expand(self.n_users, -1, -1)  # (B, W, d)
-        for index, block in enumerate(self.t5.decoder.block):
+        for index, block in enumerate(_blocks(self.t5)):
             layer = block.layer[0]
             attention, x = layer.SelfAttention, layer.layer_norm(hidden)
             keys, values = _heads(attention, attention.k, x), _heads(attention, attention.v, x)
-            if self.past[index] is not None:
-                keys = torch.cat((self.past[index][0], keys), dim=2)  # (B, h, P, d_k)
-                values = torch.cat((self.past[index][1], values), dim=2)
+            past = self.past[index]
+            if past is not None:
+                keys = torch.cat((past[0], keys), dim=2)  # (B, h, P, d_k)
+                values = torch.cat((past[1], values), dim=2)
             self.past[index] = keys, values
             hidden = hidden + _attend(attention, x, keys, values, bias)
 
@@ -98,6 +109,11 @@ class TreeDecoder:
         bias = self.bias_by_distance[:, self.depth - self.place_depth]  # (h, P)
         self.depth += 1
         return bias[:, None].masked_fill(~self.sees.unsqueeze(1), float("-inf"))
+
+
+def _blocks(t5: "T5ForConditionalGeneration") -> list[Any]:
+    """The decoder's `T5Block`s; torch knows the elements of a `ModuleList` only as modules."""
+    return [*t5.decoder.block]
 
 
 def _heads(attention, linear, x: Tensor) -> Tensor:

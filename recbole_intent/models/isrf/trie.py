@@ -30,6 +30,16 @@ class Trie(nn.Module):
             within a sequence, or two items with the same sequence.
     """
 
+    token: Tensor
+    first_child: Tensor
+    n_children: Tensor
+    item: Tensor
+    low: Tensor
+    high: Tensor
+    order: Tensor
+    rank: Tensor
+    path: Tensor
+
     def __init__(self, sequences: Tensor, pad_token: int = 0, eos_token: int = 1) -> None:
         super().__init__()
         _check(sequences, pad_token, eos_token)
@@ -44,7 +54,7 @@ class Trie(nn.Module):
         path = torch.full((len(rows), rows.size(1) + 1), -1, device=rows.device)
         path[:, 0] = 0
         none = order.new_zeros(1)
-        token, parent, low, high = [none], [none], [none], [none + len(rows)]
+        token, parent, lows, highs = [none], [none], [none], [none + len(rows)]
         n_nodes, inner_nodes, fan = 1, [1], []
         for t in range(rows.size(1)):
             exists = t < length
@@ -54,8 +64,8 @@ class Trie(nn.Module):
             token.append(rows[starts, t])
             parent.append(path[starts, t])
             fan.append(int(parent[-1].bincount().max()) if len(starts) else 0)
-            low.append(starts)
-            high.append(starts + number[exists].bincount(minlength=len(starts)))
+            lows.append(starts)
+            highs.append(starts + number[exists].bincount(minlength=len(starts)))
             n_nodes += len(starts)
             inner_nodes.append(int((token[-1] != eos_token).sum()))
         while inner_nodes[-1] == inner_nodes[-2] == 0:  # columns of padding only
@@ -68,8 +78,8 @@ class Trie(nn.Module):
         """How many tokens may follow a prefix at most, by the number of tokens written."""
         self.depth = len(inner_nodes) - 1
         """Tokens of the longest item, with its eos."""
-        parent, low, high = torch.cat(parent), torch.cat(low), torch.cat(high)
-        n_children = parent[1:].bincount(minlength=n_nodes)
+        low = torch.cat(lows)
+        n_children = torch.cat(parent)[1:].bincount(minlength=n_nodes)
         full_path = path.new_full((n_items, path.size(1)), -1)
         full_path[order] = path
         rank = order.new_full((n_items,), len(order))
@@ -80,7 +90,7 @@ class Trie(nn.Module):
             "first_child": 1 + n_children.cumsum(0) - n_children,
             "item": torch.where(n_children == 0, order[low], -1),
             "low": low,
-            "high": high,
+            "high": torch.cat(highs),
             "order": order,
             "rank": rank,
             "path": full_path[:, : self.depth + 1],

@@ -5,12 +5,16 @@ over T5's whole vocabulary, not over the tokens that the trie allows.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from recbole_intent.models.isrf.tree_decoder import TreeDecoder
 from recbole_intent.models.isrf.trie import Trie
+
+if TYPE_CHECKING:
+    from transformers import T5ForConditionalGeneration
 
 # Users are processed in parts such that no level of their trees has more nodes than this, and no
 # more continuations are scored together. Products of this many rows are fast and memory is bounded.
@@ -26,7 +30,7 @@ Banned = Tensor | Sequence[Tensor] | None
 
 @torch.no_grad()
 def beam_search(
-    t5: nn.Module,
+    t5: "T5ForConditionalGeneration",
     encoder_hidden: Tensor,
     encoder_mask: Tensor,
     trie: Trie,
@@ -118,7 +122,11 @@ def _search_part(
 
 @torch.no_grad()
 def score_candidates(
-    t5: nn.Module, encoder_hidden: Tensor, encoder_mask: Tensor, trie: Trie, candidates: Tensor
+    t5: "T5ForConditionalGeneration",
+    encoder_hidden: Tensor,
+    encoder_mask: Tensor,
+    trie: Trie,
+    candidates: Tensor,
 ) -> Tensor:
     """Exact log-probabilities of each user's own candidates.
 
@@ -144,7 +152,11 @@ def score_candidates(
 
 @torch.no_grad()
 def score_all(
-    t5: nn.Module, encoder_hidden: Tensor, encoder_mask: Tensor, trie: Trie, chunk: int = 256
+    t5: "T5ForConditionalGeneration",
+    encoder_hidden: Tensor,
+    encoder_mask: Tensor,
+    trie: Trie,
+    chunk: int = 256,
 ) -> Tensor:
     """Exact log-probabilities (B, N) of all items; -inf for indices that are not in the trie.
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from recbole.model.abstract_recommender import AbstractRecommender
+from torch import Tensor
 
 from recbole_intent.config.config import Config
 from recbole_intent.nn.kmeans import check_library
@@ -37,7 +38,11 @@ class NCLTrainer(Trainer):
     """
 
     def __init__(
-        self, config: Config, model: nn.Module, folder: Path | None = None, title: str = "train"
+        self,
+        config: Config,
+        model: AbstractRecommender,
+        folder: Path | None = None,
+        title: str = "train",
     ) -> None:
         super().__init__(config, model, folder, title)
         check_library("faiss", "NCL")

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from torch import nn
-
 from recbole_intent.models.bert4rec.model import BERT4RecEncoder
 from recbole_intent.models.gru4rec.model import GRU4Rec
 from recbole_intent.models.sasrec.model import SASRec
 from recbole_intent.utils.errors import UserError
 
 # Each class has an `item_embedding` and `encode(x, item_seq_len)`: (B, n, d) -> (B, d).
-BACKBONES: dict[str, type[nn.Module]] = {
+Backbone = SASRec | BERT4RecEncoder | GRU4Rec
+BACKBONES: dict[str, type[Backbone]] = {
     "SASRec": SASRec,
     "BERT4Rec": BERT4RecEncoder,
     "GRU4Rec": GRU4Rec,
@@ -26,7 +25,7 @@ _SHARED_KEYS = (
 ).split()
 
 
-def make_backbone(config: Any, dataset: Any, hidden_size: int) -> nn.Module:
+def make_backbone(config: Any, dataset: Any, hidden_size: int) -> Backbone:
     """Build the encoder named by `backbone`.
 
     Args:

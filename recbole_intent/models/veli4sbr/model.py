@@ -21,6 +21,7 @@ from recbole_intent.models.veli4sbr.intent_fusion import (
     orthogonal_loss,
 )
 from recbole_intent.models.veli4sbr.session_intents import read_labels
+from recbole_intent.models.veli4sbr.session_labels import SessionLabels
 from recbole_intent.utils.errors import UserError
 
 _DECOUPLING = {"paper": decoupling_loss, "orthogonal": orthogonal_loss}
@@ -72,7 +73,9 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
             item_ids = dataset.field2id_token[config["ITEM_ID_FIELD"]]
             vectors = read_item_vectors(item_vectors_file(config), item_ids)
             self.text = ItemTexts(torch.from_numpy(vectors), d // 2)
-        self.intents, self.labels, self.fusion = [], None, None
+        self.intents: list[str] = []
+        self.labels: SessionLabels | None = None
+        self.fusion: IntentFusion | None = None
         found = read_labels(config, dataset)
         if found is not None:
             self.intents, self.labels = found
@@ -132,7 +135,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """The weighted terms listed in `loss_names`; each is a mean over the batch's targets."""
         target = interaction[self.POS_ITEM_ID]
-        if self.fusion is None:
+        if self.fusion is None or self.labels is None:
             h = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
             return (self._next_item_loss(*self.flatten_targets(h, target), None),)
         h = self.encode(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
@@ -166,7 +169,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
         """
         chance = torch.randint(1, self.n_items - 1, (len(target), 2), device=target.device)
         items = chance + (chance >= target[:, None])  # over all items but padding and target
-        if user is not None:
+        if user is not None and self.labels is not None:
             hard = self.labels.hard_negative(user)
             items[:, 1] = hard.where((hard > 0) & (hard != target), items[:, 1])
         return items
@@ -180,9 +183,9 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
         Raises:
             UserError: `intents: none`.
         """
-        self._check_has_intents()
+        fusion = self._fusion()
         h = self.encode(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-        y_hat, best = self.fusion.relevance(h).sigmoid().topk(min(_EXPLAINED, len(self.intents)))
+        y_hat, best = fusion.relevance(h).sigmoid().topk(min(_EXPLAINED, len(self.intents)))
         return [
             [Intent(y, self.intents[c]) for y, c in zip(*row, strict=True)]
             for row in zip(y_hat.tolist(), best.tolist(), strict=True)
@@ -195,14 +198,15 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
         Raises:
             UserError: `intents: none`.
         """
-        self._check_has_intents()
+        fusion = self._fusion()
         h = self.encode(item_seq, item_seq_len)
-        keys, queries = self.fusion.key(self.fusion.intents), self.fusion.query(h)
+        keys, queries = fusion.key(fusion.intents), fusion.query(h)
         return keys, queries, (queries @ keys.T).sigmoid()
 
-    def _check_has_intents(self) -> None:
+    def _fusion(self) -> IntentFusion:
         if self.fusion is None:
             raise UserError("--explain: this VELI4SBR has no intents (intents: none)")
+        return self.fusion
 
 
 class ItemTexts(nn.Module):
@@ -216,6 +220,8 @@ class ItemTexts(nn.Module):
 
     Source: VELI4SBR, appendix B.1 ("+LE").
     """
+
+    vectors: Tensor
 
     def __init__(self, vectors: Tensor, width: int) -> None:
         super().__init__()

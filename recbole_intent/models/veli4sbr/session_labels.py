@@ -24,6 +24,13 @@ class SessionLabels(nn.Module):
     Source: VELI4SBR, equations (10), (12), (13).
     """
 
+    values: Tensor
+    origin: Tensor
+    row_of: Tensor
+    hard_count: Tensor
+    hard_first: Tensor
+    hard_items: Tensor
+
     def __init__(
         self,
         user: Tensor,

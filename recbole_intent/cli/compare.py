@@ -1,5 +1,7 @@
 """Command `compare`: several models under one protocol, or a table of a paper."""
 
+from collections.abc import Sequence
+
 from recbole_intent.cli.options import Asked, option
 from recbole_intent.compare.ask import compare
 from recbole_intent.compare.reproduce.reproduce import reproduce
@@ -34,7 +36,7 @@ def command(asked: Asked) -> int:
     return 0
 
 
-def _reproduce(options: dict, keys: dict, words: list[str]) -> int:
+def _reproduce(options: dict, keys: dict, words: Sequence[str]) -> int:
     name, datasets = options.pop("reproduce"), options.pop("datasets", ())
     of_table = ("models", "params", "reference", "dataset", "task", "noise", "noise_kinds", "also")
     for key in of_table:

@@ -183,9 +183,9 @@ def _with_own_keys(entries: Sequence[Entry], own: Mapping[str, Any]) -> list[Ent
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    if not isinstance(seeds, int) or isinstance(seeds, bool):
+    if not isinstance(seeds, int):
         return list(seeds)
-    if not 1 <= seeds <= 100:
+    if isinstance(seeds, bool) or not 1 <= seeds <= 100:
         raise UserError(f"seeds={seeds}: the number of seeds, or a list such as [2020, 2021]")
     return list(range(FIRST_SEED, FIRST_SEED + seeds))
 

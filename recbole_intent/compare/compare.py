@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,6 +111,7 @@ def _configs(request: Request) -> dict[Key, Config]:
 
 def _refuse_seeds(request: Request) -> None:
     """Raise if a seed is given that `--seeds` would override."""
+    sources: list[tuple[str, Mapping[str, Any]]]
     sources = [(f"{path}: seed", read_yaml(path)) for path in request.config_files]
     sources += [(f"{entry.label}: seed", entry.values) for entry in request.entries]
     for where, values in (*sources, ("--seed", request.overrides)):
@@ -157,7 +159,7 @@ def _train(
     n_runs = len(set(folders.values()))
     _LOGGER.info("%d runs, %d of them finished before", n_runs, n_runs - len(jobs))
     reasons = run_jobs(list(jobs.values()), request.workers, output / "logs", "runs")
-    failures = {folder: reasons[job.name] for folder, job in jobs.items() if reasons[job.name]}
+    failures = {folder: why for folder, job in jobs.items() if (why := reasons[job.name])}
     return {key: failures[folder] for key, folder in folders.items() if folder in failures}
 
 
@@ -182,8 +184,7 @@ def _tables(
     if best:
         tables["gain"] = comparison_tables.gain_table(comparison, best)
     against_reference = []
-    has_reference = any(label == reference for label, _ in values)
-    if has_reference:
+    if reference is not None and any(label == reference for label, _ in values):
         against_reference = paired_tests(values, metrics, dict.fromkeys(metrics, reference))
     for name, tests, opponent in (
         ("significance-best", against_best, "the best baseline"),
@@ -196,7 +197,7 @@ def _tables(
                 tables[f"{name}-seeds"] = comparison_tables.seed_table(
                     tests, f"{title}, seed by seed"
                 )
-    if against_reference:
+    if reference is not None and against_reference:
         means = {
             label: np.mean([v for (name, _), v in values.items() if name == label], axis=0)
             for label, _ in values

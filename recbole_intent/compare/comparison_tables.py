@@ -84,9 +84,9 @@ def metric_table(
     for label in comparison.labels:
         record: dict[str, Any] = {"model": label, "seeds": len(results_of(comparison, label))}
         for metric in comparison.metrics:
-            values = [result["test"][metric] for result in results_of(comparison, label)]
-            record[metric] = statistics.fmean(values) if values else None
-            record[f"{metric} sd"] = statistics.stdev(values) if len(values) > 1 else None
+            of_seeds = [result["test"][metric] for result in results_of(comparison, label)]
+            record[metric] = statistics.fmean(of_seeds) if of_seeds else None
+            record[f"{metric} sd"] = statistics.stdev(of_seeds) if len(of_seeds) > 1 else None
             is_gain = label in means and metric in best
             base = means[best[metric]][metric] if is_gain else 0.0
             record[f"{metric} gain"] = means[label][metric] / base - 1 if base else None
@@ -216,7 +216,7 @@ def significance_table(tests: Sequence[PairedTest], title: str) -> Table:
         over = seeds.get((test.label, test.metric))
         low, high = (over or test).interval
         mark, _ = marks[test.label, test.metric]
-        row = [
+        row: list[str | Cell] = [
             test.label,
             test.against,
             test.metric,

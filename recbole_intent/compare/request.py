@@ -42,7 +42,7 @@ class Request:
     """
 
     dataset: str
-    entries: Sequence[Entry | str]
+    entries: Sequence[Entry]
     seeds: Sequence[int]
     reference: str | None = None
     config_files: Sequence[str] = ()

@@ -9,6 +9,7 @@ from recbole_intent.llm.cache import AnswerCache
 from recbole_intent.llm.providers import PROVIDERS, MakeSource
 from recbole_intent.llm.ray_asker import RayAsker
 from recbole_intent.llm.sources import Source
+from recbole_intent.utils.errors import UserError
 
 
 def make_sources(options: EnrichOptions) -> tuple[list[tuple[MakeSource, Source]], str]:

@@ -169,6 +169,7 @@ class Writer:
         width = max(map(len, ids))
         batch = torch.stack([pad(torch.tensor(row), (0, width - len(row))) for row in ids])
         past = copy.deepcopy(self._past)
+        assert past is not None  # the prompt is in it
         past.batch_repeat_interleave(len(ids))
         # Padding is at the end, where no token of a text attends to it.
         with torch.inference_mode():

@@ -74,8 +74,10 @@ class PooledIntents(ClusteredIntents):
 
     def instance_contrast(self, views: list[tuple[Tensor, Tensor]]) -> Tensor:
         """NT-Xent of two views, whose states are aligned at their last items and concatenated."""
+        first, second = (align_at_end(states, last).flatten(1) for states, last in views)
         return info_nce(
-            *(align_at_end(states, last).flatten(1) for states, last in views),
+            first,
+            second,
             symmetric=True,
             within=True,
             **self.contrast,

@@ -45,8 +45,8 @@ def intent_space(
         raise UserError(f"a picture by {method} needs at least {least} intents, not {len(keys)}")
     vectors = np.concatenate([keys, query[None]]).astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    *intents, session = _in_the_plane(vectors / np.maximum(lengths, 1e-12), method)
-    intents = np.array(intents)
+    places = _in_the_plane(vectors / np.maximum(lengths, 1e-12), method)
+    intents, session = places[:-1], places[-1]
     best = np.argsort(-probability, kind="stable")[:_NAMED]
     with drawing((7.0, 5.0)) as drawn:
         figure, axes = drawn.figure, drawn.panels[0, 0]

@@ -49,7 +49,8 @@ def place_labels(
 
 def _free_box(x: float, y: float, width: float, height: float, taken: list[Box], frame: Box) -> Box:
     """The place nearest to (x, y) that lies within the frame and touches no taken box."""
-    best, least = None, math.inf
+    best: Box = (x, y, x + width, y + height)
+    least = math.inf
     for radius in range(12, 400, 8):
         for turn in range(24):
             angle = math.tau * turn / 24

@@ -71,10 +71,8 @@ class Page:
         title = escaped(self.title)
         metrics, charts = self._charts()
         sections = "\n".join(_section(section) for section in self.sections)
-        links = "\n".join(
-            f'<a href="#{part.name}">{escaped(part.title)}</a>'
-            for part in (*self.charts, *self.sections)
-        )
+        parts: list[Chart | Section] = [*self.charts, *self.sections]
+        links = "\n".join(f'<a href="#{part.name}">{escaped(part.title)}</a>' for part in parts)
         return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -147,9 +147,12 @@ def _estimated(by_seed: Mapping[K, Mapping[int, np.ndarray]]) -> dict[K, Estimat
     values = np.stack([np.mean([*seeds.values()], axis=0) for seeds in by_seed.values()], axis=1)
     return {
         key: Estimate(
-            float(column.mean()), *ends, {seed: float(each.mean()) for seed, each in seeds.items()}
+            float(column.mean()),
+            low,
+            high,
+            {seed: float(each.mean()) for seed, each in seeds.items()},
         )
-        for (key, seeds), column, ends in zip(
+        for (key, seeds), column, (low, high) in zip(
             by_seed.items(), values.T, bootstrap_intervals(values).tolist(), strict=True
         )
     }

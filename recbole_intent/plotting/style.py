@@ -3,9 +3,12 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_intent.utils.printable import printable
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 # Ten colours that remain distinguishable under the common kinds of colour blindness:
 # M. A. Petroff, "Accessible Color Sequences for Data Visualization", arXiv:2107.02270 (with grey
@@ -16,7 +19,7 @@ PALETTE = (
 _MARKERS = "o s ^ D v P X".split()  # models never differ by colour alone
 _DASHES = ("-", "--", ":")
 
-RC = {
+RC: "dict[RcKeyType, Any]" = {
     "axes.axisbelow": True,
     "axes.facecolor": "none",
     "axes.grid": True,

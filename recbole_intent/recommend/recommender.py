@@ -1,7 +1,7 @@
 """Top-k recommendation for users of a dataset or new histories, with the weights of a run."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,13 +203,12 @@ class Recommender:
             raise UserError(f"include_history: {include_history!r} is neither True nor False")
         k, n_rows = min(k, self.n_items - 1), len(chunk.rows)
         if self.index is not None and not self._is_compared:
-            self._compare(chunk, k, include_history)
+            self._compare(self.index, chunk, k, include_history)
         scores = torch.full((n_rows, k), float("-inf"), dtype=torch.float32)
         items = torch.zeros(n_rows, k, dtype=torch.long)
         has_model = self._has_model(chunk)
-        best = self._best if self.index is None else self._found
         for part in self._batches(chunk):
-            scores[part], items[part] = best(chunk, part, k, include_history)
+            scores[part], items[part] = self._found(chunk, part, k, include_history)
         if not has_model.all():
             scores[~has_model], items[~has_model] = self._popular(k)
         return self._frame(chunk.names, chunk.first, scores, items, has_model)
@@ -260,7 +259,8 @@ class Recommender:
         if not self._has_model(chunk)[0]:
             raise UserError("--picture: the first history has no known item; put another first")
         interaction = self._interaction(chunk, first).to(self.trainer.device)
-        space = model.intent_space(interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN])
+        fields = self.model.ITEM_SEQ, self.model.ITEM_SEQ_LEN
+        space = model.intent_space(*(interaction[field] for field in fields))
         keys, queries, probability = (part.float().cpu().numpy() for part in space)
         return keys, model.intents, queries[0], probability[0]
 
@@ -286,13 +286,14 @@ class Recommender:
         columns, rows = {}, chunk.rows[part]
         if chunk.users is not None:
             columns[self.config["USER_ID_FIELD"]] = chunk.users[part]
-        if self.is_sequential:
+        sequences = chunk.known.sequences
+        if sequences is not None:
             n, end = self.config["MAX_ITEM_LIST_LENGTH"], chunk.known.end[rows]
             length = (end - chunk.known.start[rows]).clamp_max(n)
             trim = self.config.spec.trim and self.config["fast_sequences"]
             width = int(length.max()) if trim else n
             columns[self.config["ITEM_LIST_LENGTH_FIELD"]] = length
-            columns.update(chunk.known.sequences.gather(end - length, length, width))
+            columns.update(sequences.gather(end - length, length, width))
         return self.dataset.join(Interaction(columns))
 
     def _excluded(
@@ -324,7 +325,9 @@ class Recommender:
     def _found(
         self, chunk: Chunk, part: Tensor, k: int, include_history: bool
     ) -> tuple[Tensor, Tensor]:
-        """As `_best`, by the index; exact if the index finds too few."""
+        """As `_best`, by the index; exact without one, or if it finds too few."""
+        if self.index is None:
+            return self._best(chunk, part, k, include_history)
         interaction = self._interaction(chunk, part).to(self.trainer.device)
         with self.trainer.autocast():
             vectors = self.model.user_vectors(interaction)
@@ -335,7 +338,7 @@ class Recommender:
             scores[few], items[few] = self._best(chunk, part[few], k, include_history)
         return scores, items
 
-    def _compare(self, chunk: Chunk, k: int, include_history: bool) -> None:
+    def _compare(self, index: ItemIndex, chunk: Chunk, k: int, include_history: bool) -> None:
         """Log the recall of the index against the exact lists, once."""
         self._is_compared = True
         places = torch.cat(list(self._batches(chunk)) or [torch.arange(0)])
@@ -349,7 +352,7 @@ class Recommender:
             is_found = (exact[1].unsqueeze(2) == ours[1].unsqueeze(1)).any(dim=2)
             found, listed = found + int((is_found & is_listed).sum()), listed + int(is_listed.sum())
         if listed:
-            kind = "exact" if self.index.is_exact else "approximate"
+            kind = "exact" if index.is_exact else "approximate"
             _LOGGER.info(
                 "index=faiss (%s): recall@%d %.4f against the exact lists of %d histories",
                 kind,
@@ -367,14 +370,19 @@ class Recommender:
     # --- to tables ----------------------------------------------------------------------------
 
     def _frame(
-        self, names: list[str | None], first: int, scores: Tensor, items: Tensor, has_model: Tensor
+        self,
+        names: Sequence[str | None],
+        first: int,
+        scores: Tensor,
+        items: Tensor,
+        has_model: Tensor,
     ) -> pd.DataFrame:
         row, column = (scores > float("-inf")).nonzero(as_tuple=True)
         numbers = items[row, column].numpy()
-        names = pd.array(names, dtype="str")
+        users = pd.array(names, dtype="str")
         columns = {
             "history": first + 1 + row.numpy(),
-            "user_id": names[row.numpy()],
+            "user_id": users[row.numpy()],
             "rank": column.numpy() + 1,
             "item_id": self.item_ids[numbers],
             "title": None if self.titles is None else self.titles[numbers],

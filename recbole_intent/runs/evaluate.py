@@ -19,7 +19,7 @@ from recbole_intent.runs.result import TRAIN_AGAIN, read_result
 from recbole_intent.trainer.base import BEST
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, remove_dead_temporaries, write_json
-from recbole_intent.utils.own_files import NUMBER, checked, read_json, read_mapping
+from recbole_intent.utils.own_files import NUMBER, Kinds, checked, read_json, read_mapping
 from recbole_intent.utils.ownership import RUN, refuse_foreign
 
 _LOGGER = logging.getLogger("recbole_intent")
@@ -123,7 +123,8 @@ def _checked_config(folder: Path, conditions: Mapping[str, Any]) -> tuple[Config
     config = Config.of_run(folder, {**conditions, "valid_metric": valid_metric})
     for key, because in config.key_table.idle(conditions, config.final_config_dict):
         raise UserError(f"--{key}: {keys.no_effect(because)}")
-    if conditions.get("noise") and noise_of(config)["where"] != "test":
+    noise = noise_of(config) if conditions.get("noise") else None
+    if noise and noise["where"] != "test":
         raise UserError("noise: where: only `test` can be evaluated without another training")
     inputs = Inputs.of(config)
     refuse_other_data(folder, inputs.fingerprint)
@@ -185,7 +186,12 @@ def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
     if not path.exists():
         return None
     try:
-        keys = {"seconds_per_1000_users": NUMBER, "users": int, "candidates": int, "machine": dict}
+        keys: Kinds = {
+            "seconds_per_1000_users": NUMBER,
+            "users": int,
+            "candidates": int,
+            "machine": dict,
+        }
         found = read_json(path, keys)
     except UserError as error:
         _LOGGER.warning("%s; it is measured again", error)

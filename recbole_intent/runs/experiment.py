@@ -166,9 +166,9 @@ def build(
         warn_of_slow_bf16("precision: bf16", device)
     init_seed(config["seed"], config["reproducibility"])
     model_class = config.spec.class_for(config["fast_sequences"], config["reference"])
-    is_next_item = issubclass(model_class, NextItemMixin)
+    shares = issubclass(model_class, NextItemMixin) and model_class.shares_passes(config)
     with library_mistakes(f"dataset {config['dataset']}"):
-        data = load_data(config, is_next_item and model_class.shares_passes(config), inputs)
+        data = load_data(config, shares, inputs)
     _check_features(config, data.dataset)
     _check_topk(config, data)
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split

@@ -27,8 +27,8 @@ _NEWER: Kinds = {
     "versions": dict,
     "commit": (str, type(None)),
 }
-_CANDIDATES = {"negatives": int, "hash": str}
-_RECORD = {"epoch": int, "seconds": NUMBER}
+_CANDIDATES: Kinds = {"negatives": int, "hash": str}
+_RECORD: Kinds = {"epoch": int, "seconds": NUMBER}
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:

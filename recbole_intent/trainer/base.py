@@ -6,10 +6,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import torch
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType, init_seed
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -62,7 +65,11 @@ class Trainer(Ranker):
     """
 
     def __init__(
-        self, config: Config, model: nn.Module, folder: Path | None = None, title: str = "train"
+        self,
+        config: Config,
+        model: AbstractRecommender,
+        folder: Path | None = None,
+        title: str = "train",
     ) -> None:
         super().__init__(config, model, title)
         self.folder = folder
@@ -127,8 +134,9 @@ class Trainer(Ranker):
         if not is_resumed:
             self.before_training(train_data, valid_data, show_progress)
         distributed.copy_from_main(self.model)
-        for record in self.history if on_epoch else ():
-            on_epoch(record)
+        if on_epoch:
+            for record in self.history:
+                on_epoch(record)
         if self.config["train_neg_sample_args"].get("dynamic"):
             train_data.get_model(self.model)
         writer = self._tensorboard()
@@ -149,9 +157,7 @@ class Trainer(Ranker):
             is_best = False
             every = max(1, min(self.config["eval_step"], stage.epochs))
             if stage.is_validated and (epoch + 1 - self.first_epoch) % every == 0:
-                with self._averaged():
-                    valid = self.evaluate(valid_data)
-                record["valid"] = distributed.on_main(lambda valid=valid: valid)
+                record["valid"] = self._validate(valid_data)
                 is_best = self._note_score(epoch, record["valid"])
             record["seconds"] = time.perf_counter() - started
             self.history.append(record)
@@ -331,7 +337,7 @@ class Trainer(Ranker):
             with self.autocast():
                 parts = self.losses(own_rows)
             parts = self.split.weigh(parts, self._loss_terms(own_rows))
-            sum(parts).backward()
+            reduce(add, parts).backward()
             self.split.sum_gradients(self.model)
             if self.config["clip_grad_norm"]:
                 nn.utils.clip_grad_norm_(self.model.parameters(), **self.config["clip_grad_norm"])
@@ -359,6 +365,11 @@ class Trainer(Ranker):
     def _loss_terms(self, interaction) -> tuple[int, ...]:
         is_next_item = isinstance(self.model, NextItemMixin)
         return self.model.loss_terms(interaction) if is_next_item else (len(interaction),)
+
+    def _validate(self, valid_data: RankingLoader) -> dict[str, float]:
+        with self._averaged():
+            valid = self.evaluate(valid_data)
+        return distributed.on_main(lambda: valid)
 
     def _note_score(self, epoch: int, valid: dict[str, float]) -> bool:
         score = valid[self.metric]
@@ -455,6 +466,7 @@ class Trainer(Ranker):
     def load_best(self) -> None:
         """Load the weights of the best epoch into the model."""
         if self.folder is None:
+            assert self._best_weights is not None  # some epoch was validated
             self._load_weights(self._best_weights, "memory")
         else:
             self.load_weights(self.folder / BEST, self.remedy)

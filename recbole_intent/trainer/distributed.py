@@ -211,9 +211,10 @@ class BatchSplit:
         all_rows = _Gather.apply(F.pad(rows, (0, 0, 0, missing)))
         all_groups = _Gather.apply(F.pad(group, (0, missing)))
         theirs = [(i, size) for i, size in enumerate(sizes) if i != rank()]
-        return tuple(
+        views, groups = (
             torch.cat([part[i, :size] for i, size in theirs]) for part in (all_rows, all_groups)
         )
+        return views, groups
 
 
 class _Gather(torch.autograd.Function):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from recbole.model.abstract_recommender import AbstractRecommender
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -115,7 +116,7 @@ class Average:
         self._steps = state["steps"]
 
 
-def smooth_labels(model: nn.Module, name: str, amount: float) -> None:
+def smooth_labels(model: AbstractRecommender, name: str, amount: float) -> None:
     """Make a model's cross-entropy over items smooth its labels.
 
     Args:

@@ -8,11 +8,12 @@ code, snapshots are ten seconds or more apart and copied in place, so that a kil
 of a trial or leave half a file, and a search cannot be given more trials than it began with.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.schedulers import (
     ASHAScheduler,
@@ -43,7 +44,8 @@ class LedgerSearcher(Searcher):
         self._next = len(trials)
         self._index_of: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict | str:
+    # Ray expects the text `FINISHED`, which its annotation leaves out.
+    def suggest(self, trial_id: str) -> dict | str:  # type: ignore[override]
         """Assign the next trial's index to the Ray trial with this id."""
         if self._waiting:
             index = self._waiting.pop(0)
@@ -91,14 +93,22 @@ def stopping_rule(
         grace: epochs that every trial gets, >= 1.
         reduction: reduction factor, > 1.
     """
-    common = {"time_attr": "epoch", "metric": metric, "mode": "max" if bigger else "min"}
-    common["grace_period"] = min(grace, epochs)
+    mode, grace = "max" if bigger else "min", min(grace, epochs)
     if name == "asha":
-        return ASHAScheduler(max_t=epochs, reduction_factor=reduction, **common)
+        return ASHAScheduler("epoch", metric, mode, epochs, grace, reduction)
     if name == "median":
         # An infinite time slice keeps the rule from pausing trials to compare them sooner.
-        return MedianStoppingRule(min_time_slice=float("inf"), min_samples_required=3, **common)
+        endless: Any = math.inf  # Ray's annotation asks for a whole number
+        return MedianStoppingRule("epoch", metric, mode, grace, 3, min_time_slice=endless)
     return FIFOScheduler()
+
+
+class _Rule(Protocol):
+    """A stopping rule of Ray, of whose trials only the identity is read."""
+
+    def on_trial_add(self, controller: Any, trial: Any, /) -> None: ...
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict, /) -> str: ...
 
 
 class LedgerScheduler(FIFOScheduler):
@@ -113,7 +123,7 @@ class LedgerScheduler(FIFOScheduler):
         epochs: epochs of a full trial.
     """
 
-    def __init__(self, ledger: Ledger, rule: FIFOScheduler, metric: str, epochs: int) -> None:
+    def __init__(self, ledger: Ledger, rule: _Rule, metric: str, epochs: int) -> None:
         super().__init__()
         self._ledger, self._rule, self._key, self._epochs = ledger, rule, metric, epochs
         self._last_epoch: dict[int, int] = {}
@@ -151,6 +161,9 @@ class LedgerScheduler(FIFOScheduler):
         if self._began is None:
             self._began = time.monotonic()
 
+    def _minutes(self) -> float:
+        return 0.0 if self._began is None else (time.monotonic() - self._began) / 60
+
     def on_trial_result(self, controller, trial, result: dict) -> str:
         """Record an epoch or the end of a trial."""
         index = trial.config["index"]
@@ -172,7 +185,7 @@ class LedgerScheduler(FIFOScheduler):
             epoch=epoch,
             valid=valid,
             seconds=round(result["seconds"], 3),
-            at=round(self._before + (time.monotonic() - self._began) / 60, 4),
+            at=round(self._before + self._minutes(), 4),
             stop=stop,
         )
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE

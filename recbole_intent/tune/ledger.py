@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ class Ledger:
         return trials
 
 
-def best_trial(trials: list[Trial], metric: str, bigger: bool) -> Trial | None:
+def best_trial(trials: Sequence[Trial], metric: str, bigger: bool) -> Trial | None:
     """The trial with the best validation metric; ties go to the first. None without epochs."""
     sign = 1 if bigger else -1
     scores = [(trial.best(metric, bigger), trial) for trial in trials]

@@ -50,6 +50,15 @@ def _positions(space: Space, key: str, values: Sequence[Any]) -> tuple[list[floa
     return heights, ticks, [f"{math.exp(x) if is_log else x:.3g}" for x in inner]
 
 
+def _with_scores(
+    trials: Sequence[Trial], metric: str, bigger: bool
+) -> tuple[list[Trial], list[float]]:
+    """The trials that have the metric, and its value in the best epoch of each."""
+    scores = [(trial, best_value(trial, metric, bigger)) for trial in trials]
+    having = [(trial, score) for trial, score in scores if score is not None]
+    return [trial for trial, _ in having], [score for _, score in having]
+
+
 def parallel_coordinates(
     space: Space, trials: Sequence[Trial], metric: str, bigger: bool, title: str = ""
 ) -> Drawing:
@@ -64,8 +73,7 @@ def parallel_coordinates(
         bigger: whether a larger value is better.
         title: above the axes.
     """
-    shown = [trial for trial in trials if trial.epochs]
-    scores = [best_value(trial, metric, bigger) for trial in shown]
+    shown, scores = _with_scores(trials, metric, bigger)
     best = best_trial(shown, metric, bigger)
     keys = list(space)
     with drawing((max(5.0, 1.35 * (len(keys) + 1)), 4.2), title=title) as drawn:
@@ -98,7 +106,7 @@ def parallel_coordinates(
                 linewidth=2.6 if is_best else 1.2,
                 linestyle=":" if shown[i].status == STOPPED else "-",
                 alpha=1.0 if is_best else 0.75,
-                label=f"trial {best.index}, the best" if is_best else None,
+                label=f"trial {shown[i].index}, the best" if is_best else None,
             )
             drawn.mark(artist, f"trial {shown[i].index}", _hover(shown[i], metric, bigger))
         axes.set_xticks(range(len(keys) + 1), [*keys, f"validation\n{metric}"])
@@ -141,15 +149,15 @@ def curves(
         x: `at`: minutes of the search, with the best so far; or `epoch`.
         title: above the axes.
     """
-    shown = [trial for trial in trials if trial.epochs]
+    shown, scores = _with_scores(trials, metric, bigger)
     best = best_trial(shown, metric, bigger)
     with drawing((5.0, 3.5), title=title) as drawn:
         axes = drawn.panels[0, 0]
-        colours = _colours([best_value(trial, metric, bigger) for trial in shown], bigger)
-        for trial in shown:
+        colours = _colours(scores, bigger)
+        for trial, score in zip(shown, scores, strict=True):
             places = [record[x] for record in trial.epochs]
             values = [record["valid"][metric] for record in trial.epochs]
-            colour = colours.to_rgba(best_value(trial, metric, bigger))
+            colour = colours.to_rgba(score)
             is_best = trial is best
             (line,) = axes.plot(
                 places,
@@ -158,7 +166,7 @@ def curves(
                 linewidth=2.0 if is_best else 0.9,
                 marker="." if len(places) < 40 else None,
                 markersize=4,
-                label=f"trial {best.index}, the best" if is_best else None,
+                label=f"trial {trial.index}, the best" if is_best else None,
                 zorder=3 if is_best else 2,
             )
             artists = [line]

@@ -56,7 +56,7 @@ class Range:
     def draw(self, rng: np.random.Generator) -> float | int:
         """Draw one number."""
         if self.kind == "int":
-            return int(rng.integers(self.low, self.high + 1))
+            return int(rng.integers(int(self.low), int(self.high) + 1))
         if self.kind == "uniform":
             return float(rng.uniform(self.low, self.high))
         value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))

@@ -5,7 +5,7 @@ and the results so far, not on internal state.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from recbole_intent.tune.ledger import FINISHED, STOPPED, Trial
 from recbole_intent.tune.space import Choice, Range, Space
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint
+
+if TYPE_CHECKING:
+    import optuna
 
 # The space counts as exhausted after this many rejected or repeated draws for one trial.
 _PATIENCE = 300
@@ -112,6 +115,10 @@ class OptunaSuggester(RandomSuggester):
         self._search = OptunaSearch(distributions, "value", "max" if bigger else "min")
         self._ids: dict[int, str] = {}
 
+    @property
+    def _study(self) -> "optuna.Study":
+        return self._search._ot_study  # type: ignore[return-value]  # Ray declares it as None
+
     def _distribution(self, domain: Choice | Range):
         kinds = self._optuna.distributions
         if isinstance(domain, Choice):  # by position: Optuna does not accept lists as values
@@ -124,12 +131,13 @@ class OptunaSuggester(RandomSuggester):
         if attempt:  # the last draw was rejected
             self._search.on_trial_complete(self._ids[index], error=True)
         state = np.random.SeedSequence([self._seed, index, attempt]).generate_state(1)
-        self._search._ot_study.sampler = self._optuna.samplers.TPESampler(seed=int(state[0]))
+        self._study.sampler = self._optuna.samplers.TPESampler(seed=int(state[0]))
         return self._ask(index, attempt)
 
     def _ask(self, index: int, attempt: int = 0) -> dict[str, Any]:
         self._ids[index] = f"{index}.{attempt}"
         values = self._search.suggest(self._ids[index])
+        assert values is not None  # Ray limits nothing here
         return {
             key: domain.values[values[key]] if isinstance(domain, Choice) else values[key]
             for key, domain in self._space.items()
@@ -138,7 +146,7 @@ class OptunaSuggester(RandomSuggester):
     def recall(self, trial: Trial) -> None:
         """Register a trial that was suggested before a kill, and its outcome."""
         self._seen.add(fingerprint(trial.params))
-        self._search._ot_study.enqueue_trial(
+        self._study.enqueue_trial(
             {
                 key: domain.values.index(trial.params[key])
                 if isinstance(domain, Choice)

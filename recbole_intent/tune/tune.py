@@ -215,7 +215,7 @@ class Search:
                 f"--grace={options.grace}: more than the {self.budget.epochs} epochs of a trial"
             )
         default_grace = max(1, self.budget.epochs // 10)
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "model": model,
             "dataset": dataset,
             "config": {k: v for k, v in comparable(base).items() if k not in self._space},
@@ -367,6 +367,7 @@ class Search:
 
     def _header(self, best: Trial, *lines: str) -> str:
         record = best.best(self._metric, self._bigger)
+        assert record is not None  # the best trial has an evaluated epoch
         about = (
             f"{self._task.model} on {self._task.dataset}: trial {best.index}, the best by "
             f"validation, {self._metric} {record['valid'][self._metric]:.4f} in epoch "

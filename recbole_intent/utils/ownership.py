@@ -207,7 +207,11 @@ def claim(folder: str | Path, kind: Kind) -> None:
     for inside in {folder, *(path.parent for path, _ in _files(folder))}:
         prefix = inside.relative_to(folder).as_posix()
         prefix = "" if prefix == "." else f"{prefix}/"
-        remove_dead_temporaries(inside, lambda name, start=prefix: kind.is_own(start + name))
+
+        def is_own(name: str, prefix: str = prefix) -> bool:
+            return kind.is_own(prefix + name)
+
+        remove_dead_temporaries(inside, is_own)
 
 
 def clear(folder: str | Path, kind: Kind) -> None:

@@ -26,7 +26,7 @@ def paper_table(
     """
     rows, records, failures = [], [], []
     for dataset, outcome in outcomes.items():
-        pairs: list[list[str | Cell]] = []
+        pairs: list[Sequence[str | Cell]] = []
         ours = [measured(paper, row["label"], outcome) for row in paper["rows"]]
         for i, column in enumerate(paper["columns"]):
             texts = [
@@ -83,7 +83,7 @@ def measured(paper: Mapping[str, Any], label: str, outcome: Outcome | None) -> l
 
 def _asked(column: Mapping[str, Any], outcome: Outcome) -> Comparison:
     """The comparison on the task of a column."""
-    return outcome.others.get(column.get("task"), outcome.comparison)
+    return outcome.others.get(column.get("task", ""), outcome.comparison)
 
 
 def _values(column: Mapping[str, Any], label: str, comparison: Comparison) -> list[float]:

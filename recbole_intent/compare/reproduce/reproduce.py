@@ -85,7 +85,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
         if not entries or not _is_prepared(entries[0], dataset, how):
             notes.append(f"{unprepared_message(dataset)}.")
             continue
-        outcomes[dataset] = compare(
+        done = outcomes[dataset] = compare(
             Request(
                 dataset,
                 entries,
@@ -97,7 +97,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
                 **how,
             )
         )
-        _draw(paper, dataset, outcomes[dataset], how.get("figures", "png"))
+        _draw(paper, dataset, done, how.get("figures", "png"))
     for outcome in outcomes.values():
         notes += deviation_notes(outcome.comparison) if outcome else []
     table = paper_table(paper, outcomes, [*dict.fromkeys(notes)])

@@ -185,7 +185,8 @@ def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidate
             if not path.exists():
                 lists = draw(question)
                 with atomic_write(path) as temporary, temporary.open("wb") as file:
-                    np.savez_compressed(file, digest=digest, **lists)
+                    # No list is named as numpy's one option, `allow_pickle`.
+                    np.savez_compressed(file, digest=digest, **lists)  # type: ignore[arg-type]
     lists = _read(path, question, digest)
     content = hashlib.sha256()
     for part in PARTS:

@@ -29,6 +29,8 @@ class CheckedDataset(Dataset):
         repeated: interactions with the same user, item and time as another one; they are kept.
     """
 
+    inter_feat: Interaction  # a table until RecBole's `_change_feat_format`
+
     def __init__(self, config) -> None:
         self.size: dict[str, int] = {}  # filled by `_remap_ID_all`
         self.dropped: dict[str, int] = {}

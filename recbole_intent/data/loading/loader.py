@@ -94,7 +94,7 @@ class SequenceTrainLoader(TrainDataLoader):
         users = users[order]
         first = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
         within = np.arange(len(users)) - np.repeat(first, np.diff(np.r_[first, len(users)]))
-        return np.sort(order[within < which])
+        return np.sort(order[within < int(which)])
 
     def _passes(self, config, shares: bool) -> int | None:
         passes = config["passes"]

@@ -113,7 +113,7 @@ class TrainingHistories:
         owners = np.flatnonzero(self.lengths)
         owners = owners[np.argsort(self.ids[owners].astype(str))]
         digest = hashlib.sha256()
-        for index in owners:
+        for index in owners.tolist():
             names = [self.ids[index], *self.item_ids[self.of(index)]]
             digest.update(json.dumps([str(name) for name in names]).encode() + b"\n")
         return digest.hexdigest()
@@ -211,7 +211,7 @@ def split_options(config: Config) -> dict[str, Any]:
 def _values(config: Config) -> dict[str, Any]:
     plain = config.plain()
     values = {key: plain.get(key) for key in SPLIT_KEYS}
-    parts = values["eval_args"].items()
+    parts = plain["eval_args"].items()
     values["eval_args"] = {key: part for key, part in parts if key not in _NOT_OF_SPLIT}
     return values
 

@@ -114,7 +114,7 @@ def prepare(
     }
     refuse(PREPARE, {name: value for name, value in given.items() if name != "columns"})
     defaults = prepare_properties(dataset).get("options") or {}
-    options = {k: defaults.get(k) if v is None else v for k, v in given.items()}
+    options: dict[str, Any] = {k: defaults.get(k) if v is None else v for k, v in given.items()}
     if sessions is None and defaults.get("sessions"):
         sessions = SessionOptions.of(defaults["sessions"])
     if sessions:
@@ -273,8 +273,9 @@ def _write(
         file.write((json.dumps(about, indent=2) + "\n").encode())
 
     def write_properties(file: BinaryIO) -> None:
-        hashes[".yaml"] = hashlib.sha256(properties.encode()).hexdigest()
-        file.write(properties.encode())
+        text = (properties or "").encode()
+        hashes[".yaml"] = hashlib.sha256(text).hexdigest()
+        file.write(text)
 
     writers = {dataset + suffix: table_writer(suffix, frame) for suffix, frame in tables.items()}
     if properties is not None:

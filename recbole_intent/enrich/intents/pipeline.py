@@ -125,7 +125,7 @@ class _Work:
         self.dataset, self.data, self.options = dataset, data, options
         # The last item is predicted from the items before it.
         self.sessions = data.histories.at_least(2)
-        self.texts = ItemTexts(data.source / f"{dataset}.item", self.sessions.item_ids)
+        self.texts = ItemTexts(data.source / f"{dataset}.item", self.sessions.item_ids.tolist())
         self.chosen = choose(self.sessions, options.sample, options.limit, options.seed)
         self.domain = options.domain or dataset.replace("-", " ").replace("_", " ")
         self.is_llm = options.is_llm

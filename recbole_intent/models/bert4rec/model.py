@@ -130,6 +130,9 @@ class BERT4RecEncoder(BERT4Rec):
         super().__init__(config, dataset)
         del self.output_bias  # only used by BERT4Rec's own scores
 
-    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+    # A backbone's `forward`, not that of masked training.
+    def forward(  # type: ignore[override]
+        self, item_seq: Tensor, item_seq_len: Tensor
+    ) -> Tensor:
         """State (B, d) of a mask after each history `item_seq` (B, n) of length (B,)."""
         return self.encode(self.item_embedding(item_seq), item_seq_len)

@@ -79,8 +79,7 @@ class ICSRec(ClusteredIntents, SASRec):
         if self.coarse_weight:
             losses.append(self.coarse_weight * self._contrast(first, second, target))
         if self.fine_weight:
-            fine = sum(self._fine(view) for view in (first, second))
-            losses.append(self.fine_weight * fine)
+            losses.append(self.fine_weight * (self._fine(first) + self._fine(second)))
         return tuple(losses)
 
     def _fine(self, h: Tensor) -> Tensor:

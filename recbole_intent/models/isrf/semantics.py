@@ -141,6 +141,8 @@ def read_user_vectors(config: Any, dataset: Any) -> TextVectors:
         UserError: they are missing, or were made from another split.
     """
     path = user_vector_file(config)
+    if path is None:
+        raise ValueError("without alignment, no vectors of users are read")
     vectors = read_text_vectors(path)
     mine, theirs = training_split(config, dataset), Split.of_text(vectors.split)
     words = [f"--semantics={vectors.semantics}"]

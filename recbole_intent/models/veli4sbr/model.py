@@ -66,12 +66,12 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
         self.intent_weight = float(config["intent_weight"])
         self.decouple_weight = float(config["decouple_weight"])
         self.decoupling = _DECOUPLING[config["decoupling"]]
-        d, use_text = config["hidden_size"], config["llm_embedding"]
-        self.backbone = make_backbone(config, dataset, d // 2 if use_text else d)
+        d, vectors_file = config["hidden_size"], item_vectors_file(config)
+        self.backbone = make_backbone(config, dataset, d // 2 if vectors_file else d)
         self.text = None
-        if use_text:
+        if vectors_file:
             item_ids = dataset.field2id_token[config["ITEM_ID_FIELD"]]
-            vectors = read_item_vectors(item_vectors_file(config), item_ids)
+            vectors = read_item_vectors(vectors_file, item_ids)
             self.text = ItemTexts(torch.from_numpy(vectors), d // 2)
         self.intents: list[str] = []
         self.labels: SessionLabels | None = None

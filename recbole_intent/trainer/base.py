@@ -22,6 +22,7 @@ from recbole_intent.data.loading.loader import RankingLoader
 from recbole_intent.modeling.deviations import deviations
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.modeling.reference import is_recboles
+from recbole_intent.nn.sampled_softmax import IN_BATCH
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from recbole_intent.trainer.optimization import OPTIMIZERS, Average, Schedule, smooth_labels
@@ -86,6 +87,12 @@ class Trainer(Ranker):
                 f"--model={config['model']}: not known to be trained alike by several processes; "
                 "start it without torchrun (a model whose loss is a mean over a batch's rows: "
                 "ModelSpec(…, splits=True))"
+            )
+        sampler = getattr(model, "negative_sampler", None)
+        if distributed.count() > 1 and sampler is not None and sampler.kind == IN_BATCH:
+            raise UserError(
+                "softmax: in_batch: each process would have the targets of its own rows alone as "
+                "negatives; start it without torchrun, or use softmax: log_uniform"
             )
         self.split = distributed.BatchSplit(self.device)
         if config["label_smoothing"]:

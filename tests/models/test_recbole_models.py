@@ -82,6 +82,7 @@ def test_losses_that_may_be_split_are_means_over_rows(tiny, monkeypatch, name):
     monkeypatch.setattr(FastDropout, "forward", lambda self, x: x)
     # Without what couples the rows of a batch, or is drawn for each batch anew.
     options = {"IGRSR": {"use_icr": False}, "VELI4SBR": {"loss_type": "CE"}}
+    options["eSASRec"] = {"softmax": "full"}
     made = tiny(name, **options.get(name, {}))
     if name in ("Caser", "GCSAN", "NextItNet"):  # their penalties are of weights, not of rows
         made["reg_weight"] = 1.0

@@ -29,7 +29,7 @@ def run(shop, tmp_path, monkeypatch):
     quick = Retry(max_tries=10, time_limit=60, first_wait=0.01, longest_wait=0.05)
     monkeypatch.setattr("recbole_intent.llm.asking.ChatClient", partial(ChatClient, retry=quick))
     monkeypatch.setattr(
-        "recbole_intent.enrich.askers.OpenAISource", partial(OpenAISource, timeout=1.0)
+        "recbole_intent.llm.providers.OpenAISource", partial(OpenAISource, timeout=1.0)
     )
 
     def start(server, name: str, **options):

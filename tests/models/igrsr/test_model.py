@@ -25,6 +25,7 @@ CONFIG = {
     "layer_norm_eps": 1e-12,
     "initializer_range": 0.3,
     "norm": "paper",
+    "positions": "start",
     "loss_type": "CE",
     "use_lid": True,
     "n_prefix": 4,

@@ -1,8 +1,6 @@
-"""What the README tells people to type works as it stands."""
+"""What README and docs/ tell people to type works as it stands."""
 
 import json
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,17 +15,12 @@ from recbole_intent.compare.reproduce.paper_file import read_paper_table
 from recbole_intent.config.config import Config
 from recbole_intent.config.registry import get_spec
 from recbole_intent.tune.space import read_space
+from tests.fixtures.pages import BLOCKS, ROOT, commands
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
-SNIPPETS = [block for kind, block in BLOCKS if kind == "python"]
-COMMANDS = [
-    shlex.split(line.partition("#")[0])[2:]
-    for kind, block in BLOCKS
-    for line in block.splitlines()
-    if not kind and line.startswith("python run_recbole_intent.py")
-]
+SNIPPETS = [b.text for b in BLOCKS if b.kind == "python" and b.page == "README.md"]
+(OWN_MODEL,) = (b.text for b in BLOCKS if "class MyModel" in b.text and b.page == "docs/own.md")
+README = [block for block in BLOCKS if block.page == "README.md"]
+COMMANDS = [list(words) for words in commands(BLOCKS) if words]
 
 
 def run_in(folder: Path, *arguments: str) -> str:
@@ -44,12 +37,12 @@ def run_in(folder: Path, *arguments: str) -> str:
 
 
 def test_readme_has_snippets_and_commands() -> None:
-    assert len(SNIPPETS) == 3
-    assert len(COMMANDS) == 16
+    assert len(SNIPPETS) == 1
+    assert len(commands(README)) == 5
 
 
 def test_python_api_snippets_train_print_the_metric_and_recommend(tmp_path: Path) -> None:
-    (tmp_path / "snippet.py").write_text("".join(SNIPPETS[:2]), "utf-8")
+    (tmp_path / "snippet.py").write_text(SNIPPETS[0], "utf-8")
     first, *tables = run_in(tmp_path, "snippet.py").splitlines()
     folder, metric = first.split()
     assert (tmp_path / folder / "result.json").is_file()
@@ -59,13 +52,13 @@ def test_python_api_snippets_train_print_the_metric_and_recommend(tmp_path: Path
 
 
 def test_own_model_snippet_trains(tmp_path: Path) -> None:
-    (tmp_path / "snippet.py").write_text(SNIPPETS[2], "utf-8")
+    (tmp_path / "snippet.py").write_text(OWN_MODEL, "utf-8")
     assert "recall@10" in run_in(tmp_path, "snippet.py")
     (result,) = tmp_path.glob("saved/MyModel-ml-100k-*/result.json")
     assert json.loads(result.read_text("utf-8"))["epochs"] == 1
 
 
-@pytest.mark.parametrize("words", [c for c in COMMANDS if c[0].startswith("--model")])
+@pytest.mark.parametrize("words", [c for c in COMMANDS if c[0][:2] in ("-m", "--")])
 def test_run_commands_have_known_keys(words: list[str]) -> None:
     asked = parse(TRAIN, words)
     config = Config(asked.options["model"], asked.options["dataset"], config_dict=asked.keys)
@@ -79,7 +72,8 @@ def asked_of(words: list[str]) -> Asked:
 
 
 def test_compare_and_tune_commands_are_understood() -> None:
-    compare, table, direct, tune = (c for c in COMMANDS if c[0] in ("compare", "tune"))
+    compare, table, tune = (c for c in commands(README) if c[0] in ("compare", "tune"))
+    (direct,) = (c for c in COMMANDS if c[:2] == ["compare", "--task=direct"])
     for command, models in (
         (compare, ["IGRSR", "SASRec", "GRU4Rec"]),
         (direct, ["LightGCN", "BPR", "SASRec"]),
@@ -95,8 +89,8 @@ def test_compare_and_tune_commands_are_understood() -> None:
 
 def test_small_run_then_evaluate_under_noise_and_recommend(tmp_path: Path) -> None:
     """The README's ml-100k run, and the commands on the folder that the run names."""
-    (train,) = (c for c in COMMANDS if c[0] == "--model=SASRec" and "--dataset=ml-100k" in c)
-    (evaluate,) = (c for c in COMMANDS if c[0] == "evaluate")
+    (train,) = (c for c in commands(README) if c[0] == "-m")
+    (evaluate,) = (c for c in COMMANDS if c[0] == "evaluate" and "noise" in c[-1])
     script = str(ROOT / "run_recbole_intent.py")
     out = run_in(tmp_path, script, *train, "--show_progress=False")
     folder = out.rsplit("results: ", 1)[1].strip()
@@ -105,13 +99,14 @@ def test_small_run_then_evaluate_under_noise_and_recommend(tmp_path: Path) -> No
     assert "ndcg@10" in out
     assert len(list((tmp_path / folder / "evaluations").glob("*.json"))) == 1
     (tmp_path / "new.jsonl").write_text('["50", "172"]\n')
-    to_file, to_screen = (c for c in COMMANDS if c[0] == "recommend")
-    to_file, to_screen = (
+    of_users, to_file, to_screen = (
         run_in(tmp_path, script, *(word.replace("saved/…", folder) for word in words))
-        for words in (to_file, to_screen)
+        for words in COMMANDS
+        if words[0] == "recommend"
     )
     assert to_file == "9430 recommendations for 943 histories: recs.parquet\n"
     assert (tmp_path / "recs.parquet").is_file()
+    assert len(of_users.splitlines()) == 2 * (1 + 5)
     assert len(to_screen.splitlines()) == 1 + 5
 
 

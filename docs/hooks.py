@@ -166,9 +166,11 @@ def _block(block: str, values: dict[str, object], table: KeyTable, heading: str)
     if rows and said:  # a block without rows is the file's header
         title, dot, _ = said[0].partition(". ")
         yield f"\n{heading} {_plain(title.rstrip('.'))}\n"
-        rest = [said[0][len(title) + len(dot) :], *said[1:]]
-        if any(rest):
-            yield '??? note "Values tried"\n\n    ```text'
+        rest = [line for line in (said[0][len(title) + len(dot) :], *said[1:]) if line]
+        if len(rest) < 3:
+            yield from (_plain(line) for line in rest)
+        else:
+            yield '??? note "How these were chosen"\n\n    ```text'
             yield from (f"    {line}" for line in rest)
             yield "    ```\n"
     elif len(said) > 2:
@@ -186,11 +188,12 @@ def _block(block: str, values: dict[str, object], table: KeyTable, heading: str)
 
 
 def _shown(value: object) -> str:
-    if value is None:
-        return "~"
+    if value is None or isinstance(value, bool):
+        return "~" if value is None else str(value)
     text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...").replace("|", "\\|")
 
 
 def _plain(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", escape(text, quote=False))
+    # A brace at the end of a cell would be its attributes.
+    return _SPECIAL.sub(r"\\\1", escape(text, quote=False)).replace("{", "&#123;")

@@ -2,7 +2,7 @@
 #   make demo    IGR-SR and SASRec on ml-100k, a few minutes
 #   make demo-veli  VELI4SBR, its backbone and a control on sessions of ml-100k, a few minutes
 #   make demo-isrf  ISRF, LightGCN and SASRec on both tasks of ISRF, ml-100k, a few minutes
-#   make test    the tests        make lint    ruff          make types   mypy
+#   make test    the tests        make lint    ruff and mypy
 #   make bench   speed and memory compared with RecBole
 #   make docs    the documentation, in build/docs
 #   make install the set-up only
@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/installed.stamp
 # Each worker is a process; more threads per process would only compete for the cores.
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: install demo demo-veli demo-isrf test lint types bench docs
+.PHONY: install demo demo-veli demo-isrf test lint bench docs
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -36,8 +36,6 @@ test: $(INSTALLED)
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-
-types: $(INSTALLED)
 	$(PY) -m mypy
 
 # Without it, mkdocs-material announces its successor at each start.

@@ -99,6 +99,6 @@ def evaluate(run: Run | str | Path, **conditions: Any) -> Evaluated:
     """
     if isinstance(conditions.get("noise"), float):
         conditions["noise"] = {"ratio": conditions["noise"]}
-    folder = Path(getattr(run, "folder", run))
+    folder = run.folder if isinstance(run, Run) else Path(run)
     done = evaluate_run(folder, conditions)
     return Evaluated(folder, conditions, done.test, done.path, done.ranks)

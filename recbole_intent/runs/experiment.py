@@ -56,7 +56,7 @@ def run_folder(config: Config) -> Path:
 def run(
     model: str,
     dataset: str,
-    config_files: Sequence[str | Path] = (),
+    config_files: Sequence[str | Path] | str | Path = (),
     overrides: Mapping[str, Any] | None = None,
     *,
     output: str | Path | None = None,

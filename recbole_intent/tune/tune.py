@@ -141,7 +141,7 @@ class Options:
 def tune(
     model: str,
     dataset: str,
-    config_files: Sequence[str | Path] = (),
+    config_files: Sequence[str | Path] | str | Path = (),
     overrides: Mapping[str, Any] | None = None,
     options: Options | None = None,
 ) -> Sweep:
@@ -182,7 +182,7 @@ class Search:
         self,
         model: str,
         dataset: str,
-        config_files: Sequence[str | Path],
+        config_files: Sequence[str | Path] | str | Path,
         overrides: Mapping[str, Any] | None,
         options: Options,
         may_begin: bool = False,

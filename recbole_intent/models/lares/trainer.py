@@ -84,7 +84,7 @@ class LARESTrainer(Trainer):
         if not is_pretraining:
             if self._reference is None:
                 self._reference = self._frozen()
-                self._kept = self._rows_within_reach()
+                self._kept = self._rows_within_reach(self._reference)
             train_data.step = self.config["rpt_batch_size"]
             train_data._take(self._kept)
             for module in self.model.modules():
@@ -98,9 +98,9 @@ class LARESTrainer(Trainer):
         return reference
 
     @torch.no_grad()
-    def _rows_within_reach(self) -> np.ndarray:
+    def _rows_within_reach(self, model: LARES) -> np.ndarray:
         """Numbers of the training samples whose target the pre-trained model ranks high enough."""
-        model, top = self._reference, self.config["rpt_keep_top"]
+        top = self.config["rpt_keep_top"]
         samples = torch.arange(len(self._dataset.inter_feat))
         is_kept = torch.zeros(len(samples), dtype=torch.bool)
         size = max(1, min(_ROWS, MAX_SCORES // model.n_items))
@@ -134,7 +134,7 @@ class LARESTrainer(Trainer):
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
         """As `Trainer.losses`, in SPT with a history of the same target for each row."""
-        if SAMPLE_FIELD in interaction:
+        if self._same_target is not None and SAMPLE_FIELD in interaction:
             samples = interaction[SAMPLE_FIELD].cpu().numpy()
             rows = self._dataset.rows(self._same_target.draw(samples, self._draws)).to(self.device)
             model = self.model
@@ -143,7 +143,8 @@ class LARESTrainer(Trainer):
         return super().losses(interaction)
 
     def _reinforce(self, interaction) -> tuple[Tensor, Tensor]:
-        model, config = self.model, self.config
+        model, config, reference = self.model, self.config, self._reference
+        assert reference is not None  # since this stage began
         seq, length = interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN]
         target = interaction[model.POS_ITEM_ID]
         own, theirs, ranks = [], [], []
@@ -153,8 +154,8 @@ class LARESTrainer(Trainer):
             own.append(model.log_probabilities(h, target))
             ranks.append(model.ranks(h[:, -1], target))
             with torch.no_grad():
-                h = self._reference.states(seq, length, steps, is_random=True)
-                theirs.append(self._reference.log_probabilities(h, target))
+                h = reference.states(seq, length, steps, is_random=True)
+                theirs.append(reference.log_probabilities(h, target))
         rewards = rewards_of(torch.stack(ranks), config["reward"], config["reward_k"])
         policy, divergence = policy_losses(own, theirs, rewards)
         # Advantages sum to 0, so the value of `policy` says nothing: show minus the mean reward.

@@ -23,6 +23,12 @@ README = [block for block in BLOCKS if block.page == "README.md"]
 COMMANDS = [list(words) for words in commands(BLOCKS) if words]
 
 
+def _asking(word: str, *firsts: str) -> list[list[str]]:
+    """The commands with a word, one for each first word; pages may repeat them in any order."""
+    having = {words[0]: words for words in COMMANDS if word in words}
+    return [having[first] for first in firsts]
+
+
 def run_in(folder: Path, *arguments: str) -> str:
     """Run Python in an empty folder; returns what it printed."""
     done = subprocess.run(
@@ -113,7 +119,8 @@ def test_small_run_then_evaluate_under_noise_and_recommend(tmp_path: Path) -> No
 def test_sessions_get_intents_and_train(tmp_path: Path) -> None:
     """The three commands in their order; the training made short."""
     script = str(ROOT / "run_recbole_intent.py")
-    prepare, enrich, train = (c for c in COMMANDS if "--dataset=ml-100k-sessions" in c)
+    data = "--dataset=ml-100k-sessions"
+    prepare, enrich, train = _asking(data, "prepare", "enrich", "--model=VELI4SBR")
     assert "5,318" in run_in(tmp_path, script, *prepare)
     assert "metadata" in run_in(tmp_path, script, *enrich)
     short = ["--epochs=1", "--passes=4", "--hidden_size=16", "--inner_size=16", "--n_layers=1"]
@@ -125,7 +132,7 @@ def test_texts_get_vectors_and_a_t5_trains(tmp_path: Path) -> None:
     """The three commands in their order; texts and training made short."""
     script = str(ROOT / "run_recbole_intent.py")
     run_in(tmp_path, script, "prepare", "--dataset=ml-100k")
-    enrich, train = (c for c in COMMANDS if "--semantics=metadata" in c)
+    enrich, train = _asking("--semantics=metadata", "enrich", "--model=ISRF")
     out = run_in(tmp_path, script, *enrich, "--users_sample=2")
     assert "1,682" in out
     short = ["--epochs=1", "--hidden_size=16", "--inner_size=16", "--n_layers=1", "--n_heads=2"]

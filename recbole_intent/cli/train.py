@@ -1,5 +1,8 @@
 """Training of one model, the command without a name."""
 
+import logging
+import os
+
 from recbole_intent.cli.options import Asked
 from recbole_intent.evaluation.report import metric_table
 from recbole_intent.runs.early import check_run
@@ -16,6 +19,8 @@ def command(asked: Asked) -> int:
         asked.keys,
     )
     check_run(*given, options.get("allow_unknown", False))
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one alone
+        logging.getLogger("recbole_intent").info("%s on %s: loading libraries and data", *given[:2])
     from recbole_intent.runs.experiment import run
     from recbole_intent.trainer import distributed
 

@@ -2,7 +2,8 @@
 #   make demo    IGR-SR and SASRec on ml-100k, a few minutes
 #   make demo-veli  VELI4SBR, its backbone and a control on sessions of ml-100k, a few minutes
 #   make demo-isrf  ISRF, LightGCN and SASRec on both tasks of ISRF, ml-100k, a few minutes
-#   make test    the tests        make lint    ruff and mypy
+#   make test    the tests        make test-fast    without those that train for long
+#   make lint    ruff and mypy
 #   make bench   speed and memory compared with RecBole
 #   make docs    the documentation, in build/docs
 #   make install the set-up only
@@ -14,9 +15,9 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed.stamp
 
 # Each worker is a process; more threads per process would only compete for the cores.
-test: export OMP_NUM_THREADS = 1
+test test-fast: export OMP_NUM_THREADS = 1
 
-.PHONY: install demo demo-veli demo-isrf test lint bench docs
+.PHONY: install demo demo-veli demo-isrf test test-fast lint bench docs
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -32,6 +33,9 @@ demo-isrf: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(PY) -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+test-fast: $(INSTALLED)
+	$(PY) -m pytest -n $(JOBS) -m "not slow" $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

@@ -26,6 +26,41 @@ pytest_plugins = [
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Files whose tests train for long or start many processes; `make test-fast` leaves them out.
+SLOW = (
+    "cli/test_demo.py",
+    "compare/",
+    "data/loading/test_pre_split.py",
+    "enrich/intents/test_pipeline",
+    "enrich/profiles/test_pipeline.py",
+    "llm/",
+    "models/icsrec/",
+    "models/isrf/",
+    "models/lares/",
+    "models/test_",
+    "plotting/test_plots.py",
+    "recommend/",
+    "runs/test_experiment.py",
+    "runs/test_jobs.py",
+    "test_api.py",
+    "test_docs.py",
+    "test_fuzz.py",
+    "test_leaks.py",
+    "test_packaging.py",
+    "test_readme.py",
+    "trainer/",
+    "tune/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `SLOW`."""
+    root = Path(__file__).resolve().parent
+    for item in items:
+        if item.path.relative_to(root).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_datasets() -> Path:
     """Folder of real research data beside the checkout, or RECBOLE_INTENT_SHARED/datasets.

@@ -217,7 +217,8 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
                 break
             except Exception as error:  # Ray raises plain Exception if its processes are late
                 reason = printable(error).partition(". ")[0] or type(error).__name__
-                if left and is_local and "timed out" in reason:
+                is_late = "timed out" in reason or "Failed to start GCS" in reason
+                if left and is_local and is_late:
                     _LOGGER.info("%s; trying again …", reason)
                     ray.shutdown()
                     continue

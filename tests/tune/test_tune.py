@@ -344,7 +344,9 @@ def test_a_folder_of_something_else_is_refused(tiny_path, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("found", "message"), [(None, "tune needs Ray"), ("2.6.3", "too old")])
-def test_a_missing_or_old_ray_is_named_with_the_command(found, message, monkeypatch, capsys):
+def test_a_missing_or_old_ray_is_named_with_the_command(
+    found, message, tiny_path, monkeypatch, capsys
+):
     from importlib.metadata import PackageNotFoundError
 
     from recbole_intent.tune import rays
@@ -355,7 +357,7 @@ def test_a_missing_or_old_ray_is_named_with_the_command(found, message, monkeypa
         return found
 
     monkeypatch.setattr(rays, "version", version)
-    assert main(["tune", "--model=SASRec", "--dataset=tiny"]) == 2
+    assert main(["tune", "--model=SASRec", "--dataset=tiny", f"--data_path={tiny_path}"]) == 2
     said = capsys.readouterr().err
     assert message in said
     assert "pip install 'ray[tune]>=2.50'" in said

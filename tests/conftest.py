@@ -30,14 +30,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SLOW = (
     "cli/test_demo.py",
     "compare/",
+    "data/formats/test_session_files.py",
+    "data/loading/test_loader.py",
     "data/loading/test_pre_split.py",
+    "data/loading/test_sequences.py",
+    "data/prepare/test_prepare.py",
     "enrich/intents/test_pipeline",
     "enrich/profiles/test_pipeline.py",
+    "enrich/test_training_data.py",
+    "enrich/vectors/",
     "llm/",
+    "modeling/test_deviations.py",
     "models/icsrec/",
     "models/isrf/",
     "models/lares/",
     "models/test_",
+    "models/veli4sbr/test_trainer.py",
     "plotting/test_plots.py",
     "recommend/",
     "runs/test_experiment.py",
@@ -50,6 +58,8 @@ SLOW = (
     "test_readme.py",
     "trainer/",
     "tune/",
+    "utils/test_memory.py",
+    "utils/test_own_files.py",
 )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.nn.dropout import FastDropout
+from recbole_intent.nn.initialization import init_normal
 from recbole_intent.nn.sasrec_layers import (
     attend,
     finish_attention,
@@ -103,19 +104,13 @@ class BSARec(NextItemMixin, SequentialRecommender):
             FrequencyLayer(n, d, passing, dropout, eps) for _ in range(config["n_layers"])
         )
         self.initializer_range = config["initializer_range"]
-        self.apply(self._init_weights)
+        init_normal(self, self.initializer_range)
         self.prepare_softmax(config, dataset)
 
     @classmethod
     def shares_passes(cls, config: Any) -> bool:
         """The filter is not causal."""
         return False
-
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, std=self.initializer_range)
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors (B, d) of histories (B, m), m <= n, right-padded with 0, of length (B,)."""

@@ -34,7 +34,7 @@ class ICSRec(ClusteredIntents, SASRec):
     all other vectors). Dynamic segmentation makes every prefix of a user a training sequence, which
     is what the data of this package are anyway: validation and test items are never targets.
 
-    Deviations from the released code: the sibling h'' is drawn anew in each epoch (there: always
+    Deviations from the released code: the sibling h'' is drawn again in each epoch (there: always
     the last one in the file that differs); ranking leaves items of the history out with
     `mask_history: True` (there: their score is 0). Positions count from the last item, as in the
     release, whose histories are padded on the left (`positions: end`). With `passes: 1`, which

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.nn.dropout import FastDropout
+from recbole_intent.nn.initialization import init_normal
 from recbole_intent.nn.losses import info_nce, linear_cross_entropy
 from recbole_intent.nn.sasrec_layers import encode_causal, use_fast_dropout
 from recbole_intent.nn.strips import in_strips
@@ -90,14 +91,8 @@ class LARES(NextItemMixin, SequentialRecommender):
         self.dropout = FastDropout(config["hidden_dropout_prob"])
         use_fast_dropout(self)
         self.initializer_range = config["initializer_range"]
-        self.apply(self._init_weights)
+        init_normal(self, self.initializer_range)
         self.register_buffer("first_state", self._noise((self.max_seq_length, d)))
-
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, std=self.initializer_range)
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
 
     @classmethod
     def shares_passes(cls, config: Any) -> bool:

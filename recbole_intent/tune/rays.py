@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,7 +45,6 @@ _QUIET = {
 # Settings under which Ray does not expect a cluster and listens on loopback only.
 _LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_AUTH_MODE": "token",
     "RAY_worker_niceness": "0",  # by default Ray lowers the priority of its workers
 }
 
@@ -171,8 +170,7 @@ def require_ray(address: str | None) -> None:
         raise UserError(f"Ray {installed} is too old for tune: {command} (RecBole runs with it)")
     os.environ.update(_QUIET)
     if address is None:
-        # A token for this search only; otherwise Ray writes one to the home folder.
-        os.environ.update(_LOCAL, RAY_AUTH_TOKEN=secrets.token_hex(32))
+        os.environ.update(_LOCAL)
     elif address != "auto":
         _require_answer(address)
 
@@ -186,6 +184,35 @@ def _require_answer(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise UserError(f"--address={address}: no answer ({error})") from error
+
+
+@contextmanager
+def _own_token() -> Iterator[None]:
+    """Let Ray use a new token for the block; otherwise it writes one to the home folder.
+
+    Ray keeps in memory the mode and the token that its first start in this process has read, so
+    both are read again, here and after the block.
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    before = {name: os.environ.get(name) for name in own}
+
+    def read_again() -> None:
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+
+    os.environ.update(own)
+    read_again()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        read_again()
 
 
 @contextmanager
@@ -209,7 +236,12 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
     write_text(folder / "ray-temporary", f"{temporary}\n")
     import ray
 
-    try:
+    stack = ExitStack()
+    stack.callback(remove_leftovers, folder)
+    if is_local:
+        stack.enter_context(_own_token())
+    stack.callback(ray.shutdown)
+    with stack:
         _LOGGER.info("starting Ray …" if is_local else "connecting to Ray …")
         for left in reversed(range(_ATTEMPTS)):
             try:
@@ -226,9 +258,6 @@ def ray_running(engine: Engine, folder: Path) -> Iterator[Path]:
                 raise UserError(f"{where}: {reason}; the same command tries again") from error
         _require_resources(engine, ray.nodes())
         yield temporary
-    finally:
-        ray.shutdown()
-        remove_leftovers(folder)
 
 
 def _start(address: str | None, temporary: Path) -> None:

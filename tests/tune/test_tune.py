@@ -403,3 +403,31 @@ def test_ray_that_does_not_start_is_one_line_and_nothing_is_begun(
     monkeypatch.setattr("ray.init", fails)
     assert main(["tune", *words]) == 2
     assert "Ray does not start" in capsys.readouterr().err
+
+
+STARTS = """
+import os
+from pathlib import Path
+from recbole_intent.tune.rays import Engine, ray_running, require_ray
+
+require_ray(None)
+import ray
+
+ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", _node_ip_address="127.0.0.1")
+ray.shutdown()
+for _ in range(2):
+    with ray_running(Engine(1, 0, None), Path("search")):
+        assert ray.is_initialized()
+    assert "RAY_AUTH_TOKEN" not in os.environ
+"""
+
+
+def test_ray_starts_after_another_ray_of_the_process(tmp_path):
+    """Ray keeps the token of its first start in memory: the second was refused with it."""
+    (tmp_path / "search").mkdir()
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    env = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
+    env |= {"PYTHONPATH": path, "HOME": str(tmp_path)}  # where Ray writes a token of its own
+    command = [sys.executable, "-c", STARTS]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ from recbole_intent.utils.printable import printable
 
 _LOGGER = logging.getLogger("recbole_intent")
 
-_OLDEST = "2.50"
+_OLDEST = "2.60"
 _STORE_BYTES = 100 * 2**20  # Ray's minimum is 75 MiB; nothing large goes through Ray
 _PREFIX = "recbole_intent-ray-"
 _ATTEMPTS = 3  # Ray gives its processes 30 seconds, which a busy machine may exceed

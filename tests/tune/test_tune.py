@@ -360,7 +360,7 @@ def test_a_missing_or_old_ray_is_named_with_the_command(
     assert main(["tune", "--model=SASRec", "--dataset=tiny", f"--data_path={tiny_path}"]) == 2
     said = capsys.readouterr().err
     assert message in said
-    assert "pip install 'ray[tune]>=2.50'" in said
+    assert "pip install 'ray[tune]>=2.60'" in said
 
 
 @pytest.mark.parametrize(

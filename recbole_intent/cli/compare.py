@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from recbole_intent.cli.options import Asked, option
 from recbole_intent.compare.ask import compare
-from recbole_intent.compare.reproduce.reproduce import reproduce
 from recbole_intent.config.command_keys import COMPARE
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import parse_value
@@ -43,6 +42,8 @@ def _reproduce(options: dict, keys: dict, words: Sequence[str]) -> int:
         if key in {**options, **keys}:
             hint = "; --datasets=… restricts it" if key == "dataset" else ""
             raise UserError(f"--{key}: the paper's table says it{hint}")
+    from recbole_intent.compare.reproduce.reproduce import reproduce
+
     done = reproduce(name, datasets, {**options, "command": words, "overrides": keys})
     say(done.table.text(), lines=True)
     say(f"tables and pictures: {done.folder}")

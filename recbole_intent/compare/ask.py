@@ -4,20 +4,23 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from recbole_intent.compare import compare as comparison
 from recbole_intent.compare.entries import Entry, read_entries, refuse_protocol
 from recbole_intent.compare.request import Request
 from recbole_intent.config.command_keys import COMPARE, refuse
-from recbole_intent.config.config import Config
+from recbole_intent.config.given import known_keys
 from recbole_intent.config.keys import SHARED
+from recbole_intent.runs.early import check_run
 from recbole_intent.runs.outcome import html_table
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.printable import show_log_once
+
+if TYPE_CHECKING:  # imports torch
+    from recbole_intent.compare.compare import Outcome
 
 _LOGGER = logging.getLogger("recbole_intent")
 FIRST_SEED = 2020
@@ -31,7 +34,7 @@ class Compared:
         outcome: the numbers behind the tables.
     """
 
-    def __init__(self, outcome: comparison.Outcome) -> None:
+    def __init__(self, outcome: "Outcome") -> None:
         self.folder, self.outcome = outcome.folder, outcome
 
     @property
@@ -145,9 +148,17 @@ def compare(
         command=command,
         passed_over=lacked,
     )
+    for entry in request.entries:
+        values = request.overrides_of(entry, request.seeds[0])
+        try:
+            check_run(entry.model, dataset, request.config_files, values, allow_unknown)
+        except UserError as error:
+            raise UserError(f"{entry.label}: {error}") from error
     for note in request.notes():
         _LOGGER.warning("%s", note)
-    return Compared(comparison.compare(request))
+    from recbole_intent.compare.compare import compare as compare_runs
+
+    return Compared(compare_runs(request))
 
 
 def _entries(
@@ -194,11 +205,10 @@ def _lacked_keys(
     entries: Sequence[Entry], dataset: str, keys: Collection[str]
 ) -> dict[str, list[str]]:
     """Return label → keys that its model lacks and another one has."""
-    known: dict[str, set[str]] = {}
-    for model in {entry.model for entry in entries} if keys else ():
-        config = Config(model, dataset)
-        lists = config.parameters.values()
-        known[model] = {*config.final_config_dict, *(key for names in lists for key in names)}
+    known = {
+        model: known_keys(model, dataset) or _keys_of_class(model, dataset)
+        for model in {entry.model for entry in entries if keys}
+    }
     everyone = {*SHARED, *(key for keys in known.values() for key in keys)}
     lacked = {
         entry.label: [key for key in keys if key in everyone - SHARED.keys() - known[entry.model]]
@@ -206,3 +216,11 @@ def _lacked_keys(
         if keys
     }
     return {label: found for label, found in lacked.items() if found}
+
+
+def _keys_of_class(model: str, dataset: str) -> set[str]:
+    from recbole_intent.config.config import Config
+
+    config = Config(model, dataset)
+    lists = config.parameters.values()
+    return {*config.final_config_dict, *(key for names in lists for key in names)}

@@ -3,13 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_intent.config import keys
-from recbole_intent.config.config import Config
 from recbole_intent.config.keys import with_role
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import read_yaml
+
+if TYPE_CHECKING:  # imports torch, and mistakes in entries are answered before
+    from recbole_intent.config.config import Config
 
 # The same for all models of a comparison: data, split, candidates, metrics, epoch selection.
 PROTOCOL = with_role(keys.PROTOCOL)
@@ -99,7 +101,7 @@ def _read_params(params: str) -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
-def check_protocol(configs: Mapping[str, Config]) -> None:
+def check_protocol(configs: Mapping[str, "Config"]) -> None:
     """Raise UserError if the final configurations of two entries differ in the protocol.
 
     A model's own default file could change it silently.
@@ -119,7 +121,7 @@ def check_protocol(configs: Mapping[str, Config]) -> None:
 
 
 def refuse_idle(
-    configs: Mapping[str, Config], own: Mapping[str, Collection[str]], also_direct: bool
+    configs: Mapping[str, "Config"], own: Mapping[str, Collection[str]], also_direct: bool
 ) -> None:
     """Raise UserError if a given value has no effect.
 

@@ -13,8 +13,9 @@ from recbole_intent.data.loading.split import load_data
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.runs.evaluate import MACHINE, Evaluation, find_evaluation, find_inference
-from recbole_intent.runs.experiment import Run, run
+from recbole_intent.runs.experiment import finished_run
 from recbole_intent.runs.jobs import Job, run_jobs
+from recbole_intent.runs.outcome import Run
 from recbole_intent.utils.errors import UserError
 
 # A run without `result.json` is tested again, which writes its ranks too.
@@ -37,14 +38,7 @@ def gather(
             if key in failures:
                 continue
             try:
-                done = run(
-                    entry.model,
-                    request.dataset,
-                    request.config_files,
-                    request.overrides_of(entry, seed),
-                    allow_unknown=request.allow_unknown,
-                    allow_idle=True,  # some values are given for all models
-                )
+                done = finished_run(configs[key], folders[key])
                 ranks[key] = Ranks.load(folders[key] / "ranks.npz", _TEST_AGAIN)
                 runs[key] = done
             except UserError as error:

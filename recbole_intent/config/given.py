@@ -173,6 +173,20 @@ def default_values(
     return defaults
 
 
+def known_keys(model: str, dataset: str) -> set[str] | None:
+    """Return the keys that a model has, or None if only the import of its class shows them.
+
+    Raises:
+        UserError: no such model.
+    """
+    spec = get_spec(model)
+    if ":" in model or not has_defaults(spec.name):
+        return None
+    sequential = spec.family != "general"
+    table = key_table(spec.keys)
+    return _known(default_values([spec.name], dataset, Given(), table, sequential=sequential))
+
+
 def check_given(
     model: str, dataset: str, given: Given, allow_unknown: bool = False
 ) -> dict[str, Any] | None:

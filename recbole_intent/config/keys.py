@@ -109,6 +109,14 @@ class Rule:
     mistake: Callable[[Values], str | None]
 
 
+# Keys of a run that decide which interactions are training, in addition to the files themselves.
+SPLIT_KEYS = (
+    "eval_args session_split benchmark_filename USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD "
+    "field_separator load_col unload_col alias_of_user_id alias_of_item_id val_interval "
+    "user_inter_num_interval item_inter_num_interval filter_inter_by_user_or_item rm_dup_inter"
+).split()
+
+
 def _rows(group: Iterable[tuple], **shared: Any) -> Iterator[Key]:
     for name, kind, text in group:
         for one in name.split():

@@ -1,22 +1,29 @@
-"""The products of `enrich`: intents, profiles and text vectors of a dataset."""
+"""The products of `enrich`: intents, profiles and text vectors of a dataset.
 
-from collections.abc import Callable, Mapping, Sequence
+Options are checked before `make`, which imports torch.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from recbole_intent.config.given import known_keys
+from recbole_intent.config.keys import SPLIT_KEYS
 from recbole_intent.data.formats import intent_files, profile_files
-from recbole_intent.enrich.intents.pipeline import enrich as enrich_intents
+from recbole_intent.data.prepare.download import unprepared_message
 from recbole_intent.enrich.options import (
     EnrichOptions,
     IntentOptions,
     ProfileOptions,
     read_options,
 )
-from recbole_intent.enrich.profiles.pipeline import enrich_profiles
-from recbole_intent.enrich.training_data import run_keys, split_values
-from recbole_intent.enrich.workplace import Enriched
 from recbole_intent.utils.errors import UserError
+from recbole_intent.utils.parsing import read_yaml
+
+if TYPE_CHECKING:
+    from recbole_intent.enrich.workplace import Enriched
 
 
 @dataclass(frozen=True)
@@ -25,23 +32,34 @@ class Product:
 
     Attributes:
         options: class of the options.
-        make: function that makes the files.
+        pipeline: `module:function` that makes the files.
         covered: the things that `min_coverage` is a share of.
         first: suffix of the first file.
         fixed: options that make it this product.
     """
 
     options: type[EnrichOptions]
-    make: Callable[..., Enriched]
+    pipeline: str
     covered: str
     first: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
+    def make(self, *args: Any, **kwargs: Any) -> "Enriched":
+        """Make the files."""
+        module, _, name = self.pipeline.partition(":")
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
-_INTENTS = Product(IntentOptions, enrich_intents, "the sessions have intents", intent_files.INTENT)
+
+_PIPELINES = "recbole_intent.enrich"
+_INTENTS = Product(
+    IntentOptions,
+    f"{_PIPELINES}.intents.pipeline:enrich",
+    "the sessions have intents",
+    intent_files.INTENT,
+)
 _TEXTS = (
     ProfileOptions,
-    enrich_profiles,
+    f"{_PIPELINES}.profiles.pipeline:enrich_profiles",
     "the items and users have texts of the model",
     profile_files.PROFILES["item"],
 )
@@ -80,7 +98,7 @@ def enrich(
     export_batch: str | Path | None = None,
     import_batch: str | Path | None = None,
     **options: Any,
-) -> Enriched:
+) -> "Enriched":
     """Write what a language model, or metadata, says about a dataset, for models to train on.
 
     Repeating the call resumes an interrupted one without sending any request twice.
@@ -104,9 +122,13 @@ def enrich(
     made = product_of(product)
     if isinstance(config_files, str | Path):  # one path, not its letters
         config_files = [config_files]
+    chosen = chosen_options(made, dataset, config_files, options)
+    atomic = Path(data_path) / dataset / f"{dataset}.inter"
+    if not atomic.is_file() and not split_values(config_files, options).get("benchmark_filename"):
+        raise UserError(f"{atomic}: no such file: {unprepared_message(dataset)}")
     return made.make(
         dataset,
-        chosen_options(made, dataset, config_files, options),
+        chosen,
         data_path,
         output,
         cache=cache,
@@ -129,5 +151,20 @@ def chosen_options(
     for key, value in product.fixed.items():
         if values.setdefault(key, value) != value:
             raise UserError(f"--{key}={values[key]}: `enrich profiles` and `enrich vectors` fix it")
-    passed_over = run_keys(product.options.purpose, dataset) if files else ()
+    passed_over: set[str] = set()
+    if files:  # of a run, perhaps, whose keys they may contain
+        passed_over = {*(known_keys(product.options.purpose, dataset) or ()), *SPLIT_KEYS}
     return read_options(files, values, kind=product.options, passed_over=passed_over)
+
+
+def split_values(files: Sequence[str | Path], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the run keys that define the split from files and the command line.
+
+    Args:
+        files: YAML files of the user; later ones take precedence.
+        given: typed values that override all files.
+    """
+    values: dict[str, Any] = {}
+    for source in (*map(read_yaml, files), given):
+        values.update({key: value for key, value in source.items() if key in SPLIT_KEYS})
+    return values

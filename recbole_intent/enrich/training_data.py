@@ -1,6 +1,6 @@
 """Training interactions of a dataset, the only interactions that `enrich` reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from recbole_intent.data.formats.record_files import read_manifest
 from recbole_intent.data.formats.seals import hash_inputs
 from recbole_intent.data.loading.split import read_parts
 from recbole_intent.data.loading.training_interactions import (
-    SPLIT_KEYS,
     Split,
     TrainingHistories,
     definition,
@@ -18,7 +17,6 @@ from recbole_intent.data.loading.training_interactions import (
     training_histories,
 )
 from recbole_intent.utils.errors import UserError
-from recbole_intent.utils.parsing import read_yaml
 
 
 @dataclass(frozen=True)
@@ -94,21 +92,3 @@ def refuse_other_split(manifest: Path, split: Split) -> None:
             f"{manifest}: the files here were made from the split {theirs}, and would be replaced "
             f"by those of {split}; give another --output, or move them away"
         )
-
-
-def split_values(files: Sequence[str | Path], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect the run keys that define the split from files and the command line.
-
-    Args:
-        files: YAML files of the user; later ones take precedence.
-        given: typed values that override all files.
-    """
-    values: dict[str, Any] = {}
-    for source in (*map(read_yaml, files), given):
-        values.update({key: value for key, value in source.items() if key in SPLIT_KEYS})
-    return values
-
-
-def run_keys(model: str, dataset: str) -> set[str]:
-    """The keys of a model's runs, which its option files may contain."""
-    return {*Config(model, dataset).final_config_dict, *SPLIT_KEYS}

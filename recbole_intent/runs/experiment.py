@@ -107,6 +107,17 @@ def run(
             return Run(folder, _train_and_test(config, folder, trainer, data), False)
 
 
+def finished_run(config: Config, folder: Path) -> Run:
+    """Return a finished run from its folder.
+
+    Raises:
+        UserError: not finished, or of another configuration or other data.
+    """
+    refuse_foreign(folder, RUN)
+    _refuse_other(folder, config, inputs_fingerprint(config))
+    return Run(folder, read_result(folder), True)
+
+
 def _take(folder: Path, config: Config, data_digest: str, fresh: bool) -> dict[str, Any] | None:
     """Resume or restart in a claimed folder; return the result if the run is finished."""
     if fresh:

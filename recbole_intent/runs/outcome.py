@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from recbole_intent.evaluation.ranks import Ranks
+if TYPE_CHECKING:  # imports torch
+    from recbole_intent.evaluation.ranks import Ranks
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +50,8 @@ class Run:
     @property
     def ranks(self) -> pd.DataFrame:
         """Rank of each test target: `user_id` and `item_id` of the dataset, `rank` from 1."""
+        from recbole_intent.evaluation.ranks import Ranks
+
         return ranks_table(self.folder, Ranks.load(self.folder / "ranks.npz"))
 
     @property
@@ -73,7 +76,7 @@ def metrics_table(parts: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(parts).rename_axis("metric")
 
 
-def ranks_table(folder: str | Path, ranks: Ranks) -> pd.DataFrame:
+def ranks_table(folder: str | Path, ranks: "Ranks") -> pd.DataFrame:
     """Return ranks with the ids of the dataset instead of RecBole's numbers.
 
     Raises:

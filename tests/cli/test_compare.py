@@ -6,7 +6,7 @@ from recbole_intent.cli.main import main
 from recbole_intent.compare import compare as comparison
 from recbole_intent.compare.entries import Entry
 
-WORDS = ["--models=SASRec,BPR", "--dataset=tiny"]
+WORDS = ["--models=SASRec,BPR", "--dataset=ml-100k"]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_request(asked, tmp_path, monkeypatch):
 
 
 def test_keys_of_one_model_and_keys_that_one_lacks(asked, tmp_path, caplog):
-    words = ["--models=IGRSR,Pop", "--dataset=tiny", "--hidden_size=8", "--IGRSR.n_prefix=2"]
+    words = ["--models=IGRSR,Pop", "--dataset=ml-100k", "--hidden_size=8", "--IGRSR.n_prefix=2"]
     request = asked(*words, "--learning_rate=1e-3")
     ours, pop = request.entries
     assert ours == Entry("IGRSR", "IGRSR", {"n_prefix": 2})
@@ -99,7 +99,7 @@ def test_a_mapping_of_noise_is_a_key_of_all_models(asked):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--dataset=tiny"], "--models=A,B,… is missing"),
+        (["--dataset=ml-100k"], "--models=A,B,… is missing"),
         (["--models=SASRec"], "--dataset=… is missing"),
         ([*WORDS, "--seeds=one"], "--seeds=one: expected numbers"),
         ([*WORDS, "--seeds=2,2"], "--seeds: give each seed once"),

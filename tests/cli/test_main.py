@@ -94,6 +94,31 @@ def test_help_fits_80_columns_and_shows_every_option(command, capsys):
         assert option.row.help.split()[0] in text
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--model=SASrec --dataset=ml-100k",
+        "compare --models=SASRec,BRP --dataset=ml-100k",
+        "compare --models=SASRec,BPR --dataset=ml-100k --hiden_size=8",
+        "compare --models=SASRec --dataset=absent",
+        "tune --model=SASrec --dataset=ml-100k",
+        "enrich intents --dataset=absent",
+        "enrich vectors --dataset=ml-100k --widow=3",
+        "evaluate --run=absent",
+        "recommend --run=absent --users=1",
+        "prepare --dataset=absent",
+    ],
+)
+def test_mistakes_come_at_once(words):
+    """A mistake in a name, file or key is answered before torch is imported."""
+    code = "import sys; sys.modules['torch'] = None; from recbole_intent.cli.main import main"
+    code += "; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+
+
 def test_help_comes_at_once():
     """No command needs torch, pandas or numpy before it runs."""
     code = "import sys; from recbole_intent.cli.main import main; main([*sys.argv[1:], '--help'])"

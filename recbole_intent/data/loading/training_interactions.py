@@ -19,16 +19,11 @@ import yaml
 from recbole.data.dataset import Dataset, SequentialDataset
 
 from recbole_intent.config.config import Config
+from recbole_intent.config.keys import SPLIT_KEYS
 from recbole_intent.data.loading.sequences import TARGET_FIELD, IndexedSequentialDataset
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint
 
-# Keys of a run that decide which interactions are training, in addition to the files themselves.
-SPLIT_KEYS = (
-    "eval_args session_split benchmark_filename USER_ID_FIELD ITEM_ID_FIELD TIME_FIELD "
-    "field_separator load_col unload_col alias_of_user_id alias_of_item_id val_interval "
-    "user_inter_num_interval item_inter_num_interval filter_inter_by_user_or_item rm_dup_inter"
-).split()
 _NOT_OF_SPLIT = ("mode",)  # of eval_args: only affects the ranking of a split
 _ALWAYS_SAID = ("eval_args", "session_split", "benchmark_filename")
 

@@ -50,6 +50,7 @@ SLOW = (
     "recommend/",
     "runs/test_experiment.py",
     "runs/test_jobs.py",
+    "serve/test_serve.py",
     "test_api.py",
     "test_docs.py",
     "test_fuzz.py",

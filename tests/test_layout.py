@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAME = "recbole_intent"
 # Each package may import those after it. CONTRIBUTING.md says what is in them.
 ORDER = (
-    "quick_start cli compare tune recommend runs enrich llm models trainer modeling plotting "
+    "quick_start cli serve compare tune recommend runs enrich llm models trainer modeling plotting "
     "evaluation data nn config utils"
 ).split()
 

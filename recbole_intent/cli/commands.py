@@ -9,6 +9,16 @@ _MODEL = option("model=MODEL", "as for a run", short="m", required=True)
 _DATASET = option("dataset=NAME", "a prepared dataset", short="d", required=True)
 _FILES = option("config_files=A,B", "YAML files with further keys; later ones win", kind=_WORDS)
 _RUN = option("run=FOLDER", "the folder of a finished run", required=True)
+_USERS_HISTORY = option(
+    "history=PART",
+    "interactions that users are known by: all (default), train or valid",
+    RECOMMEND.rows["history"],
+)
+_DEVICE = (
+    option("device=NAME", "auto, cpu, cuda, cuda:1; the run's if absent"),
+    option("threads=N", "CPU threads; the run's if absent", kind=Whole(1)),
+    option("eval_batch_size=N", "histories per batch; the run's if absent", kind=Whole(1)),
+)
 _UNKNOWN = option("allow_unknown", "accept keys that no default file knows")
 _DATA_PATH = option("data_path=DIR", "parent folder of datasets (dataset)")
 _TUNED = option(
@@ -181,7 +191,7 @@ COMMANDS = (
     ),
     Command(
         "evaluate", "evaluate", "test a finished run under other conditions",
-        ["--run=FOLDER [--KEY=VALUE …]"],
+        ["FOLDER [--KEY=VALUE …]"],
         (
             _RUN,
             option("noise=…", "in the histories: {ratio: 0.2, kind: replace}", is_key=True),
@@ -190,6 +200,7 @@ COMMANDS = (
         ),
         "Rank the test targets again with the best weights, under other conditions.",
         "other keys that need no training: metrics, topk, n_candidates, device …",
+        operand="run",
     ),
     Command(
         "compare", "compare", "train several models under one protocol and test their differences",
@@ -269,23 +280,20 @@ COMMANDS = (
     ),
     Command(
         "recommend", "recommend", "the best items for users or new histories",
-        ["--run=FOLDER (--users=all | --histories=FILE) [--output=FILE]"],
+        ["FOLDER (--users=196,22 | --histories=FILE) [--output=FILE]"],
         (
             _RUN,
             option("users=196,22", "ids, `all`, or a file with a user id in each line"),
             option("histories=FILE", "new histories (JSON lines, .csv, or a table)"),
             option("output=FILE", ".parquet, .csv or .jsonl; the first lists are shown if absent"),
             option("k=N", "items per list (10)", RECOMMEND.rows["k"]),
-            option("history=PART", "interactions that users are known by: all (default), train "
-                   "or valid", RECOMMEND.rows["history"]),
+            _USERS_HISTORY,
             option("include_history", "items of the history may come again"),
             option("index=faiss", "an approximate search, for catalogues of millions",
                    RECOMMEND.rows["index"]),
             option("explain", "report the intents too (FILE.explained.jsonl)"),
             option("picture=FILE.png", "with --explain: the first history among the intents"),
-            option("device=NAME", "auto, cpu, cuda, cuda:1; the run's if absent"),
-            option("threads=N", "CPU threads; the run's if absent", kind=Whole(1)),
-            option("eval_batch_size=N", "histories per batch; the run's if absent", kind=Whole(1)),
+            *_DEVICE,
         ),
         "The best items for users of the dataset, or for new histories.",
         notes='A line of a histories file is ["i1", "i2"] or {"user": "u", "items": ["i1", "i2"]}, '
@@ -293,6 +301,23 @@ COMMANDS = (
         "has the dataset's columns of users, items and times. A history without a known item gets "
         "the popular items (source: popular). Equal scores are in the order of items in the .inter "
         f"file. {_SPREADSHEET} On the screen, control characters are replaced.",
+        operand="run",
+    ),
+    Command(
+        "serve", "serve", "an HTTP server over a finished run",
+        ["FOLDER [--host=ADDRESS] [--port=N]"],
+        (
+            _RUN,
+            option("host=ADDRESS", "to listen at (127.0.0.1: reached from this machine alone)"),
+            option("port=N", "0 for any free one (8000)", kind=Whole(0, 65535)),
+            _USERS_HISTORY,
+            *_DEVICE,
+        ),
+        "Answer requests for recommendations over HTTP until Ctrl-C or SIGTERM: /recommend, "
+        "/similar, /explain and /health; /docs describes and tries them. Needs the extra serve.",
+        notes="Requests that arrive while the model is busy share its next pass. There is no "
+        "password and no encryption: for other machines, put a proxy in front of it.",
+        operand="run",
     ),
     Command(
         "demo", "demo", "train models with intents and baselines on ml-100k", ["[--model=MODEL]"],

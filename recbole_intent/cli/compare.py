@@ -1,10 +1,12 @@
 """Command `compare`: several models under one protocol, or a table of a paper."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from recbole_intent.cli.options import Asked, option
 from recbole_intent.compare.ask import compare
 from recbole_intent.config.command_keys import COMPARE
+from recbole_intent.evaluation.report import wrapped
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import parse_value
 from recbole_intent.utils.printable import say
@@ -28,10 +30,13 @@ def command(asked: Asked) -> int:
         raise UserError("--datasets: goes with --reproduce; one --dataset=… at a time")
     models, dataset = options.pop("models", ()), options.pop("dataset")
     done = compare(models, dataset, **options, command=asked.words, **keys).outcome
-    also = [done.tables[f"test-{task}"] for task in options.get("also", ())]
-    for table in (*list(done.tables.values())[:2], *also):
-        say(table.text(), lines=True)
-    say(f"all tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
+    names = ["test", "gain", *(f"test-{task}" for task in options.get("also", ()))]
+    shown = [done.tables[name] for name in names if name in done.tables]
+    for table in shown:
+        say(replace(table, notes=()).text(), lines=True)
+    for note in dict.fromkeys(note for table in shown for note in table.notes):
+        say(wrapped(note), lines=True)
+    say(f"\nall tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
     return 0
 
 

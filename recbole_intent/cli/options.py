@@ -100,6 +100,7 @@ class Command:
         keys: what its other `--KEY=VALUE` are; None if it takes none.
         notes: a paragraph below the options.
         helps: without any word it shows its help.
+        operand: the option that a word without `--name=` is a value of.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Command:
     keys: str | None = None
     notes: str = ""
     helps: bool = False
+    operand: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def parse(command: Command, words: Sequence[str], flags: Iterable[str] = ()) -> 
         elif name[:1] == "-" and name[1:2] in shorts:
             text = text if equals else name[2:]
             equals, name = "=" if text else equals, shorts[name[1]].name
+        elif command.operand and name[:1] != "-":
+            name, equals, text = command.operand, "=", word
         else:
             raise UserError(f"{word}: not of the form --key=value; --help shows how")
         if name.replace("-", "_") in {*known, *flags}:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_intent.compare import comparison_tables
+from recbole_intent.compare import comparison_tables, difference_tables
 from recbole_intent.compare.entries import check_protocol, refuse_idle
 from recbole_intent.compare.gather import gather
 from recbole_intent.compare.other_task import ask_otherwise
@@ -182,7 +182,7 @@ def _tables(
     against_best = paired_tests(values, metrics, best)
     tables = {"test": comparison_tables.metric_table(comparison, best, against_best)}
     if best:
-        tables["gain"] = comparison_tables.gain_table(comparison, best)
+        tables["gain"] = comparison_tables.gain_table(comparison, best, against_best)
     against_reference = []
     if reference is not None and any(label == reference for label, _ in values):
         against_reference = paired_tests(values, metrics, dict.fromkeys(metrics, reference))
@@ -192,9 +192,9 @@ def _tables(
     ):
         if tests:
             title = comparison.titled(f"Differences from {opponent}")
-            tables[name] = comparison_tables.significance_table(tests, title)
+            tables[name] = difference_tables.significance_table(tests, title)
             if len(comparison.seeds) > 1:
-                tables[f"{name}-seeds"] = comparison_tables.seed_table(
+                tables[f"{name}-seeds"] = difference_tables.seed_table(
                     tests, f"{title}, seed by seed"
                 )
     if reference is not None and against_reference:
@@ -202,7 +202,7 @@ def _tables(
             label: np.mean([v for (name, _), v in values.items() if name == label], axis=0)
             for label, _ in values
         }
-        tables["wins"] = comparison_tables.wins_table(comparison, means, reference)
+        tables["wins"] = difference_tables.wins_table(comparison, means, reference)
     if comparison.noise or notes:
         tables["noise"] = comparison_tables.noise_table(comparison, metric, notes)
     tables["cost"] = comparison_tables.cost_table(comparison)

@@ -1,18 +1,21 @@
-"""The tables of a comparison: metrics, gains, significance, wins, noise, cost, runs."""
+"""The tables of a comparison: metrics, gains, noise, cost, runs."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from recbole_intent.compare.difference_tables import (
+    P_NOTE,
+    STARS,
+    marks_of,
+    p_text,
+    power_notes,
+)
 from recbole_intent.evaluation.comparison import Comparison
-from recbole_intent.evaluation.significance import SEEDS, USERS, PairedTest, stars
-from recbole_intent.plotting.tables import NOTHING, Cell, Table, marked_best, signed
+from recbole_intent.evaluation.significance import PairedTest
+from recbole_intent.plotting.tables import NOTHING, Table, marked_best
 from recbole_intent.plotting.tables import signed_percent as percent
-
-_STARS = "* p ≤ .05, ** p ≤ .01, *** p ≤ .001"
 
 
 def mean_sd(values: Sequence[float], digits: int = 4) -> str:
@@ -68,28 +71,19 @@ def metric_table(
         best: metric -> its best baseline.
         tests: tests of all models against the best baselines; they give the stars.
     """
-    means = mean_test(comparison)
-    better = {key: mark for key, (mark, difference) in _marks(tests).items() if difference > 0}
-    columns = []
-    for metric in comparison.metrics:
-        texts = [
-            mean_sd([result["test"][metric] for result in results_of(comparison, label)])
-            + better.get((label, metric), "")
-            for label in comparison.labels
-        ]
-        values = [means.get(label, {}).get(metric) for label in comparison.labels]
-        columns.append(marked_best(values, texts))
-    n_runs = [str(len(results_of(comparison, label))) for label in comparison.labels]
-    records = []
+    means, marks = mean_test(comparison), marks_of(tests)
+    records: list[dict[str, Any]] = []
+    columns: dict[str, list[str]] = {metric: [] for metric in comparison.metrics}
     for label in comparison.labels:
-        record: dict[str, Any] = {"model": label, "seeds": len(results_of(comparison, label))}
-        for metric in comparison.metrics:
-            of_seeds = [result["test"][metric] for result in results_of(comparison, label)]
+        results = results_of(comparison, label)
+        record: dict[str, Any] = {"model": label, "seeds": len(results)}
+        for metric, texts in columns.items():
+            of_seeds = [result["test"][metric] for result in results]
+            mark, difference, _ = marks.get((label, metric), ("", 0.0, 1.0))
+            texts.append(mean_sd(of_seeds) + mark * (difference > 0))
             record[metric] = statistics.fmean(of_seeds) if of_seeds else None
             record[f"{metric} sd"] = statistics.stdev(of_seeds) if len(of_seeds) > 1 else None
-            is_gain = label in means and metric in best
-            base = means[best[metric]][metric] if is_gain else 0.0
-            record[f"{metric} gain"] = means[label][metric] / base - 1 if base else None
+            record[f"{metric} gain"] = _gain(means, best, label, metric)
         records.append(record)
     notes = [_spread_note(comparison)]
     if comparison.candidates:
@@ -101,63 +95,36 @@ def metric_table(
             f"{drawn['seed']}, hash {drawn['hash'][:10]})."
         )
     if tests:
-        notes.append(
-            f"Stars: better than the best baseline of the column ({_STARS}; paired t-tests over "
-            "users and over seeds, two-sided, corrected after Holm over the table: the larger p "
-            "of the two counts)."
-        )
-        notes += _power_notes(tests)
+        notes.append(f"Stars: better than the best baseline of the column ({STARS}; {P_NOTE}).")
+        notes += power_notes(tests)
     approximations = {
         (label, note)
         for (label, _), result in comparison.results.items()
         for note in result["approximations"]
     }
     notes += [f"{label}, approximation: {note}." for label, note in sorted(approximations)]
+    cells = [
+        marked_best([record[metric] for record in records], texts)
+        for metric, texts in columns.items()
+    ]
+    n_runs = [str(record["seeds"]) for record in records]
     return Table(
         comparison.titled(f"Test metrics on {comparison.dataset}"),
-        ["model", "seeds", *comparison.metrics],
-        list(zip(comparison.labels, n_runs, *columns, strict=True)),
+        ["model", "seeds", *columns],
+        list(zip(comparison.labels, n_runs, *cells, strict=True)),
         records,
         notes + failure_notes(comparison),
     )
 
 
-def _marks(tests: Sequence[PairedTest]) -> dict[tuple[str, str], tuple[str, float]]:
-    """(label, metric) -> the stars of a difference, and the difference.
-
-    A difference must hold for other users and for other trainings, so the larger p of both tests
-    counts, and one seed earns no star. Models whose seeds do not differ, because they do not
-    learn, are tested over users alone.
-    """
-    over = {(t.label, t.metric): t.holm_t for t in tests if t.unit == SEEDS}
-    repeated = {(t.label, t.metric) for t in tests if t.unit not in (USERS, SEEDS)}
-    marks = {}
-    for test in tests:
-        if test.unit == USERS:
-            key = (test.label, test.metric)
-            p = max(test.holm_t, over.get(key, 0.0)) if key in repeated else 1.0
-            marks[key] = (stars(p), test.difference)
-    return marks
-
-
-def _power_notes(tests: Sequence[PairedTest]) -> list[str]:
-    """What the seeds of a table could show at all."""
-    if not any(test.unit not in (USERS, SEEDS) for test in tests):
-        return ["One seed: what another training would give is unknown, so nothing is starred."]
-    over = [test for test in tests if test.unit == SEEDS and test.smallest is not None]
-    if not over:
-        return []
-    # By metric, the opponent is the same for all models.
-    parts = []
-    for metric in dict.fromkeys(test.metric for test in over):
-        sizes = [test.smallest for test in over if test.metric == metric and test.smallest]
-        if sizes:
-            low, high = min(sizes), max(sizes)
-            parts.append(f"{metric} {low:.4f}" + (f" to {high:.4f}" if high > low else ""))
-    return [
-        f"Power: with {max(test.n for test in over)} seeds, a test over seeds shows in four of "
-        f"five cases a difference of at least: {'; '.join(parts)}."
-    ]
+def _gain(
+    means: Mapping[str, Mapping[str, float]], best: Mapping[str, str], label: str, metric: str
+) -> float | None:
+    """Relative gain over the best baseline; None where there is none to compare with."""
+    if label not in means or metric not in best:
+        return None
+    base = means[best[metric]][metric]
+    return means[label][metric] / base - 1 if base else None
 
 
 def deviation_notes(comparison: Comparison) -> list[str]:
@@ -172,17 +139,29 @@ def deviation_notes(comparison: Comparison) -> list[str]:
     ]
 
 
-def gain_table(comparison: Comparison, best: Mapping[str, str]) -> Table:
-    """Relative gain of each model over the best baseline of each metric."""
-    means = mean_test(comparison)
+def gain_table(
+    comparison: Comparison, best: Mapping[str, str], tests: Sequence[PairedTest]
+) -> Table:
+    """Relative gain of each model over the best baseline of each metric, with the p of its test.
+
+    Args:
+        comparison: the runs.
+        best: metric -> its best baseline.
+        tests: tests of all models against the best baselines.
+    """
+    means, marks = mean_test(comparison), marks_of(tests)
     rows, records = [], []
     for label in means:
-        gains = {}
+        row, record = [label], dict[str, Any](model=label)
         for metric in comparison.metrics:
-            base = means[best[metric]][metric] if best.get(metric, label) != label else 0.0
-            gains[metric] = means[label][metric] / base - 1 if base else None
-        rows.append([label, *(NOTHING if g is None else percent(g) for g in gains.values())])
-        records.append({"model": label, **gains})
+            is_best = best.get(metric) == label
+            gain = None if is_best else _gain(means, best, label, metric)
+            *_, p = marks.get((label, metric), (None,))
+            text = NOTHING if gain is None else percent(gain)
+            row.append(text if gain is None or p is None else f"{text} (p {p_text(p)})")
+            record |= {metric: gain, f"{metric} p": None if gain is None else p}
+        rows.append(row)
+        records.append(record)
     if best:
         rows.append(["best baseline", *(best[metric] for metric in comparison.metrics)])
     return Table(
@@ -192,133 +171,9 @@ def gain_table(comparison: Comparison, best: Mapping[str, str]) -> Table:
         records,
         [
             "The best baseline of a metric has the highest mean test value of all models but "
-            f"{comparison.reference}."
+            f"{comparison.reference}.",
+            *([f"In brackets {P_NOTE}."] if tests else []),
         ],
-    )
-
-
-def significance_table(tests: Sequence[PairedTest], title: str) -> Table:
-    """Difference, interval and corrected p of each model and metric against its opponent.
-
-    Args:
-        tests: from one call of `paired_tests`. The table shows those over users (averaged over
-            seeds) and over seeds as samples; the records hold all.
-        title: title of the table.
-    """
-    seeds = {(test.label, test.metric): test for test in tests if test.unit == SEEDS}
-    shown = [test for test in tests if test.unit == USERS]
-    marks = _marks(tests)
-    header = ["model", "against", "metric", "difference", "95 % interval", "p (t)", "p (Wilcoxon)"]
-    if seeds:
-        header += ["seeds: p (t)", "seeds: p (Wilcoxon)"]
-    rows = []
-    for test in shown:
-        over = seeds.get((test.label, test.metric))
-        low, high = (over or test).interval
-        mark, _ = marks[test.label, test.metric]
-        row: list[str | Cell] = [
-            test.label,
-            test.against,
-            test.metric,
-            Cell(f"{signed(test.difference)}{mark}", bold=bool(mark) and test.difference > 0),
-            f"{signed(low)} … {signed(high)}",
-            _p(test.holm_t),
-            _p(test.holm_wilcoxon),
-        ]
-        if seeds:
-            row += [_p(over.holm_t), _p(over.holm_wilcoxon)] if over else [NOTHING, NOTHING]
-        rows.append(row)
-    return Table(title, header, rows, [_record(test) for test in tests], _significance_notes(tests))
-
-
-def seed_table(tests: Sequence[PairedTest], title: str) -> Table:
-    """As `significance_table`, over the users of each single seed."""
-    shown = [test for test in tests if test.unit not in (USERS, SEEDS)]
-    rows = [
-        [
-            test.label,
-            test.against,
-            test.metric,
-            test.unit.removeprefix("seed "),
-            f"{signed(test.difference)}{stars(test.holm_t)}",
-            _p(test.holm_t),
-            _p(test.holm_wilcoxon),
-        ]
-        for test in shown
-    ]
-    header = ["model", "against", "metric", "seed", "difference", "p (t)", "p (Wilcoxon)"]
-    note = "Users are the samples; corrected after Holm over the rows of the same seed."
-    return Table(title, header, rows, [_record(test) for test in shown], [note])
-
-
-def _p(p: float) -> str:
-    return "<.0001" if p < 1e-4 else f"{p:.4f}".removeprefix("0")
-
-
-def _record(test: PairedTest) -> dict[str, Any]:
-    low, high = test.interval
-    return {
-        "model": test.label,
-        "against": test.against,
-        "metric": test.metric,
-        "unit": test.unit,
-        "n": test.n,
-        "difference": test.difference,
-        "low": low,
-        "high": high,
-        "p t": test.p_t,
-        "p wilcoxon": test.p_wilcoxon,
-        "p t holm": test.holm_t,
-        "p wilcoxon holm": test.holm_wilcoxon,
-        "smallest": test.smallest,
-    }
-
-
-def _significance_notes(tests: Sequence[PairedTest]) -> list[str]:
-    n = next(test.n for test in tests if test.unit == USERS)
-    family = sum(test.unit == USERS for test in tests)
-    notes = [
-        f"Samples: {n:,} users, each one's value averaged over the seeds. Two-sided p of the "
-        f"paired t-test and of Wilcoxon's signed-rank test, corrected after Holm over the {family} "
-        f"rows; {_STARS} (t; the larger p of users and seeds). Interval: bootstrap over users, "
-        "or over seeds and users together where there are several seeds; not corrected. The sign "
-        "is that of model minus opponent: bold where significantly better."
-    ]
-    if any(test.unit == SEEDS for test in tests):
-        notes.append(
-            "seeds: each seed's mean is one sample, which tells of another training and not of "
-            "other users; few seeds can hardly be significant."
-        )
-    return notes + _power_notes(tests)
-
-
-def wins_table(comparison: Comparison, values: Mapping[str, np.ndarray], reference: str) -> Table:
-    """Count the users for whom the reference is better, equal or worse than each other model.
-
-    Args:
-        comparison: the runs.
-        values: label -> (U, M) values per user, averaged over seeds.
-        reference: a label of `values`.
-    """
-    rows, records = [], []
-    for label in values:
-        if label == reference:
-            continue
-        row = [label]
-        for i, metric in enumerate(comparison.metrics):
-            difference = values[reference][:, i] - values[label][:, i]
-            wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
-            ties = len(difference) - wins - losses
-            row.append(f"{wins:,} / {ties:,} / {losses:,}")
-            records.append(
-                {"model": label, "metric": metric, "wins": wins, "ties": ties, "losses": losses}
-            )
-        rows.append(row)
-    return Table(
-        comparison.titled(f"Users for whom {reference} wins / ties / loses"),
-        ["against", *comparison.metrics],
-        rows,
-        records,
     )
 
 
@@ -367,24 +222,22 @@ def noise_table(comparison: Comparison, metric: str, notes: Sequence[str]) -> Ta
 
 def cost_table(comparison: Comparison) -> Table:
     """Validation metric and cost: time, memory, parameters, inference."""
-    header = [
-        "model",
-        "best epoch",
-        "minutes",
-        "pre-training",
-        "peak MiB",
-        "parameters",
-        "s / 1,000 users",
-    ]
     rows, records = [], []
     for label in comparison.labels:
         results = results_of(comparison, label)
         if not results:
             continue
-        inference = comparison.inference_seconds.get(label)
         minutes = [result["seconds"] / 60 for result in results]
         before = [result["pretraining_seconds"] / 60 for result in results]
-        memory = max(result["peak_memory_mib"] for result in results)
+        record = {
+            "model": label,
+            "minutes": statistics.fmean(minutes),
+            "pre-training minutes": statistics.fmean(before),
+            "peak memory MiB": max(result["peak_memory_mib"] for result in results),
+            "parameters": results[0]["parameters"],
+            "inference seconds per 1000 users": comparison.inference_seconds.get(label),
+        }
+        *_, memory, parameters, inference = record.values()
         rows.append(
             [
                 label,
@@ -392,23 +245,14 @@ def cost_table(comparison: Comparison) -> Table:
                 mean_sd(minutes, 1),
                 mean_sd(before, 1),
                 f"{memory:,.0f}",
-                f"{results[0]['parameters']:,}",
+                f"{parameters:,}",
                 NOTHING if inference is None else f"{inference:.3f}",
             ]
         )
-        records.append(
-            {
-                "model": label,
-                "minutes": statistics.fmean(minutes),
-                "pre-training minutes": statistics.fmean(before),
-                "peak memory MiB": memory,
-                "parameters": results[0]["parameters"],
-                "inference seconds per 1000 users": inference,
-            }
-        )
+        records.append(record)
     return Table(
         "Cost",
-        header,
+        "model,best epoch,minutes,pre-training,peak MiB,parameters,s / 1,000 users".split(",", 6),
         rows,
         records,
         [
@@ -434,22 +278,22 @@ def runs_table(
         for seed in comparison.seeds:
             result, folder = comparison.results.get((label, seed)), folders[label, seed]
             reason = comparison.failures.get((label, seed))
-            if result is None:
-                rows.append([label, str(seed), NOTHING, NOTHING, NOTHING, f"failed: {reason}"])
-            else:
-                epoch = f"{result['best_epoch']}/{result['epochs']}"
-                pair = [f"{result[part][metric]:.4f}" for part in ("valid", "test")]
-                rows.append([label, str(seed), epoch, *pair, str(folder)])
+            of_run = result or dict.fromkeys(("best_epoch", "epochs", "commit"))
+            pair = [result and result[part][metric] for part in ("valid", "test")]
+            texts = [NOTHING] * 3
+            if result:
+                texts = [f"{result['best_epoch']}/{result['epochs']}", *(f"{v:.4f}" for v in pair)]
+            rows.append([label, str(seed), *texts, str(folder) if result else f"failed: {reason}"])
             records.append(
                 {
                     "model": label,
                     "seed": seed,
-                    "best epoch": result and result["best_epoch"],
-                    "epochs": result and result["epochs"],
-                    f"valid {metric}": result and result["valid"][metric],
-                    f"test {metric}": result and result["test"][metric],
+                    "best epoch": of_run["best_epoch"],
+                    "epochs": of_run["epochs"],
+                    f"valid {metric}": pair[0],
+                    f"test {metric}": pair[1],
                     "folder": folder,
-                    "commit": result and result["commit"],
+                    "commit": of_run["commit"],
                     "failure": reason,
                 }
             )

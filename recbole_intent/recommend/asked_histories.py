@@ -59,6 +59,16 @@ class AskedHistories:
         self._item_number = {name: n for n, name in enumerate(item_ids) if n}
         self._user_number = {name: n for n, name in enumerate(user_ids) if n}
 
+    def item_number(self, item: str) -> int:
+        """Return the internal number of an item.
+
+        Raises:
+            UserError: the dataset lacks it.
+        """
+        if item not in self._item_number:
+            raise UserError(f"item {item!r} is not in {self.dataset}")
+        return self._item_number[item]
+
     def new(self, histories: Iterable[History], item_field: str) -> Iterator[Chunk]:
         """Yield new histories of raw item ids, `CHUNK` at a time.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from recbole_intent.config.command_keys import RECOMMEND, refuse
 from recbole_intent.config.config import Config
 from recbole_intent.data.formats.asked import Columns, histories_of, ids_of
+from recbole_intent.data.formats.ids import raw_id
 from recbole_intent.data.formats.titles import item_titles
 from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.known_histories import KnownHistories
@@ -68,6 +69,7 @@ class Recommender:
         self.index: ItemIndex | None = None
         self._data, self._history = data, history
         self._known: KnownHistories | None = None
+        self._vectors: Tensor | None = None
         item, user = config["ITEM_ID_FIELD"], config["USER_ID_FIELD"]
         self.item_ids = np.asarray(data.dataset.field2id_token[item], dtype=object)
         self.user_ids = np.asarray(data.dataset.field2id_token[user], dtype=object)
@@ -135,6 +137,45 @@ class Recommender:
         """
         chunks = self.user_chunks(users)
         return self._joined(self.table(chunk, k, include_history) for chunk in chunks)
+
+    @torch.no_grad()
+    def similar_items(self, items: Any, k: int = 10) -> pd.DataFrame:
+        """Return the items whose vectors have the largest cosine with those of some items.
+
+        The vectors are those that the model scores items by: after propagation for models on
+        graphs, the item table for others.
+
+        Args:
+            items: a raw id, such as `50`, or several in any container.
+            k: similar items of each, at least 1; limited to the other items of the catalogue.
+
+        Returns:
+            One row per similar item: `query` (1, 2, … in the order of `items`), `rank`, `item_id`,
+            `title` (if the dataset has titles), `cosine`.
+
+        Raises:
+            UserError: an unknown item, or a model without item vectors.
+        """
+        _check_count("k", k)
+        is_one = isinstance(items, str) or not isinstance(items, Iterable)
+        asked = [raw_id(i, "similar_items", "item") for i in ([items] if is_one else items)]
+        numbers = torch.tensor([self._asked.item_number(item) for item in asked]).long()
+        table, k = self._unit_vectors(), min(k, self.n_items - 2)
+        best = [(torch.zeros(0, k), torch.zeros(0, k).long())]
+        for part in numbers.to(table.device).split(self.batch_size) if k else ():
+            itself = torch.arange(len(part), device=part.device), part
+            scores, items = top_k(table[part] @ table.T, k, excluded=itself)
+            best.append((scores.cpu(), items.cpu()))
+        cosine, found = (torch.cat(parts) for parts in zip(*best, strict=True))
+        row, column = (cosine > float("-inf")).nonzero(as_tuple=True)
+        columns = {
+            "query": 1 + row.numpy(),
+            "rank": 1 + column.numpy(),
+            "item_id": self.item_ids[found[row, column]],
+            "title": None if self.titles is None else self.titles[found[row, column]],
+            "cosine": cosine[row, column].numpy(),
+        }
+        return pd.DataFrame({k: v for k, v in columns.items() if v is not None})
 
     def explain(self, histories: Any, n_items: int = 3) -> list[dict[str, Any]]:
         """Return the intents behind the recommendations for each history; see `explanations`."""
@@ -264,10 +305,26 @@ class Recommender:
         keys, queries, probability = (part.float().cpu().numpy() for part in space)
         return keys, model.intents, queries[0], probability[0]
 
+    def _unit_vectors(self) -> Tensor:
+        """Return the items' vectors (V, d), each of length 1, or 0 if it has none."""
+        if self._vectors is None:
+            model = self.model
+            table = getattr(getattr(model, "item_embedding", None), "weight", None)
+            if isinstance(model, NextItemMixin):
+                table = model.item_table()
+            elif hasattr(model, "restore_item_e"):  # RecBole's models on graphs
+                user = Interaction({self.config["USER_ID_FIELD"]: torch.tensor([1])})
+                model.full_sort_predict(user.to(self.trainer.device))
+                table = model.restore_item_e
+            if table is None or len(table) != self.n_items:
+                raise UserError(f"{self.config['model']} has no item vectors to compare")
+            self._vectors = torch.nn.functional.normalize(table.float(), dim=-1)
+        return self._vectors
+
     def check_explains(self) -> None:
         """Raise UserError if the model cannot explain its recommendations."""
         if not isinstance(self.model, ExplainsIntents):
-            raise UserError(f"--explain: {self.config['model']} has no intents to tell of")
+            raise UserError(f"--explain: {self.config['model']} has no intents")
 
     # --- scoring ------------------------------------------------------------------------------
 

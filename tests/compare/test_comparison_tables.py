@@ -14,12 +14,16 @@ from recbole_intent.compare.comparison_tables import (
     metric_table,
     noise_table,
     runs_table,
+)
+from recbole_intent.compare.difference_tables import (
+    p_text,
     seed_table,
     significance_table,
     wins_table,
 )
 from recbole_intent.evaluation.metrics import per_user
 from recbole_intent.evaluation.significance import PairedTest, best_baselines, paired_tests
+from recbole_intent.plotting.tables import signed_percent
 
 LABELS = ["ours", "A", "B", "never"]
 
@@ -35,7 +39,7 @@ def test_tables_of_the_direct_task_say_what_was_ranked(make_comparison):
     assert table.title == "Test metrics on amazon-toys, 1 + 99 candidates"
     assert any("99 items outside the user's full history" in note for note in table.notes)
     assert any("seed 4, hash 0123456789" in note for note in table.notes)
-    assert gain_table(found, {}).title == "Gain over the best baseline, 1 + 99 candidates"
+    assert gain_table(found, {}, []).title == "Gain over the best baseline, 1 + 99 candidates"
     assert "ranking of 1 + 99 candidates" in cost_table(found).notes[0]
     assert metric_table(usual, {}, []).title == "Test metrics on amazon-toys"
     assert "ranking of all items" in cost_table(usual).notes[0]
@@ -156,8 +160,9 @@ def test_a_star_needs_other_users_and_other_trainings(comparison, units, star, n
 
 
 def test_gains_are_over_the_best_baseline(comparison):
-    best, _, _ = _tests(comparison)
-    table = gain_table(comparison, best)
+    best, tests, _ = _tests(comparison)
+    table = gain_table(comparison, best, tests)
+    over = {(t.label, t.metric, t.unit): t.holm_t for t in tests}
     means = mean_test(comparison)
     for metric in comparison.metrics:
         assert best[metric] == max(("A", "B"), key=lambda label: means[label][metric])
@@ -165,7 +170,17 @@ def test_gains_are_over_the_best_baseline(comparison):
         assert ours[metric] == pytest.approx(
             means["ours"][metric] / means[best[metric]][metric] - 1
         )
+        p = max(over["ours", metric, "users"], over.get(("ours", metric, "seeds"), 0))
+        assert ours[f"{metric} p"] == p
+        (cell,) = [c for c, m in zip(_row(table, "ours"), table.header, strict=True) if m == metric]
+        assert cell == f"{signed_percent(ours[metric])} (p {p_text(p)})"
     assert _row(table, "best baseline")[1:] == [best[m] for m in comparison.metrics]
+
+
+def test_tables_fit_a_terminal(comparison):
+    best, tests, _ = _tests(comparison)
+    for table in (metric_table(comparison, best, tests), gain_table(comparison, best, tests)):
+        assert max(map(len, table.text().splitlines())) <= 80
 
 
 def test_differences(comparison):

@@ -226,7 +226,7 @@ def test_no_picture_leaves_no_file(command, write, tmp_path):
         (["--users=all", "--index=annoy"], "--index=annoy: not faiss, or empty"),
         (["--users=all", "--history=some"], "--history=some: not one of train, valid, all"),
         (["--users=all", "--output=recs.xlsx"], "recs.xlsx: its name must end in"),
-        (["--users=all", "--explain"], "--explain: SASRec has no intents to tell of"),
+        (["--users=all", "--explain"], "--explain: SASRec has no intents"),
         (["--users=all", "--picture=p.png"], "--picture: goes with --explain"),
         (["--users=all", "--explain", "--picture=p.pdf"], "p.pdf: its name must end in .png"),
         (["--users=all", "--device=abacus"], "device: 'abacus'"),

@@ -109,6 +109,36 @@ def test_users_get_what_sorting_all_scores_gives(runs, name, interactions):
         assert set(rows["source"]) == {"model"}
 
 
+@pytest.mark.parametrize("name", ["SASRec", "LightGCN"])
+def test_similar_items_are_those_of_the_largest_cosine(runs, name):
+    recommender = Recommender.load(runs(name))
+    table = recommender.similar_items(["i7", "i3"], 5)
+    with torch.no_grad():
+        if name == "SASRec":
+            vectors = recommender.model.item_embedding.weight.detach()
+        else:  # after propagation over the graph
+            _, vectors = recommender.model()
+    unit = (vectors / vectors.norm(dim=1, keepdim=True)).numpy()
+    for (_, rows), item in zip(table.groupby("query"), ["i7", "i3"], strict=True):
+        number = recommender.item_ids.tolist().index(item)
+        cosine = unit @ unit[number]
+        cosine[[0, number]] = -2
+        best = np.argsort(-cosine, kind="stable")[:5]
+        assert rows["item_id"].tolist() == recommender.item_ids[best].tolist()
+        np.testing.assert_allclose(rows["cosine"], cosine[best], rtol=1e-4, atol=1e-5)
+        assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert len(recommender.similar_items("i7", 999)) == 39
+    assert recommender.similar_items([]).empty
+    for items, message in (("me", "item 'me' is not in tiny"), ([True], "is no id")):
+        with pytest.raises(UserError, match=message):
+            recommender.similar_items(items)
+
+
+def test_a_model_without_vectors_has_no_similar_items(runs):
+    with pytest.raises(UserError, match="Pop has no item vectors to compare"):
+        Recommender.load(runs("Pop")).similar_items("i7")
+
+
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in NEED_USERS])
 @pytest.mark.parametrize("part", ["all", "train"])
 def test_a_new_history_like_that_of_a_user_gives_the_same_list(runs, interactions, name, part):
@@ -320,7 +350,7 @@ def test_intents_of_users_and_histories(runs, interactions):
 
 
 def test_a_model_without_intents_says_so(runs):
-    with pytest.raises(UserError, match="--explain: SASRec has no intents to tell of"):
+    with pytest.raises(UserError, match="--explain: SASRec has no intents"):
         Recommender.load(runs("SASRec")).explain([["i1"]])
 
 

@@ -1,0 +1,1 @@
+"""An HTTP server over a finished run."""

@@ -19,7 +19,7 @@ import torch
 
 from recbole_intent.enrich.vectors.encoding import encode_texts
 from recbole_intent.enrich.vectors.text_encoder import TextEncoder
-from recbole_intent.models.isrf.like_minded import like_minded, nearest
+from recbole_intent.nn.like_minded import like_minded, nearest
 from recbole_intent.utils.memory import peak_mib
 
 SIZE, K = 384, 100

@@ -69,7 +69,10 @@ PRODUCTS = {
     "vectors": Product(*_TEXTS, {"steps": "vectors"}),
 }
 # Model → all that it reads, in one call.
-FOR_MODELS = {IntentOptions.purpose: _INTENTS, ProfileOptions.purpose: Product(*_TEXTS)}
+FOR_MODELS = {
+    **dict.fromkeys((IntentOptions.purpose, "LLM4SBR"), _INTENTS),
+    **dict.fromkeys((ProfileOptions.purpose, "LLMESR", "RLMRec"), Product(*_TEXTS)),
+}
 
 
 def product_of(name: str) -> Product:

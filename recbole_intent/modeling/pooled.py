@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recbole_intent.modeling.clustered import ClusteredIntents
 from recbole_intent.nn.augment import random_view
-from recbole_intent.nn.losses import info_nce, sampled_binary_cross_entropy
+from recbole_intent.nn.losses import info_nce, random_others, sampled_binary_cross_entropy
 
 
 class PooledIntents(ClusteredIntents):
@@ -60,8 +60,7 @@ class PooledIntents(ClusteredIntents):
         """The mean loss of user vectors (N, d) for target items (N,)."""
         if self.next_item_loss == "CE":
             return self.cross_entropy(h, target)
-        chance = torch.randint(1, self.n_items - 1, (len(target), 1), device=target.device)
-        negatives = chance + (chance >= target[:, None])  # any item but padding and the target
+        negatives = random_others(target, self.n_items)
         return sampled_binary_cross_entropy(h, self.item_table(), target, negatives)
 
     def views(self, item_seq: Tensor, last: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -254,6 +254,12 @@ def sampled_binary_cross_entropy(
     return (F.softplus(-score[:, 0]) + F.softplus(score[:, 1:]).sum(dim=1)).mean()
 
 
+def random_others(target: Tensor, n: int, count: int = 1) -> Tensor:
+    """Numbers (N, count) drawn uniformly from 1 .. n - 1 without each row's target (N,); n >= 3."""
+    drawn = torch.randint(1, n - 1, (len(target), count), device=target.device)
+    return drawn + (drawn >= target[:, None])
+
+
 def soft_target_alignment(view_1: Tensor, view_2: Tensor) -> Tensor:
     """Cross-entropy between inner products of two views and targets softened by the views' own.
 

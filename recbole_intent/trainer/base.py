@@ -33,6 +33,7 @@ from recbole_intent.utils.memory import peak_mib
 from recbole_intent.utils.own_files import NUMBER, damaged
 
 BEST, LAST = "best.pt", "last.pt"
+_ROWS = 2048  # batch size of a pass without training
 _BEST = {**WEIGHTS, "other_parameter": (dict, type(None))}
 _LAST = {
     **_BEST,
@@ -298,6 +299,27 @@ class Trainer(Ranker):
 
     def load_extra_state(self, state: dict[str, Any]) -> None:
         """Restore what `extra_state` returned, in a resumed run."""
+
+    @torch.no_grad()
+    def encode_samples(
+        self, encode: Callable[[Tensor, Tensor], Tensor], dataset, samples: Tensor
+    ) -> Tensor:
+        """The vectors (N, d) of training samples' histories, on the CPU, for an E-step.
+
+        Args:
+            encode: histories (B, n) of length (B,) -> (B, d), of the model in eval mode.
+            dataset: an `IndexedSequentialDataset`.
+            samples: (N,) numbers of the samples.
+        """
+        vectors, places = [], []
+        width = None if self.config.spec.trim else dataset.max_item_list_len
+        for where, rows in dataset.by_length(samples, _ROWS, width):
+            rows = rows.to(self.device)
+            with self.autocast():
+                found = encode(rows[self.model.ITEM_SEQ], rows[self.model.ITEM_SEQ_LEN])
+            vectors.append(found.float().cpu())
+            places.append(where)
+        return torch.cat(vectors)[torch.cat(places).argsort()]
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
         """The parts of a batch's loss in the current stage."""

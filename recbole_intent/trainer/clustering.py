@@ -13,8 +13,6 @@ from recbole_intent.nn.kmeans import check_library, kmeans
 from recbole_intent.trainer.base import Trainer
 from recbole_intent.utils.errors import UserError
 
-_ROWS = 2048  # batch size of a pass without training
-
 
 class ClusteringTrainer(Trainer):
     """Clusters the vectors of training sequences and hands the centres to a `ClusteredIntents`.
@@ -79,19 +77,9 @@ class ClusteringTrainer(Trainer):
                 f"--num_clusters={max(1, len(samples) // 10)}"
             )
 
-    @torch.no_grad()
     def _vectors(self, dataset: IndexedSequentialDataset, samples: Tensor) -> Tensor:
         """The vectors (N, d) of these samples' histories, on the CPU."""
-        model = self.model.eval()
-        width = None if self.config.spec.trim else dataset.max_item_list_len
-        vectors, places = [], []
-        for where, rows in dataset.by_length(samples, _ROWS, width):
-            rows = rows.to(self.device)
-            with self.autocast():
-                found = model.sequence_vectors(rows[model.ITEM_SEQ], rows[model.ITEM_SEQ_LEN])
-            vectors.append(found.float().cpu())
-            places.append(where)
-        return torch.cat(vectors)[torch.cat(places).argsort()]
+        return self.encode_samples(self.model.eval().sequence_vectors, dataset, samples)
 
 
 def epoch_generator(config: Config, epoch: int, purpose: int) -> np.random.Generator:

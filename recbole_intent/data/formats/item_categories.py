@@ -13,8 +13,15 @@ _SEPARATORS = (re.compile(r"[>;|]"), re.compile(r","))
 _TELLS_NOTHING = 0.9  # a name shared by more than this share of items describes the catalogue
 
 
-def item_categories(texts: ItemTexts) -> tuple[str, list[tuple[str, ...]]]:
+def item_categories(
+    texts: ItemTexts, column: str | None = None, reader: str = "intents: metadata"
+) -> tuple[str, list[tuple[str, ...]]]:
     """Read the category or genre names of each item.
+
+    Args:
+        texts: of the items.
+        column: the column that holds them; None: the first of `COLUMNS`.
+        reader: the key that asks for them, for the message.
 
     Returns:
         The column they come from, and (V,) names per item, without names that nearly all items
@@ -23,12 +30,11 @@ def item_categories(texts: ItemTexts) -> tuple[str, list[tuple[str, ...]]]:
     Raises:
         UserError: the .item file has no such column.
     """
-    column = next((name for name in COLUMNS if name in texts.columns), None)
+    wanted = COLUMNS if column is None else (column,)
+    column = next((name for name in wanted if name in texts.columns), None)
     if column is None:
-        raise UserError(
-            f"{texts.path}: no column of categories (one of {', '.join(COLUMNS)}), "
-            "which intents: metadata reads"
-        )
+        one_of = f"one of {', '.join(wanted)}" if len(wanted) > 1 else wanted[0]
+        raise UserError(f"{texts.path}: no column of categories ({one_of}), which {reader} reads")
     values = texts.column(column)
     separator = next((s for s in _SEPARATORS if any(map(s.search, values))), None)
     # Without a separator, each word of a sequence is a name.

@@ -12,8 +12,9 @@ from recbole_intent.data.formats.item_categories import COLUMNS, item_categories
 from recbole_intent.data.formats.item_texts import ItemTexts
 from recbole_intent.data.formats.profile_files import METADATA, Profile, profile_path, read_profiles
 from recbole_intent.data.formats.text_vectors import Text, vectors_for
+from recbole_intent.data.loading.text_files import texts_folder
 from recbole_intent.modeling.explain import Intent, nearest_items
-from recbole_intent.models.isrf.semantics import read_user_vectors, texts_folder, user_vector_file
+from recbole_intent.models.isrf.semantics import read_user_vectors, user_vector_file
 from recbole_intent.utils.errors import UserError
 
 _ALIKE = 3  # number of similar users shown

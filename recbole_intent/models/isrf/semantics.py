@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbole_intent.data.formats.profile_files import MANIFEST
 from recbole_intent.data.formats.text_vectors import (
     Kind,
     Semantics,
@@ -16,20 +15,13 @@ from recbole_intent.data.formats.text_vectors import (
     TextVectors,
     pca,
     read_text_vectors,
-    vector_path,
     vectors_for,
 )
-from recbole_intent.data.loading.training_interactions import (
-    Split,
-    check_split,
-    enrich_command,
-    find_enriched,
-    training_split,
-)
+from recbole_intent.data.loading.text_files import read_user_texts, text_file
 from recbole_intent.models.isrf.interests import FrozenItems, ItemAdapter, RandomItems
-from recbole_intent.models.isrf.like_minded import like_minded
 from recbole_intent.models.isrf.options import aligned_tasks
 from recbole_intent.models.isrf.t5 import t5_files
+from recbole_intent.nn.like_minded import like_minded
 from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
@@ -77,42 +69,16 @@ def _file(
         return None
     if semantics == "metadata" and text != "fused":
         raise UserError(f"{kind}_text: {text}: only an LLM writes it; metadata has fused alone")
-    folder = texts_folder(config)
-    path = vector_path(folder, config["dataset"], kind, semantics, text)
-    if not config["texts_folder"]:
-        path = find_enriched(config, [path.name]) / path.name
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; {_ways_out(config, kind, semantics, text)}")
-    return path
-
-
-def texts_folder(config: Any) -> Path:
-    """The output folder of `enrich --for=ISRF`; user files belong to this run's split."""
-    if config["texts_folder"]:
-        return Path(config["texts_folder"])
-    return find_enriched(config, [f"{config['dataset']}{MANIFEST}"])
-
-
-def _ways_out(config: Any, kind: Kind, semantics: str, text: str) -> str:
-    """Remedies for missing vectors, starting with those that need no language model."""
-
-    def command(semantics: str, *words: str) -> str:
-        given = config["texts_folder"]
-        output = [f"--output={given}"] if given else []
-        return enrich_command(config, "ISRF", *output, f"--semantics={semantics}", *words)
-
-    ways = []
-    if semantics != "metadata" and text == "fused":
-        is_of_users = kind == "user" and config["user_semantics"] != "auto"
-        key = "user_semantics" if is_of_users else "semantics"
-        plain = vector_path(texts_folder(config), config["dataset"], kind, "metadata", "fused")
-        when = "which is there already" if plain.is_file() else f"after {command('metadata')}"
-        ways.append(f"--{key}=metadata, {when}, needs no language model")
-    texts = [] if text == "fused" else [f"--texts=[fused,{text}]"]
-    model = ["--llm.model=MODEL"] if semantics == "llm" else []
-    ways.append(f"{command(semantics, *texts, *model)} makes it")
-    ways.append("--semantics=random with --align_weight=0 does without texts")
-    return "; ".join(ways)
+    is_of_users = kind == "user" and config["user_semantics"] != "auto"
+    return text_file(
+        config,
+        kind,
+        semantics,
+        text,
+        purpose="ISRF",
+        key="user_semantics" if is_of_users else "semantics",
+        without="--semantics=random with --align_weight=0",
+    )
 
 
 def item_vectors(config: Any, dataset: Any) -> np.ndarray | None:
@@ -143,22 +109,7 @@ def read_user_vectors(config: Any, dataset: Any) -> TextVectors:
     path = user_vector_file(config)
     if path is None:
         raise ValueError("without alignment, no vectors of users are read")
-    vectors = read_text_vectors(path)
-    mine, theirs = training_split(config, dataset), Split.of_text(vectors.split)
-    words = [f"--semantics={vectors.semantics}"]
-    if vectors.semantics == "llm":
-        words.append("--llm.model=MODEL")
-    if (text := config["user_text"]) != "fused":
-        words.append(f"--texts=[fused,{text}]")
-    remedy = ""
-    if given := config["texts_folder"]:
-        is_other = theirs is not None and theirs.definition != mine.definition
-        output = f"{given.rstrip('/')}-{mine.fingerprint[:10]}" if is_other else given
-        words.append(f"--output={output}")
-        remedy = f", and --texts_folder={output} reads them" if is_other else ""
-    remedy = f"{enrich_command(config, 'ISRF', *words)} makes those of this run{remedy}"
-    check_split(path, theirs, mine, remedy)
-    return vectors
+    return read_user_texts(config, dataset, path, config["user_text"], purpose="ISRF")
 
 
 def reduced(z: np.ndarray, size: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Configuration keys of VELI4SBR (defaults and paper's ranges: properties/model/VELI4SBR.yaml)."""
 
+from recbole_intent.config.backbone_keys import BACKBONE
 from recbole_intent.config.key_kinds import (
     Choice,
     Either,
@@ -11,21 +12,14 @@ from recbole_intent.config.key_kinds import (
     Word,
 )
 from recbole_intent.config.keys import Key, Rule, Values
-from recbole_intent.config.recbole_keys import rows
 
 _INTENTS = {"intents": Where(Word(), lambda source: source != "none", "intents")}
 _ENRICH = ({**_INTENTS, "enrich": Choice(True)},)
 _HAS = (_INTENTS,)
-_TRANSFORMER = ({"backbone": Choice("SASRec", "BERT4Rec")},)
 _WEIGHT = Number(0)
 
 KEYS = (
-    Key("backbone", Choice("SASRec", "BERT4Rec", "GRU4Rec"), "encoder of sessions"),
-    *(
-        Key(row.name, row.kind, row.help, needs=_TRANSFORMER)
-        for row in rows("n_layers n_heads inner_size attn_dropout_prob hidden_act")
-    ),
-    Key("num_layers", Whole(1), "layers of GRU4Rec", needs=({"backbone": Choice("GRU4Rec")},)),
+    *BACKBONE,
     Key("loss_type", Choice("BCE2", "CE"), "one random and one hard negative, or all items"),
     Key("hard_negatives", Flag(), "False: two random ones", needs=({"loss_type": Choice("BCE2")},)),
     Key("intent_weight", _WEIGHT, "λ of the loss of intents; 0: none", needs=_HAS),

@@ -12,7 +12,7 @@ from recbole_intent.data.formats.item_vectors import item_vectors_file, read_ite
 from recbole_intent.modeling.explain import HasIntentSpace, Intent
 from recbole_intent.modeling.intent_control import ControlsIntents
 from recbole_intent.modeling.next_item import NextItemMixin
-from recbole_intent.models.veli4sbr.backbones import CAUSAL, make_backbone
+from recbole_intent.models.backbones import CAUSAL, make_backbone
 from recbole_intent.models.veli4sbr.intent_fusion import (
     FusionWithoutIntents,
     IntentFusion,
@@ -22,6 +22,7 @@ from recbole_intent.models.veli4sbr.intent_fusion import (
 )
 from recbole_intent.models.veli4sbr.session_intents import read_labels
 from recbole_intent.models.veli4sbr.session_labels import SessionLabels
+from recbole_intent.nn.losses import random_others
 from recbole_intent.utils.errors import UserError
 
 _DECOUPLING = {"paper": decoupling_loss, "orthogonal": orthogonal_loss}
@@ -167,8 +168,7 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
             target: (N,) items.
             user: (N,) their sessions; None: both are random.
         """
-        chance = torch.randint(1, self.n_items - 1, (len(target), 2), device=target.device)
-        items = chance + (chance >= target[:, None])  # over all items but padding and target
+        items = random_others(target, self.n_items, 2)
         if user is not None and self.labels is not None:
             hard = self.labels.hard_negative(user)
             items[:, 1] = hard.where((hard > 0) & (hard != target), items[:, 1])

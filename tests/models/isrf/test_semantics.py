@@ -8,7 +8,6 @@ import torch
 
 from recbole_intent.data.formats.text_vectors import pca, read_text_vectors
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.models.isrf.like_minded import like_minded
 from recbole_intent.models.isrf.semantics import (
     input_files,
     item_vectors,
@@ -17,6 +16,7 @@ from recbole_intent.models.isrf.semantics import (
     users_alike,
 )
 from recbole_intent.nn.item_index import ItemIndex
+from recbole_intent.nn.like_minded import like_minded
 from recbole_intent.utils.errors import UserError
 
 NO_ALIGNMENT = {"use_alignment_direct": False, "use_alignment_sequential": False}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from recbole.model.sequential_recommender import BERT4Rec as RecBoleBERT4Rec
 
-from recbole_intent.models.veli4sbr.backbones import BACKBONES, CAUSAL, make_backbone
+from recbole_intent.models.backbones import BACKBONES, CAUSAL, make_backbone
 from recbole_intent.utils.errors import UserError
 
 N = 7  # MAX_ITEM_LIST_LENGTH

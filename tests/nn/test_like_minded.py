@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from recbole_intent.models.isrf.like_minded import like_minded
+from recbole_intent.nn.like_minded import like_minded
 from recbole_intent.utils.errors import UserError
 
 

@@ -1,0 +1,17 @@
+"""RLMRec: LightGCN aligned with texts about users and items."""
+
+from recbole_intent.config.registry import ModelSpec
+
+SPECS = (
+    ModelSpec(
+        "RLMRec",
+        "recbole_intent.models.rlmrec.model:RLMRec",
+        keys="recbole_intent.models.rlmrec.keys",
+        inputs="recbole_intent.models.rlmrec.texts:input_files",
+        title="Representation Learning with Large Language Models for Recommendation",
+        url="https://arxiv.org/abs/2310.15950",
+        family="general",
+        needs="text vectors; extra graph",
+        fast="sparse graph",
+    ),
+)

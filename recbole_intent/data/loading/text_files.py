@@ -6,6 +6,7 @@ from typing import Any
 from recbole_intent.data.formats.profile_files import MANIFEST
 from recbole_intent.data.formats.text_vectors import (
     Kind,
+    Semantics,
     Text,
     TextVectors,
     read_text_vectors,
@@ -31,7 +32,7 @@ def texts_folder(config: Any) -> Path:
 def text_file(
     config: Any,
     kind: Kind,
-    semantics: str,
+    semantics: Semantics,
     text: Text = "fused",
     *,
     purpose: str,
@@ -58,7 +59,7 @@ def text_file(
     if path.is_file():
         return path
 
-    def command(semantics: str, *words: str) -> str:
+    def command(semantics: Semantics, *words: str) -> str:
         given = config["texts_folder"]
         output = [f"--output={given}"] if given else []
         return enrich_command(config, purpose, *output, f"--semantics={semantics}", *words)

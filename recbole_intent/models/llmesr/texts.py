@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_intent.data.formats.text_vectors import read_text_vectors, vectors_for
+from recbole_intent.data.formats.text_vectors import Kind, read_text_vectors, vectors_for
 from recbole_intent.data.loading.text_files import read_user_texts, text_file
 from recbole_intent.nn.like_minded import like_minded
 
@@ -16,7 +16,7 @@ _PURPOSE = "LLMESR"
 
 def input_files(config: Any) -> list[Path]:
     """The vectors of items, and those of users if they are aligned."""
-    kinds = ("item", "user") if config["align_weight"] else ("item",)
+    kinds: tuple[Kind, ...] = ("item", "user") if config["align_weight"] else ("item",)
     return [text_file(config, kind, config["semantics"], purpose=_PURPOSE) for kind in kinds]
 
 

@@ -65,11 +65,10 @@ class RLMRec(LightGCN):
             width = self.z.size(1)
             first, last = (d, width) if self.is_generative else (width, d)
             middle = (first + last) // 2
-            self.mlp = nn.Sequential(
-                nn.Linear(first, middle), nn.LeakyReLU(), nn.Linear(middle, last)
-            )
-            for layer in (self.mlp[0], self.mlp[2]):
+            layers = nn.Linear(first, middle), nn.Linear(middle, last)
+            for layer in layers:
                 nn.init.xavier_uniform_(layer.weight)
+            self.mlp = nn.Sequential(layers[0], nn.LeakyReLU(), layers[1])
 
     def _edges(self) -> Tensor:
         """The number of each of the graph's values; an edge's two directions share one."""

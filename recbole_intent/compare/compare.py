@@ -179,13 +179,14 @@ def _tables(
     metrics, reference = comparison.metrics, comparison.reference
     values = comparison.user_values()
     best = best_baselines(comparison_tables.mean_test(comparison), metrics, reference)
-    against_best = paired_tests(values, metrics, best)
+    tested = comparison.tested
+    against_best = paired_tests(values, tested, _only(best, tested))
     tables = {"test": comparison_tables.metric_table(comparison, best, against_best)}
     if best:
         tables["gain"] = comparison_tables.gain_table(comparison, best, against_best)
     against_reference = []
     if reference is not None and any(label == reference for label, _ in values):
-        against_reference = paired_tests(values, metrics, dict.fromkeys(metrics, reference))
+        against_reference = paired_tests(values, tested, dict.fromkeys(tested, reference))
     for name, tests, opponent in (
         ("significance-best", against_best, "the best baseline"),
         ("significance-reference", against_reference, reference),
@@ -210,11 +211,15 @@ def _tables(
     return tables
 
 
+def _only(best: Mapping[str, str], metrics: Sequence[str]) -> dict[str, str]:
+    return {metric: best[metric] for metric in metrics if metric in best}
+
+
 def _task_table(other: Comparison) -> Table:
     """Return the metrics of a task other than the one that chose the epochs."""
     metrics = other.metrics
     best = best_baselines(comparison_tables.mean_test(other), metrics, other.reference)
-    tests = paired_tests(other.user_values(), metrics, best)
+    tests = paired_tests(other.user_values(), other.tested, _only(best, other.tested))
     table = comparison_tables.metric_table(other, best, tests)
     note = f"The runs were not trained again: their epochs were not chosen on {other.ranked}."
     return replace(table, notes=[*table.notes, note])

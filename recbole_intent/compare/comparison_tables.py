@@ -13,6 +13,7 @@ from recbole_intent.compare.difference_tables import (
     power_notes,
 )
 from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.evaluation.definitions import sign_of
 from recbole_intent.evaluation.significance import PairedTest
 from recbole_intent.plotting.tables import NOTHING, Table, marked_best
 from recbole_intent.plotting.tables import signed_percent as percent
@@ -80,7 +81,7 @@ def metric_table(
         for metric, texts in columns.items():
             of_seeds = [result["test"][metric] for result in results]
             mark, difference, _ = marks.get((label, metric), ("", 0.0, 1.0))
-            texts.append(mean_sd(of_seeds) + mark * (difference > 0))
+            texts.append(mean_sd(of_seeds) + mark * (sign_of(metric) * difference > 0))
             record[metric] = statistics.fmean(of_seeds) if of_seeds else None
             record[f"{metric} sd"] = statistics.stdev(of_seeds) if len(of_seeds) > 1 else None
             record[f"{metric} gain"] = _gain(means, best, label, metric)
@@ -97,6 +98,7 @@ def metric_table(
     if tests:
         notes.append(f"Stars: better than the best baseline of the column ({STARS}; {P_NOTE}).")
         notes += power_notes(tests)
+    notes += _metric_notes(comparison)
     approximations = {
         (label, note)
         for (label, _), result in comparison.results.items()
@@ -104,7 +106,7 @@ def metric_table(
     }
     notes += [f"{label}, approximation: {note}." for label, note in sorted(approximations)]
     cells = [
-        marked_best([record[metric] for record in records], texts)
+        marked_best([record[metric] for record in records], texts, bigger=sign_of(metric) > 0)
         for metric, texts in columns.items()
     ]
     n_runs = [str(record["seeds"]) for record in records]
@@ -120,11 +122,30 @@ def metric_table(
 def _gain(
     means: Mapping[str, Mapping[str, float]], best: Mapping[str, str], label: str, metric: str
 ) -> float | None:
-    """Relative gain over the best baseline; None where there is none to compare with."""
+    """Relative gain over the best baseline, above 0 if better; None without one to compare with."""
     if label not in means or metric not in best:
         return None
     base = means[best[metric]][metric]
-    return means[label][metric] / base - 1 if base else None
+    return sign_of(metric) * (means[label][metric] / base - 1) if base else None
+
+
+def _metric_notes(comparison: Comparison) -> list[str]:
+    """What a reader must know of metrics that are not like recall."""
+    lower = [metric for metric in comparison.metrics if sign_of(metric) < 0]
+    whole = [metric for metric in comparison.metrics if metric not in comparison.tested]
+    notes = []
+    if lower:
+        notes.append(f"Lower is better, and a gain is a fall: {', '.join(lower)}.")
+    if whole:
+        notes.append(f"Of all lists together, so not tested over users: {', '.join(whole)}.")
+    kinds = {label in comparison.by_target for label, _ in comparison.results}
+    counted = ("averagepopularity", "tailpercentage")
+    if len(kinds) > 1 and any(metric.startswith(counted) for metric in comparison.metrics):
+        notes.append(
+            "Popularity as RecBole counts it: for sequential models without the first interaction "
+            "of each user."
+        )
+    return notes
 
 
 def deviation_notes(comparison: Comparison) -> list[str]:
@@ -170,9 +191,10 @@ def gain_table(
         rows,
         records,
         [
-            "The best baseline of a metric has the highest mean test value of all models but "
+            "The best baseline of a metric has the best mean test value of all models but "
             f"{comparison.reference}.",
             *([f"In brackets {P_NOTE}."] if tests else []),
+            *_metric_notes(comparison),
         ],
     )
 

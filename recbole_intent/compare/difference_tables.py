@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.evaluation.definitions import sign_of
 from recbole_intent.evaluation.significance import SEEDS, USERS, PairedTest, stars
 from recbole_intent.plotting.tables import NOTHING, Cell, Table, signed
 
@@ -77,7 +78,7 @@ def significance_table(tests: Sequence[PairedTest], title: str) -> Table:
         rows.append(
             [
                 *(test.label, test.against, test.metric),
-                Cell(f"{signed(difference)}{mark}", bold=bool(mark) and difference > 0),
+                Cell(f"{signed(difference)}{mark}", bold=bool(mark) and test.is_better),
                 f"{signed(low)} … {signed(high)}",
                 *_both(test),
                 *(_both(over) if seeds else ()),
@@ -162,8 +163,8 @@ def wins_table(comparison: Comparison, values: Mapping[str, np.ndarray], referen
         if label == reference:
             continue
         row = [label]
-        for i, metric in enumerate(comparison.metrics):
-            difference = values[reference][:, i] - values[label][:, i]
+        for i, metric in enumerate(comparison.tested):
+            difference = sign_of(metric) * (values[reference][:, i] - values[label][:, i])
             wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
             ties = len(difference) - wins - losses
             row.append(f"{wins:,} / {ties:,} / {losses:,}")
@@ -173,7 +174,7 @@ def wins_table(comparison: Comparison, values: Mapping[str, np.ndarray], referen
         rows.append(row)
     return Table(
         comparison.titled(f"Users for whom {reference} wins / ties / loses"),
-        ["against", *comparison.metrics],
+        ["against", *comparison.tested],
         rows,
         records,
     )

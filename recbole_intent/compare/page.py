@@ -57,9 +57,9 @@ def write(
     folder = Path(folder)
     look = looks(comparison.labels)
     written, charts = [], []
-    families = series.families(comparison)
-    if comparison.results:
-        for name, drawing in draw(comparison, next(iter(families)), comparison.metrics).items():
+    families = series.families(comparison) if comparison.tested else {}
+    if comparison.results and families:
+        for name, drawing in draw(comparison, next(iter(families)), comparison.tested).items():
             written.append(folder / f"{name}.{figures}")
             drawing.save(written[-1])
         versions = {

@@ -10,7 +10,7 @@ import torch
 from recbole_intent.config.data_keys import plain_data_keys
 from recbole_intent.config.given import Given, default_values
 from recbole_intent.config.key_table import key_table
-from recbole_intent.config.keys import DERIVED, metric_names, no_effect, with_role
+from recbole_intent.config.keys import DERIVED, metrics, no_effect, with_role
 from recbole_intent.config.presets import OUR_DEFAULTS, class_names
 from recbole_intent.config.registry import OURS, ModelSpec, get_spec
 from recbole_intent.utils import compat
@@ -63,7 +63,7 @@ class Config(RecBoleConfig):
         model_class = self.spec.class_for(
             values.get("fast_sequences", True), values.get("reference", OURS)
         )
-        for name in metric_names():  # RecBole refuses metrics that it does not know
+        for name in metrics().METRICS:  # RecBole refuses metrics that it does not know
             metric_types.setdefault(name, EvaluatorType.RANKING)
         with library_mistakes("configuration"):
             super().__init__(model_class, dataset, given.files, given.options)
@@ -73,6 +73,8 @@ class Config(RecBoleConfig):
             raise UserError(f"loss_type: {self['loss_type']!r} is neither CE nor BPR")
         for key, mistake in self.key_table.broken_rules(self.final_config_dict):
             raise UserError(f"{self.where(key)}: {mistake}")
+        # RecBole does not know the metrics of `register_metric`.
+        self["valid_metric_bigger"] = metrics().sign_of(self["valid_metric"]) > 0
         # A user's class may share its name with one in the table, so the name is not enough.
         self["model_class"] = f"{model_class.__module__}:{model_class.__qualname__}"
         # RecBole's datasets add keys of their own here (for masked histories, for example), which

@@ -205,6 +205,27 @@ class Later(Kind):
 
 
 @dataclass(frozen=True)
+class Holding(Kind):
+    """A word, or a list with this word among others, without case: a condition on another key."""
+
+    word: str
+
+    @property
+    def wanted(self) -> str:
+        return f"a list with {self.word}"
+
+    def _is_good(self, value: Any) -> bool:
+        words = value if isinstance(value, list | tuple) else [value]
+        return self.word in (str(one).lower() for one in words)
+
+    def inside(self) -> Sequence[Any]:
+        return (self.word, [self.word.upper()], ["a", self.word])
+
+    def outside(self) -> Sequence[Any]:
+        return ("a", [], None)
+
+
+@dataclass(frozen=True)
 class Word(Kind):
     """Non-empty text, such as a name or path."""
 

@@ -9,7 +9,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from recbole_intent.config.key_kinds import (
@@ -17,6 +17,7 @@ from recbole_intent.config.key_kinds import (
     Choice,
     Either,
     Flag,
+    Holding,
     Interval,
     Kind,
     Later,
@@ -131,18 +132,24 @@ NOISE_KINDS = ("replace", "insert", "delete", "shuffle")
 PRECISIONS = ("highest", "high", "medium")
 
 
+def metrics() -> ModuleType:
+    """The module of the metrics' definitions."""
+    # By name: evaluation stands above this package, and imports point down.
+    return importlib.import_module("recbole_intent.evaluation.definitions")
+
+
 def metric_names() -> list[str]:
     """The names of all metrics, in lower case."""
-    # By name: evaluation stands above this package, and imports point down.
-    return list(importlib.import_module("recbole_intent.evaluation.definitions").METRICS)
+    return list(metrics().METRICS)
 
 
 def _at_k() -> Kind:
-    names = metric_names()
+    known = metrics().METRICS.items()
+    names, others = ([n for n, m in known if m.at_k is at_k] for at_k in (True, False))
     return Pattern(
-        rf"(?i)({'|'.join(names)})@[1-9]\d{{0,8}}",
-        f"METRIC@K, such as NDCG@10, with a metric of {', '.join(names)}",
-        ("NDCG@10", "recall@1"),
+        rf"(?i)({'|'.join(names)})@[1-9]\d{{0,8}}|{'|'.join(others)}",
+        f"METRIC@K, such as NDCG@10, with a metric of {', '.join(names)}; or {', '.join(others)}",
+        ("NDCG@10", "recall@1", "GAUC"),
         ("NDCG", "NDCG@0", "AUC", "NDGC@10", "NDCG@x"),
     )
 
@@ -261,6 +268,15 @@ _SHARED = (
         Listing(Whole(1), unique=True, alone=True),
         "lengths of the lists that metrics look at",
         (PROTOCOL, CONDITION),
+    ),
+    Key(
+        "tail_ratio",
+        Number(above=0),
+        "the items that TailPercentage counts as rare: a share of those in training, or above 1 a "
+        "number of interactions",
+        (PROTOCOL, CONDITION),
+        ({"metrics": Holding("tailpercentage")},),
+        neutral=0.1,
     ),
     Key(
         "noise",
@@ -526,11 +542,11 @@ def _heads(values: Values) -> str | None:
 
 
 def _valid_metric(values: Values) -> str | None:
-    metrics, topk = (
+    asked = (
         value if isinstance(value, list | tuple) else [value]
         for value in (values["metrics"], values["topk"])
     )
-    known = [f"{metric.lower()}@{k}" for metric in metrics for k in topk]
+    known = metrics().result_names(*asked)
     if values["valid_metric"].lower() in known:
         return None
     return f"{values['valid_metric']} is not among metrics and topk ({', '.join(known)})"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_intent.evaluation.definitions import metric_of
 from recbole_intent.evaluation.metrics import user_values
 from recbole_intent.evaluation.ranks import Ranks
 
@@ -47,10 +48,15 @@ class Comparison:
     by_target: frozenset[str] = frozenset()
     noise_ranks: dict[tuple[str, int], dict[tuple[str, float], Ranks]] = field(default_factory=dict)
 
+    @property
+    def tested(self) -> list[str]:
+        """The metrics with a value per user: those of tests and of pictures with intervals."""
+        return [metric for metric in self.metrics if metric_of(metric).per_user]
+
     def user_values(self) -> dict[tuple[str, int], np.ndarray]:
-        """(label, seed) -> (U, M) metrics per user, users in ascending order."""
+        """(label, seed) -> (U, M) values of `tested` per user, users in ascending order."""
         return {
-            (label, seed): user_values(ranks, self.metrics, label in self.by_target)
+            (label, seed): user_values(ranks, self.tested, label in self.by_target)
             for (label, seed), ranks in self.ranks.items()
         }
 

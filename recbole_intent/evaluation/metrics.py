@@ -1,12 +1,44 @@
-"""Top-k metrics from ranks, averaged over users, with RecBole's names and values."""
+"""Metrics of ranks and lists, averaged over users, with RecBole's names and values."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from recbole_intent.evaluation.definitions import METRICS, Lists
+from recbole_intent.evaluation.definitions import Lists, metric_of, result_names
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.utils.errors import UserError
+
+
+def _lists(ranks: Ranks, k: int) -> tuple[np.ndarray, Lists]:
+    """The users (U,), ascending, and what a metric sees of them."""
+    order = np.lexsort((ranks.rank, ranks.user))
+    rank = ranks.rank[order]
+    users, first, n_targets = np.unique(ranks.user, return_index=True, return_counts=True)
+    nth = np.arange(len(rank)) - np.repeat(first, n_targets) + 1
+    seen: dict[str, Any] = {}
+    if (top := ranks.top) is not None:
+        seen = {
+            "items": top.items[first, :k].astype(np.int64),  # all rows of a user have the same list
+            "n_ranked": top.n_ranked[first],
+            "popularity": top.popularity,
+            "tail_ratio": top.tail_ratio,
+        }
+    hit = (rank <= k).astype(np.float64)
+    return users, Lists(first, n_targets, rank, hit, nth, k, **seen)
+
+
+def _values(ranks: Ranks, name: str) -> tuple[np.ndarray, Lists, np.ndarray | float]:
+    metric, at = metric_of(name), name.partition("@")[2]
+    k = int(at) if at else 1
+    if k < 1:
+        raise UserError(f"topk: {k} must be at least 1")
+    if len(ranks) == 0:
+        raise UserError("nothing to evaluate: the split holds no targets")
+    if metric.needs_lists and ranks.top is None:
+        raise UserError(f"{name}: needs the lists, which these ranks lack; evaluate the run again")
+    users, lists = _lists(ranks, k)
+    return users, lists, metric.of_lists(lists)
 
 
 def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -16,43 +48,33 @@ def per_user(ranks: Ranks, metric: str, k: int) -> tuple[np.ndarray, np.ndarray]
     precision = hits / k; mrr = 1 / best rank; ndcg = sum of 1 / log2(rank + 1) over its ideal for
     min(|R|, k) hits; map = sum of precision at each hit over min(|R|, k). A target is a hit if its
     rank, with ties counted half, is <= k. If several targets of one user tie across k, more than k
-    of them can be hits: values are clipped to 1.
+    of them can be hits: values are clipped to 1. averagepopularity and tailpercentage are means
+    over the items of the list; gauc is the share of pairs of a target and another item that are in
+    the right order.
 
     Args:
         ranks: at least one target.
-        metric: a name of `METRICS`, in any case.
+        metric: a name of `METRICS` with values per user, in any case.
         k: >= 1.
 
     Returns:
-        (U,) users in ascending order and (U,) float64 values in 0 .. 1.
+        (U,) users in ascending order and (U,) float64 values.
 
     Raises:
         UserError: unknown metric, `k` below 1, or no targets.
 
     Source: `recbole.evaluator.metrics` (RecBole 1.2.1).
     """
-    name = metric.lower()
-    if name not in METRICS:
-        raise UserError(f"metrics: {metric!r} is unknown; known are {', '.join(METRICS)}")
-    if k < 1:
-        raise UserError(f"topk: {k} must be at least 1")
-    if len(ranks) == 0:
-        raise UserError("nothing to evaluate: the split holds no targets")
-
-    order = np.lexsort((ranks.rank, ranks.user))
-    rank = ranks.rank[order]
-    users, first, n_targets = np.unique(ranks.user, return_index=True, return_counts=True)
-    nth = np.arange(len(rank)) - np.repeat(first, n_targets) + 1
-    lists = Lists(first, n_targets, rank, (rank <= k).astype(np.float64), nth, k)
-    return users, np.minimum(METRICS[name](lists), 1.0)
+    users, _, values = _values(ranks, f"{metric}@{k}")
+    return users, np.asarray(values, dtype=np.float64)
 
 
 def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[str, float]:
-    """Average metrics over users.
+    """Average metrics over users; metrics of all lists together are computed once.
 
     Args:
         ranks: at least one target.
-        metrics: names as in `per_user`.
+        metrics: names of `METRICS`, in any case.
         topk: list lengths, each >= 1.
 
     Returns:
@@ -61,11 +83,12 @@ def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[
     Raises:
         UserError: as `per_user`.
     """
-    return {
-        f"{metric.lower()}@{k}": float(per_user(ranks, metric, k)[1].mean())
-        for metric in metrics
-        for k in topk
-    }
+    found = {}
+    for name in result_names(metrics, topk):
+        _, lists, values = _values(ranks, name)
+        weights = lists.n_targets if metric_of(name).by_target else None
+        found[name] = float(np.average(values, weights=weights))
+    return found
 
 
 def user_values(ranks: Ranks, metrics: Sequence[str], by_target: bool) -> np.ndarray:
@@ -73,7 +96,7 @@ def user_values(ranks: Ranks, metrics: Sequence[str], by_target: bool) -> np.nda
 
     Args:
         ranks: ranks of the test targets.
-        metrics: such as `recall@10`.
+        metrics: such as `recall@10`, with values per user.
         by_target: evaluate one list per target and average by user, as for sequential models;
             else one list per user.
 
@@ -82,12 +105,10 @@ def user_values(ranks: Ranks, metrics: Sequence[str], by_target: bool) -> np.nda
     """
     columns = []
     for metric in metrics:
-        name, _, k = metric.partition("@")
         if not by_target:
-            columns.append(per_user(ranks, name, int(k))[1])
+            columns.append(_values(ranks, metric)[2])
             continue
-        rows = Ranks(np.arange(len(ranks)), ranks.target, ranks.rank)
-        values = per_user(rows, name, int(k))[1]  # (N,), in the order of `ranks`
+        values = _values(ranks.by_row(), metric)[2]  # (N,), in the order of `ranks`
         _, first, count = np.unique(ranks.user, return_index=True, return_counts=True)
         columns.append(np.add.reduceat(values, first) / count)
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1) if columns else np.empty((len(np.unique(ranks.user)), 0))

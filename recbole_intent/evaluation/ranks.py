@@ -1,6 +1,6 @@
 """Ranks of targets among all items, computed by counting, and the file that stores them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -111,6 +111,30 @@ def _count_excluded(
 
 
 @dataclass(frozen=True, eq=False)
+class Top:
+    """The lists of the rows of `Ranks`, kept if a metric looks at them.
+
+    Attributes:
+        items: (N, K) int32, the best K items, best first; a row ends with zeros if it has fewer.
+        n_ranked: (N,) int64, number of items that were ranked.
+        popularity: (V,) int64, interactions of each item in training.
+        tail_ratio: the key of this name.
+    """
+
+    items: np.ndarray
+    n_ranked: np.ndarray
+    popularity: np.ndarray
+    tail_ratio: float
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The lists of some rows, (N,) bool or indices."""
+        return replace(self, items=self.items[rows], n_ranked=self.n_ranked[rows])
+
+
+_TOP = ("items", "n_ranked", "popularity", "tail_ratio")
+
+
+@dataclass(frozen=True, eq=False)
 class Ranks:
     """The rank of every evaluated target, sorted by user, then target, then rank.
 
@@ -121,11 +145,13 @@ class Ranks:
         user: (N,) int64.
         target: (N,) int64, item ids.
         rank: (N,) float64, >= 1, halves where scores tie.
+        top: the lists; None if no metric needs them.
     """
 
     user: np.ndarray
     target: np.ndarray
     rank: np.ndarray
+    top: Top | None = None
 
     def __post_init__(self) -> None:
         user = np.asarray(self.user, dtype=np.int64)
@@ -142,9 +168,20 @@ class Ranks:
         object.__setattr__(self, "user", user[order])
         object.__setattr__(self, "target", target[order])
         object.__setattr__(self, "rank", rank[order])
+        if self.top is not None:
+            object.__setattr__(self, "top", self.top.take(order))
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Some rows, (N,) bool or indices."""
+        top = self.top and self.top.take(rows)
+        return type(self)(self.user[rows], self.target[rows], self.rank[rows], top)
+
+    def by_row(self) -> Self:
+        """Each row as a user of its own, in the same order."""
+        return replace(self, user=np.arange(len(self)))
 
     def save(self, path: str | Path) -> None:
         """Write atomically to `path` (.npz).
@@ -156,7 +193,8 @@ class Ranks:
             UserError: the file cannot be written; an existing one is unchanged.
         """
         with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, user=self.user, target=self.target, rank=self.rank)
+            lists = vars(self.top) if self.top else {}
+            np.savez_compressed(file, user=self.user, target=self.target, rank=self.rank, **lists)
 
     @classmethod
     def load(cls, path: str | Path, remedy: str = "evaluate the run again") -> Self:
@@ -172,8 +210,13 @@ class Ranks:
         Raises:
             UserError: the file is missing or is not a file of ranks.
         """
-        arrays = read_npz(path, ("user", "target", "rank"), remedy, "not a file of ranks")
+        names = ("user", "target", "rank")
+        arrays = read_npz(path, names, remedy, "not a file of ranks", _TOP)
         try:
-            return cls(arrays["user"], arrays["target"], arrays["rank"])
-        except (ValueError, TypeError, AttributeError) as error:
+            top = None
+            if "items" in arrays:
+                tail_ratio = float(arrays["tail_ratio"])
+                top = Top(arrays["items"], arrays["n_ranked"], arrays["popularity"], tail_ratio)
+            return cls(arrays["user"], arrays["target"], arrays["rank"], top)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
             raise damaged(path, "not a file of ranks", remedy) from error

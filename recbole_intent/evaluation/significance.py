@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from recbole_intent.evaluation.definitions import sign_of
+
 # Resamples are drawn in blocks of at most this many user indices (32 MiB).
 _BLOCK = 2**22
 
@@ -24,7 +26,7 @@ class PairedTest:
             have), `seed 2020` (users of that seed only), or `seeds` (each seed's mean over users
             is one sample, which captures the variation between trainings).
         n: number of samples.
-        difference: mean of the model minus mean of the other; positive if the model is better.
+        difference: mean of the model minus mean of the other.
         interval: 95 % bootstrap interval of the difference: over users, or, for `seeds`, over
             seeds and users together (`bootstrap_both`).
         p_t, p_wilcoxon: two-sided p of the paired t-test and of Wilcoxon's signed-rank test.
@@ -46,6 +48,11 @@ class PairedTest:
     holm_t: float
     holm_wilcoxon: float
     smallest: float | None = None
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the model has the better mean; lower is better in some metrics."""
+        return self.difference * sign_of(self.metric) > 0
 
 
 def paired_t(differences: np.ndarray) -> np.ndarray:
@@ -203,7 +210,10 @@ def best_baselines(
     baselines = [label for label in means if label != reference]
     if not baselines:
         return {}
-    return {metric: max(baselines, key=lambda label: means[label][metric]) for metric in metrics}
+    return {
+        metric: max(baselines, key=lambda label: sign_of(metric) * means[label][metric])
+        for metric in metrics
+    }
 
 
 def paired_tests(

@@ -9,7 +9,6 @@ import numpy as np
 
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.evaluation.metrics import user_values
-from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.evaluation.significance import bootstrap_intervals
 
 _MOST_GROUPS = 5
@@ -83,8 +82,8 @@ class Noisy:
 
 
 def main_metric(comparison: Comparison) -> str:
-    """The metric of pictures that show only one: `ndcg@10`, or the first if it is missing."""
-    return "ndcg@10" if "ndcg@10" in comparison.metrics else comparison.metrics[0]
+    """The metric of pictures that show only one: `ndcg@10`, or the first of those to test."""
+    return "ndcg@10" if "ndcg@10" in comparison.tested else comparison.tested[0]
 
 
 def families(comparison: Comparison) -> dict[str, list[str]]:
@@ -95,7 +94,7 @@ def families(comparison: Comparison) -> dict[str, list[str]]:
     main = main_metric(comparison)
     cut = main.partition("@")[2]
     by_name: dict[str, list[str]] = {main.partition("@")[0]: []}
-    for metric in comparison.metrics:
+    for metric in comparison.tested:
         by_name.setdefault(metric.partition("@")[0], []).append(metric)
     return {
         f"{name}@{cut}" if f"{name}@{cut}" in metrics else metrics[0]: metrics
@@ -132,7 +131,7 @@ def estimates(
     }
     for (label, seed), ranks in comparison.ranks.items():
         if rows is not None:
-            ranks = Ranks(ranks.user[rows], ranks.target[rows], ranks.rank[rows])
+            ranks = ranks.take(rows)
         values = user_values(ranks, metrics, label in comparison.by_target)  # (U, M)
         for metric, column in zip(metrics, values.T, strict=True):
             by_seed[metric, label][seed] = column

@@ -38,6 +38,12 @@ RC: "dict[RcKeyType, Any]" = {
     "svg.hashsalt": "recbole_intent",  # the same picture gives the same file
     "text.parse_math": False,  # a label may contain dollar signs
 }
+_NAMES = {
+    name.lower(): name
+    for name in (
+        "NDCG MRR MAP GAUC ItemCoverage AveragePopularity GiniIndex ShannonEntropy TailPercentage"
+    ).split()
+}
 INCHES_A_LETTER = 0.066  # average width in the default font
 
 
@@ -76,7 +82,7 @@ def looks(labels: Sequence[str]) -> dict[str, Look]:
 def metric_name(metric: str) -> str:
     """Format a metric as papers do: `ndcg@10` becomes `NDCG@10`."""
     name, at, k = metric.partition("@")
-    return (name.upper() if name in ("ndcg", "mrr", "map") else name.capitalize()) + at + k
+    return _NAMES.get(name, name.capitalize()) + at + k
 
 
 def wrapped(label: str, letters: int = 30) -> str:

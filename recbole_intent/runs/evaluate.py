@@ -12,6 +12,7 @@ from recbole_intent.config.config import Config
 from recbole_intent.config.keys import with_role
 from recbole_intent.data.loading.inputs import Inputs
 from recbole_intent.data.loading.split import noise_of
+from recbole_intent.evaluation.definitions import result_names
 from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.runs.early import CONDITIONS, check_finished
 from recbole_intent.runs.experiment import build, refuse_other_data
@@ -52,7 +53,7 @@ def _valid_metric(folder: Path, conditions: Mapping[str, Any]) -> str:
         value[0] if isinstance(value, list) and value else value
         for value in (values["metrics"], values["topk"])
     )
-    return f"{metric}@{k}"
+    return result_names([metric], [k])[0]
 
 
 def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluation:

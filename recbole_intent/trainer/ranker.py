@@ -14,10 +14,12 @@ from tqdm import tqdm
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.loader import RankingBatch, RankingLoader
+from recbole_intent.evaluation.definitions import metric_of
 from recbole_intent.evaluation.metrics import evaluate
-from recbole_intent.evaluation.ranks import Ranks, rank_of_targets
+from recbole_intent.evaluation.ranks import Ranks, Top, rank_of_targets
 from recbole_intent.modeling.candidates import candidate_scores, pair_scores
 from recbole_intent.modeling.searches import SearchesItems
+from recbole_intent.nn.top_k import top_k
 from recbole_intent.trainer import distributed
 
 
@@ -52,7 +54,10 @@ class Ranker:
             UserError: a score is NaN.
         """
         self.model.eval()
-        own: tuple[list, list, list] = ([], [], [])  # users, targets, ranks
+        metrics, topk = self.config["metrics"], self.config["topk"]
+        k = max(topk) if any(metric_of(name).needs_lists for name in metrics) else 0
+        # Users, targets, ranks; with k also lists and numbers of ranked items.
+        own: tuple[list, ...] = tuple([] for _ in range(5 if k else 3))
         first, step = distributed.rank(), distributed.count()
         shows = self.config["show_progress"] and distributed.is_main()
         bar = tqdm(
@@ -65,18 +70,30 @@ class Ranker:
             delay=2,  # seconds: a fast ranking needs no bar
         )
         for batch in bar:
-            rank = self._ranks(batch, data.dataset.item_num)
-            for kept, values in zip(own, (batch.user, batch.target, rank.cpu()), strict=True):
-                kept.append(values.numpy())
-        of_all = zip(*distributed.gather(own), strict=True)  # users, targets, ranks by process
-        return Ranks(*(np.concatenate([*chain.from_iterable(lists)]) for lists in of_all))
+            found = self._ranks(batch, data.dataset.item_num, k)
+            for kept, values in zip(own, (batch.user, batch.target, *found), strict=True):
+                kept.append(values.cpu().numpy())
+        of_all = zip(*distributed.gather(own), strict=True)  # by process
+        users, targets, ranks, *lists = (np.concatenate([*chain.from_iterable(p)]) for p in of_all)
+        if not k:
+            return Ranks(users, targets, ranks)
+        assert data.popularity is not None  # of a split that was loaded for a run
+        top = Top(lists[0], lists[1], data.popularity, self.config["tail_ratio"])
+        return Ranks(users, targets, ranks, top)
 
-    def _ranks(self, batch: RankingBatch, n_items: int) -> Tensor:
+    def _ranks(self, batch: RankingBatch, n_items: int, k: int) -> tuple[Tensor, ...]:
+        """Ranks (B,); if k > 0 also the best K items (B, K) and how many were ranked (B,)."""
         if batch.candidates is not None:
-            scores = self.scores_of(batch.interaction, batch.candidates, n_items)
+            candidates = batch.candidates.to(self.device)
+            scores = self.scores_of(batch.interaction, candidates, n_items)
             # Ranked as C items after a padding item; the target is one of them.
-            place = (batch.candidates == batch.target[:, None]).int().argmax(dim=1) + 1
-            return rank_of_targets(F.pad(scores, (1, 0)), place.to(self.device))
+            scores, candidates = F.pad(scores, (1, 0)), F.pad(candidates, (1, 0))
+            place = (candidates == batch.target.to(self.device)[:, None]).int().argmax(dim=1)
+            rank = rank_of_targets(scores, place)
+            if not k:
+                return (rank,)
+            places = _listed(scores, k)
+            return rank, candidates.gather(1, places).int(), _count(scores, None)
         target, excluded, others = batch.target.to(self.device), batch.excluded, None
         if excluded is not None:
             rows, items = (index.to(self.device) for index in excluded)
@@ -84,7 +101,10 @@ class Ranker:
             asked = items == target[rows]  # a target is ranked even if the history contains it
             others = rows[~asked], items[~asked]
         scores = self.scores(batch.interaction, n_items, others)
-        return rank_of_targets(scores, target, excluded=excluded)
+        rank = rank_of_targets(scores, target, excluded=excluded)
+        if not k:
+            return (rank,)
+        return rank, _listed(scores, k, excluded).int(), _count(scores, others)
 
     @torch.no_grad()
     def scores_of(self, interaction: Interaction, candidates: Tensor, n_items: int) -> Tensor:
@@ -131,7 +151,7 @@ class Ranker:
         (ratio splits); a general model ranks all targets of a user in one list.
         """
         if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-            ranks = Ranks(np.arange(len(ranks)), ranks.target, ranks.rank)
+            ranks = ranks.by_row()
         return evaluate(ranks, self.config["metrics"], self.config["topk"])
 
     def _scores(self, interaction: Interaction, n_items: int) -> Tensor:
@@ -140,3 +160,20 @@ class Ranker:
         except NotImplementedError:
             items = torch.arange(n_items, device=self.device).expand(len(interaction), -1)
             return pair_scores(self.model, interaction, items, self.config["ITEM_ID_FIELD"])
+
+
+def _listed(scores: Tensor, k: int, excluded: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """The best items (B, min(k, V - 1)) of scores (B, V), 0 where none is left, ties by item id."""
+    best, items = top_k(scores, k, excluded=excluded)
+    return items.where(best > -torch.inf, 0)
+
+
+def _count(scores: Tensor, excluded: tuple[Tensor, Tensor] | None) -> Tensor:
+    """How many items, the target included, each row (B,) of scores (B, V) was ranked among."""
+    n_rows, n_items = scores.shape
+    count = torch.full((n_rows,), n_items - 1, device=scores.device)
+    if excluded is None:
+        return count
+    pairs = torch.unique(excluded[0] * n_items + excluded[1])  # a history may hold an item twice
+    rows = (pairs // n_items)[pairs % n_items != 0]
+    return count.index_add_(0, rows, -torch.ones_like(rows))

@@ -11,6 +11,7 @@ from recbole_intent.compare.comparison_tables import failure_notes, mean_sd, res
 from recbole_intent.compare.reproduce.paper_file import printed
 from recbole_intent.config.registry import model_names
 from recbole_intent.evaluation.comparison import Comparison
+from recbole_intent.evaluation.definitions import sign_of
 from recbole_intent.plotting.tables import NOTHING, Cell, Table, marked_best, signed_percent
 
 
@@ -35,7 +36,8 @@ def paper_table(
             ]
             means = [statistics.fmean(values[i]) if values[i] else None for values in ours]
             is_cost = "time" in column or "memory" in column
-            pairs.append(marked_best(means, texts, bigger=not is_cost))
+            bigger = not is_cost and sign_of(column.get("metric", "")) > 0
+            pairs.append(marked_best(means, texts, bigger))
             theirs = [printed(row, dataset, i) for row in paper["rows"]]
             pairs.append(
                 [NOTHING if number is None else _text(column, [number]) for number in theirs]

@@ -192,7 +192,9 @@ class RankingLoader:
     """Every (user, target) pair of a split, for a ranking over all items.
 
     Its attribute `candidates`, (N, C) int32 in the order of the split, restricts each row's
-    ranking to these items (the direct task, see `data/candidates.py`).
+    ranking to these items (the direct task, see `data/candidates.py`). `popularity`, (V,) int64,
+    counts each item's interactions in training as RecBole does: in a sequential model, those with
+    an earlier one of their user.
 
     Args:
         dataset: the split: an `IndexedSequentialDataset` or any RecBole dataset.
@@ -213,6 +215,7 @@ class RankingLoader:
         self._history = history
         self._by_sample = by_sample
         self.candidates: Tensor | None = None
+        self.popularity: np.ndarray | None = None
         # Rows of similar length share a batch; the order does not affect ranks.
         self._order = torch.arange(len(dataset.inter_feat))
         if self.indexed:

@@ -1,5 +1,6 @@
 """Builds the loaders of training, validation and test from a configuration."""
 
+import numpy as np
 from recbole.data.dataset import Dataset
 from recbole.data.utils import get_dataloader
 from recbole.sampler import RepeatableSampler, Sampler
@@ -126,6 +127,9 @@ def load_data(
         )
         for name, split, earlier in (("valid", valid, [train]), ("test", test, [train, valid]))
     }
+    popularity = np.bincount(train.inter_feat[train.iid_field], minlength=train.item_num)
+    for each in ranking.values():
+        each.popularity = popularity
     data = SplitData(
         dataset=parts.dataset,
         train_dataset=noisy["train"],

@@ -198,6 +198,7 @@ def _write_tiny_vectors(folder: Path, split: "Split") -> None:  # noqa: F821
 def _write_tiny_intents(folder: Path, split: "Split") -> None:  # noqa: F821
     """40 users with one or two intents of three, 10 who failed, and 10 who were never asked."""
     from recbole_intent.data.formats import intent_files
+    from recbole_intent.data.formats.text_vectors import TextVectors, write_text_vectors
 
     names = ("slow steps", "middling steps", "a change")
     users = [
@@ -219,6 +220,9 @@ def _write_tiny_intents(folder: Path, split: "Split") -> None:  # noqa: F821
         features=[],
         manifest=lambda: {"source": "metadata", "split": split.plain()},
     )
+    vectors = np.eye(3, 16, dtype=np.float32)  # as wide as those of items
+    about = TextVectors(np.array(names), vectors, "metadata", "waves", "0" * 64)
+    write_text_vectors(folder / f"tiny{intent_files.VECTORS}", about)
 
 
 @pytest.fixture(scope="session")

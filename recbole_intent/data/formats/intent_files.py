@@ -4,6 +4,7 @@
     <name>.intent_pool           {"intent", "sessions"}
     <name>.item_feature          {"item", "features"}
     <name>.intent.manifest.json  where they come from: source, prompts, parameters, counts
+    <name>.intent_vectors.npz    vectors of the pool's intents (`text_vectors`), with an encoder
 
 The first three are JSON lines, UTF-8.
 """
@@ -17,7 +18,7 @@ from recbole_intent.data.formats.record_files import read_records, write_records
 from recbole_intent.utils.errors import UserError
 
 INTENT, POOL, FEATURE = ".intent", ".intent_pool", ".item_feature"
-MANIFEST = ".intent.manifest.json"
+MANIFEST, VECTORS = ".intent.manifest.json", ".intent_vectors.npz"
 
 
 @dataclass(frozen=True)

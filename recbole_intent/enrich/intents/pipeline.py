@@ -19,9 +19,11 @@ from recbole_intent.data.formats.intent_files import (
     INTENT,
     MANIFEST,
     POOL,
+    VECTORS,
     ItemFeatures,
     PoolIntent,
     SessionIntents,
+    intent_path,
     write_intent_files,
 )
 from recbole_intent.data.formats.item_categories import item_categories
@@ -326,13 +328,19 @@ class _Work:
         }
 
     def encode(self, encoder: TextEncoder, folder: Path) -> None:
-        """Write the vectors of the items' texts, unless they exist."""
-        path = vector_path(folder, self.dataset, "item", "metadata", "fused")
-        texts = dict(zip(map(str, self.texts.ids), PlainTexts(self.texts).item, strict=True))
-        is_new = encode_texts(
-            texts, encoder, path, semantics="metadata", chunk=_CHUNK, split=self.data.split
-        )
-        _LOGGER.info("%s: %d items%s", path, len(texts), "" if is_new else ", as before")
+        """Write the vectors of the items' texts and of the pool's intents, unless they exist."""
+        items = dict(zip(map(str, self.texts.ids), PlainTexts(self.texts).item, strict=True))
+        intents = {intent: intent for intent in self.pool.counts()}
+        of_pool = "llm" if self.is_llm else "metadata"
+        for path, semantics, texts in (
+            (vector_path(folder, self.dataset, "item", "metadata", "fused"), "metadata", items),
+            (intent_path(folder, self.dataset, VECTORS), of_pool, intents),
+        ):
+            if texts:
+                is_new = encode_texts(
+                    texts, encoder, path, semantics=semantics, chunk=_CHUNK, split=self.data.split
+                )
+                _LOGGER.info("%s: %d texts%s", path, len(texts), "" if is_new else ", as before")
 
     def report(self) -> str:
         """The text of the report."""

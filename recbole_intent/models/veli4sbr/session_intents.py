@@ -4,22 +4,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from recbole_intent.data.formats.intent_files import INTENT, MANIFEST, POOL, read_intents, read_pool
 from recbole_intent.data.formats.item_vectors import item_vectors_file
-from recbole_intent.data.formats.record_files import check_records, read_manifest
-from recbole_intent.data.loading.training_interactions import (
-    Split,
-    check_split,
-    enrich_command,
-    find_enriched,
-    training_split,
-)
+from recbole_intent.data.loading import session_intents
+from recbole_intent.data.loading.session_intents import read_training_intents, unknown_name
 from recbole_intent.models.veli4sbr.intent_controls import keep_share, shuffled
 from recbole_intent.models.veli4sbr.session_labels import SessionLabels
-from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
 
@@ -41,20 +32,8 @@ def intent_files(config: Any) -> tuple[Path, Path] | None:
     """
     if config["intents"] == "none":
         return None
-    path = Path(config["intents"])
-    if config["intents"] == "auto":
-        names = [f"{config['dataset']}{suffix}" for suffix in (INTENT, POOL)]
-        path = find_enriched(config, names) / names[0]
-    files = path, path.with_suffix(POOL)
-    for file in files:
-        if not file.is_file():
-            raise UserError(
-                f"{file}: no such file, but intents: {config['intents']} wants it; "
-                f"{enrich_command(config, 'VELI4SBR')} makes it, "
-                "--intents=none trains the backbone alone"
-            )
-    check_records(path, path.with_suffix(MANIFEST))
-    return files
+    without = "--intents=none trains the backbone alone"
+    return session_intents.intent_files(config, "VELI4SBR", without)
 
 
 def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | None:
@@ -73,42 +52,24 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
         UserError: a file is missing or malformed, belongs to other sessions or another split, or
             names an intent outside the pool or an item outside the dataset.
     """
-    files = intent_files(config)
-    if files is None:
+    if intent_files(config) is None:
         return None
-    path, pool_path = files
-    _check_split(config, dataset, path)
-    pool = [entry.intent for entry in read_pool(pool_path)]
-    if not pool:
-        raise UserError(f"{pool_path}: has no intents; run `enrich` again")
+    given = read_training_intents(config, dataset, "VELI4SBR")
+    pool, user = given.pool, torch.from_numpy(given.user)
     number = {intent: c for c, intent in enumerate(pool)}
-    uid, iid = config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
-    user = torch.from_numpy(np.unique(dataset.inter_feat[uid].numpy()))
-    names = dataset.field2id_token[uid]
-    row_of = {names[u]: row for row, u in enumerate(user.tolist())}
-    item_of = {name: i for i, name in enumerate(dataset.field2id_token[iid])}
+    names = dataset.field2id_token[config["USER_ID_FIELD"]]
+    item_of = {name: i for i, name in enumerate(dataset.field2id_token[config["ITEM_ID_FIELD"]])}
     intents: list[tuple[int, ...]] = [()] * len(user)
     hard: list[tuple[int, ...]] = [()] * len(user)
-    n_found = n_metadata = 0
-    for line, entry in enumerate(read_intents(path), start=1):
-        row = row_of.get(entry.session)
-        if row is None:
-            continue
-        n_found += 1
+    n_metadata = 0
+    for line, row, entry in given.entries:
         n_metadata += bool(entry.intents) and not entry.attempts  # no language model was called
         try:
             intents[row] = tuple(number[intent] for intent in entry.intents)
             if config["hard_negatives"]:
                 hard[row] = tuple(item_of[item] for item in entry.hard_negatives)
         except KeyError as error:
-            raise UserError(
-                f"{path}:{line}: {error.args[0]!r} is neither in {pool_path.name} nor an item of "
-                f"{config['dataset']}; run `enrich` again"
-            ) from error
-    if not n_found:
-        raise UserError(
-            f"{path}: names no training session of {config['dataset']}; run `enrich` again"
-        )
+            raise unknown_name(given, line, error.args[0], config["dataset"]) from error
     _LOGGER.info(
         "intents: %d in the pool; %d of %d training sessions have some (%d of them by metadata), "
         "%d have hard negatives",
@@ -126,20 +87,3 @@ def read_labels(config: Any, dataset: Any) -> tuple[list[str], SessionLabels] | 
         _LOGGER.info("shuffle_intents: a control; every session has the intents of another one")
     n_users = len(names)
     return pool, SessionLabels(user, n_users, intents, len(pool), hard, n_metadata)
-
-
-def _check_split(config: Any, dataset: Any, path: Path) -> None:
-    """Raise UserError unless the intents come from this run's own training interactions."""
-    manifest = path.with_suffix(MANIFEST)
-    values = read_manifest(manifest)
-    mine, theirs = training_split(config, dataset), Split.of_plain(values.get("split"))
-    words = ["--intents=metadata"] if values.get("source") == "metadata" else ["--llm.model=MODEL"]
-    remedy = ""
-    if config["intents"] != "auto":
-        folder = path.parent
-        if theirs is not None and theirs.definition != mine.definition:
-            folder = folder.with_name(f"{folder.name}-{mine.fingerprint[:10]}")
-            remedy = f", and --intents={folder / path.name} reads them"
-        words.append(f"--output={folder}")
-    remedy = f"{enrich_command(config, 'VELI4SBR', *words)} makes those of this run{remedy}"
-    check_split(manifest, theirs, mine, remedy)

@@ -307,7 +307,7 @@ def test_the_rest_may_have_intents_of_metadata_which_are_told_apart(run, serve, 
 
 
 def test_vectors_of_texts_are_an_option(run, shop):
-    """Those that `llm_embedding` reads; the files of intents are the same without them."""
+    """Of items and of intents; the files of intents are the same without them."""
     done = run(None, "out", intents="metadata")
     before = files_of(done.folder)
     run(None, "out", intents="metadata", encoder="embedded")
@@ -317,6 +317,10 @@ def test_vectors_of_texts_are_an_option(run, shop):
     assert set(found.ids) == set(map(str, items))
     assert found.vectors.shape == (len(items), 384)
     assert len(np.unique(found.vectors, axis=0)) == len(items)
+    pool = [entry.intent for entry in read_pool(done.folder / "shop.intent_pool")]
+    found = read_text_vectors(done.folder / "shop.intent_vectors.npz")
+    assert found.ids.tolist() == pool
+    assert found.semantics == "metadata"
 
 
 @pytest.mark.parametrize(

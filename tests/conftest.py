@@ -48,6 +48,7 @@ SLOW = (
     "models/veli4sbr/test_trainer.py",
     "plotting/test_plots.py",
     "recommend/",
+    "runs/test_callbacks.py",
     "runs/test_experiment.py",
     "runs/test_jobs.py",
     "serve/test_serve.py",

@@ -77,6 +77,7 @@ def compare(
     allow_unknown: bool = False,
     config_files: Sequence[str | Path] | str | Path = (),
     command: Sequence[str] = (),
+    callbacks: Sequence[str] = (),
     **keys: Any,
 ) -> Compared:
     """Train several models under one protocol and test their differences.
@@ -101,6 +102,8 @@ def compare(
         allow_unknown: accept keys that no default file defines.
         config_files: YAML files for all models; later ones win.
         command: words of the command line, for the report.
+        callbacks: paths `package.module:Class` of classes with hooks (`run`); each training is a
+            process and creates its own.
         keys: for all models, `epochs=5`; or for one, `**{"IGRSR.n_prefix": 4}`. A key that some
             models lack is passed over for these.
 
@@ -147,6 +150,7 @@ def compare(
         allow_unknown=allow_unknown,
         command=command,
         passed_over=lacked,
+        callbacks=callbacks,
     )
     for entry in request.entries:
         values = request.overrides_of(entry, request.seeds[0])

@@ -22,6 +22,7 @@ from recbole_intent.evaluation.significance import best_baselines, paired_tests
 from recbole_intent.plotting.tables import Table
 from recbole_intent.runs.experiment import run_folder
 from recbole_intent.runs.jobs import Job, run_jobs
+from recbole_intent.trainer.callbacks import paths_of
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, write_text
 from recbole_intent.utils.ownership import COMPARISON, claimed
@@ -86,6 +87,7 @@ def _configs(request: Request) -> dict[Key, Config]:
     """Return the configuration of every run; an invalid one raises here."""
     _refuse_seeds(request)
     request.check_preset()
+    paths_of(request.callbacks)
     configs = {}
     for entry in request.entries:
         for seed in request.seeds:
@@ -154,6 +156,7 @@ def _train(
                 "fresh": request.fresh,
                 "allow_unknown": request.allow_unknown,
                 "allow_idle": True,  # the runs share their values
+                "callbacks": [*request.callbacks],
             }
             jobs[folder] = Job(f"{entry.label}, seed {seed}", "train", arguments)
     n_runs = len(set(folders.values()))

@@ -39,6 +39,7 @@ class Request:
         allow_unknown: accept keys that no default file defines.
         command: words of the command line, quoted in the report.
         passed_over: label → keys of `overrides` that its model lacks and is trained without.
+        callbacks: paths of the callbacks of each training.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class Request:
     allow_unknown: bool = False
     command: Sequence[str] = ()
     passed_over: Mapping[str, Collection[str]] = field(default_factory=dict)
+    callbacks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         # A single value stands for a list of one; a string is not a list of letters.

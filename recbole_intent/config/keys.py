@@ -463,6 +463,8 @@ _SHARED = (
         (
             ("show_progress", Flag(), "draw progress bars"),
             ("tensorboard", Flag(), "write TensorBoard events"),
+            ("log_wandb", Flag(), "send the run to Weights & Biases"),
+            ("log_mlflow", Flag(), "send the run to MLflow"),
             ("use_gpu", Flag(), "let device: auto take a GPU"),
             ("worker", Whole(0), "processes that load RecBole's batches"),
             ("state", Word(), "level of RecBole's log"),
@@ -470,12 +472,12 @@ _SHARED = (
         ),
         roles=(MACHINE,),
     ),
+    Key("wandb_project", Word(), "there", (MACHINE,), ({"log_wandb": Choice(True)},)),
+    Key("mlflow_experiment", Word(), "there", (MACHINE,), ({"log_mlflow": Choice(True)},)),
     *(
         Key(name, Anything(), "RecBole's", roles, instead=instead)
         for name, instead, roles in (
             ("gpu_id", "name the GPU by device: cuda:0, cuda:1 …", (MACHINE, DERIVED)),
-            ("log_wandb", "tensorboard: True writes TensorBoard events", (MACHINE,)),
-            ("wandb_project", "tensorboard: True writes TensorBoard events", (MACHINE,)),
             ("save_dataset", "each run reads its dataset again", (MACHINE,)),
             ("dataset_save_path", "each run reads its dataset again", (MACHINE,)),
             ("save_dataloaders", "each run makes its batches again", (MACHINE,)),

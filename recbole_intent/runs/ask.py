@@ -21,6 +21,7 @@ def run(
     output: str | Path | None = None,
     fresh: bool = False,
     allow_unknown: bool = False,
+    callbacks: Sequence[Any] = (),
     **keys: Any,
 ) -> Run:
     """Train a model, choose its epoch on validation, and test it once.
@@ -34,6 +35,8 @@ def run(
         output: the run's folder; None: `saved/<model>-<dataset>-<seed>-<fingerprint>`.
         fresh: overwrite a run in that folder.
         allow_unknown: accept keys that no default file defines.
+        callbacks: objects with any of the methods `on_run_start`, `on_batch_end`,
+            `on_evaluation_end`, `on_epoch_end`, `on_run_end`; each gets a dictionary.
         keys: any key of RecBole or of properties/, such as `epochs=5`.
 
     Returns:
@@ -44,7 +47,14 @@ def run(
     """
     show_log_once()
     return experiment.run(
-        model, dataset, config_files, keys, output=output, fresh=fresh, allow_unknown=allow_unknown
+        model,
+        dataset,
+        config_files,
+        keys,
+        output=output,
+        fresh=fresh,
+        allow_unknown=allow_unknown,
+        callbacks=callbacks,
     )
 
 

@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from recbole_intent.modeling.intent_control import set_intent_control
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.runs.outcome import Run
 from recbole_intent.runs.result import TRAIN_AGAIN, read_result
+from recbole_intent.runs.trackers import trackers_of
 from recbole_intent.trainer import distributed
 from recbole_intent.trainer.base import LAST, Trainer
+from recbole_intent.trainer.callbacks import Callbacks
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, write_json, write_text
 from recbole_intent.utils.library_errors import library_mistakes
@@ -63,6 +65,7 @@ def run(
     fresh: bool = False,
     allow_unknown: bool = False,
     allow_idle: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> Run:
     """Train a model, choose its epoch on validation, test it once, and store the results.
 
@@ -78,6 +81,8 @@ def run(
         fresh: delete the files of an earlier run in the folder.
         allow_unknown: accept keys that no default file defines.
         allow_idle: accept keys without effect, for one of several runs that share settings.
+        callbacks: objects, or paths of classes, with hooks (`trainer/callbacks.py`); not called
+            for a finished run, which is only read.
 
     Raises:
         UserError: bad configuration, data or folder.
@@ -98,13 +103,31 @@ def run(
     if found is not None:
         return Run(folder, found, True)
     # Before touching the folder, so that an error in configuration or data leaves nothing.
+    hooks = Callbacks([*trackers_of(config), *callbacks])
     trainer, data = build(config, folder, inputs)
+    trainer.callbacks = hooks
     with distributed.main_alone(claimed(folder, RUN, keep=[LAST])):
         found = distributed.on_main(lambda: _take(folder, config, data_digest, fresh))
         if found is not None:  # another process has finished it
             return Run(folder, found, True)
         with distributed.main_alone(_log_to(folder / "log")):
-            return Run(folder, _train_and_test(config, folder, trainer, data), False)
+            with _watched(config, folder, trainer) as end:
+                end["result"] = _train_and_test(config, folder, trainer, data)
+            return Run(folder, end["result"], False)
+
+
+def _watched(
+    config: Config, folder: Path, trainer: Trainer
+) -> AbstractContextManager[dict[str, Any]]:
+    """Tell the callbacks of the run's start, and of its end as far as it is filled in."""
+    return trainer.callbacks.of_run(
+        model=config["model"],
+        dataset=config["dataset"],
+        seed=config["seed"],
+        folder=str(folder),
+        config=config.plain(),
+        is_resumed=(folder / LAST).is_file(),
+    )
 
 
 def finished_run(config: Config, folder: Path) -> Run:
@@ -134,7 +157,10 @@ def _result_in(folder: Path) -> dict[str, Any] | None:
 
 
 def train(
-    config: Config, folder: Path, on_epoch: Callable[[dict[str, Any]], None] | None = None
+    config: Config,
+    folder: Path,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> None:
     """Train a trial of a search without testing it; `run` can test the folder later.
 
@@ -143,6 +169,7 @@ def train(
         folder: the run's folder; an interrupted run continues, and the call waits for a process
             that works in the folder.
         on_epoch: as `Trainer.fit`.
+        callbacks: as `run`.
 
     Raises:
         UserError: bad data, or a folder of another configuration.
@@ -151,8 +178,10 @@ def train(
     with claimed(folder, RUN, keep=[LAST], wait=True):
         _refuse_other(folder, config, inputs.fingerprint)
         trainer, data = build(config, folder, inputs)
+        trainer.callbacks = Callbacks([*trackers_of(config), *callbacks])
         _note(folder, config, inputs.fingerprint)
-        with _log_to(folder / "log"), library_mistakes(f"model {config['model']}"):
+        named = library_mistakes(f"model {config['model']}")
+        with _log_to(folder / "log"), _watched(config, folder, trainer), named:
             logging.getLogger("recbole_intent").info("%s: %s", config["dataset"], data.counts)
             trainer.fit(data.train, data.valid, config["show_progress"], on_epoch)
 
@@ -240,12 +269,16 @@ def _train_and_test(
     # The only test, after every choice; seeded for models with random scores.
     init_seed(config["seed"], config["reproducibility"])
     ranks = trainer.rank(data.test)
+    test = trainer.metrics(ranks)
+    trainer.callbacks.call(
+        "on_evaluation_end", split="test", epoch=trainer.best_epoch + 1, metrics=test
+    )
     result = {
         "model": config["model"],
         "dataset": config["dataset"],
         "seed": config["seed"],
         "valid": trainer.best_valid,
-        "test": trainer.metrics(ranks),
+        "test": test,
         "best_epoch": trainer.best_epoch + 1,
         "epochs": trainer.next_epoch,
         "seconds": round(trainer.seconds, 3),

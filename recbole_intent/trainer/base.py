@@ -24,6 +24,7 @@ from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.modeling.reference import is_recboles
 from recbole_intent.nn.sampled_softmax import IN_BATCH
 from recbole_intent.trainer import distributed
+from recbole_intent.trainer.callbacks import Callbacks
 from recbole_intent.trainer.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from recbole_intent.trainer.optimization import OPTIMIZERS, Average, Schedule, smooth_labels
 from recbole_intent.trainer.ranker import Ranker
@@ -77,6 +78,7 @@ class Trainer(Ranker):
         self.folder = folder
         # The remedy shown if a checkpoint in the folder is damaged.
         self.remedy = "--fresh starts anew"
+        self.callbacks = Callbacks()
         self.logger = logging.getLogger("recbole_intent")
         self.metric = config["valid_metric"].lower()
         self.bigger = config["valid_metric_bigger"]
@@ -173,6 +175,7 @@ class Trainer(Ranker):
             self._note_memory()
             self._save(is_best)
             self._report(record, is_best, writer)
+            self._call_back(record, is_best)
             if on_epoch:
                 on_epoch(record)
         distributed.on_main(lambda: None)  # the others wait until its files are complete
@@ -356,7 +359,7 @@ class Trainer(Ranker):
             leave=False,
             dynamic_ncols=True,
         )
-        count = 0
+        count, hears_batches = 0, self.callbacks.listens("on_batch_end")
         for interaction in bar:
             rate = schedule.rate(epoch - self.first_epoch + count / batches, 1 / batches)
             for group in self.optimizer.param_groups:
@@ -378,6 +381,11 @@ class Trainer(Ranker):
             count += 1
             if len(names) != len(parts):
                 names = tuple(f"loss{i + 1}" for i in range(len(parts)))
+            if hears_batches:
+                losses = {n: float(part.detach()) for n, part in zip(names, parts, strict=True)}
+                self.callbacks.call(
+                    "on_batch_end", epoch=epoch + 1, batch=count, batches=batches, loss=losses
+                )
             if show_progress and count % 10 == 1:
                 # From this process's rows only, taken as representative of all.
                 means = (total / count * distributed.count()).tolist()
@@ -554,6 +562,16 @@ class Trainer(Ranker):
             for name, value in valid.items():
                 writer.add_scalar(f"Valid/{name}", value, epoch)
             writer.flush()
+
+    def _call_back(self, record: dict[str, Any], is_best: bool) -> None:
+        epoch = record["epoch"] + 1
+        if "valid" in record:
+            self.callbacks.call(
+                "on_evaluation_end", split="valid", epoch=epoch, metrics=record["valid"]
+            )
+        rate = self.optimizer.param_groups[0]["lr"]
+        found = {"valid": {}, **record, "epoch": epoch, "is_best": is_best, "learning_rate": rate}
+        self.callbacks.call("on_epoch_end", **found)
 
     def _write_hyper_parameters(self, writer) -> None:
         # The values of RecBole's HParams tab, under its names, with all metrics of that epoch.

@@ -81,6 +81,7 @@ class Task:
         cwd: base of relative paths in the configuration.
         threads: CPU threads per trial.
         device: device of a trial.
+        callbacks: paths of the callbacks of each trial.
     """
 
     model: str
@@ -92,6 +93,7 @@ class Task:
     cwd: str
     threads: int
     device: str
+    callbacks: Sequence[str] = ()
 
     def trial_folder(self, index: int) -> Path:
         """The run folder of a trial."""
@@ -357,5 +359,5 @@ def train_trial(given: Mapping[str, Any], task: Task) -> None:
             epoch = record["epoch"] + 1
             tune.report({"epoch": epoch, "valid": record["valid"], "seconds": seconds})
 
-    train(task.config(trial.params), task.trial_folder(trial.index), on_epoch)
+    train(task.config(trial.params), task.trial_folder(trial.index), on_epoch, task.callbacks)
     tune.report({"finished": True})

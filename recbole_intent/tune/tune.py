@@ -15,6 +15,7 @@ from recbole_intent.config.config import Config
 from recbole_intent.config.keys import PROTOCOL, with_role
 from recbole_intent.config.presets import tuned_path
 from recbole_intent.runs.experiment import comparable, inputs_fingerprint, run
+from recbole_intent.trainer.callbacks import paths_of
 from recbole_intent.tune.ledger import FAILED, STOPPED, Ledger, Trial, best_trial
 from recbole_intent.tune.page import write_page
 from recbole_intent.tune.rays import (
@@ -119,6 +120,8 @@ class Options:
         fresh: delete the files of an earlier search in the folder.
         allow_unknown: accept keys that no default file defines.
         command: command-line words that repeat the search, for the record.
+        callbacks: paths `package.module:Class` of classes with hooks (`run`), which each trial
+            creates; a trial that is stopped early does not get to `on_run_end`.
     """
 
     trials: int = 16
@@ -136,6 +139,7 @@ class Options:
     fresh: bool = False
     allow_unknown: bool = False
     command: Sequence[str] = ()
+    callbacks: Sequence[str] = ()
 
 
 def tune(
@@ -239,6 +243,7 @@ class Search:
             os.getcwd(),
             threads=overrides.get("threads") or max(1, int(self._engine.cpu)),
             device="cuda" if self._engine.gpu else "cpu",
+            callbacks=paths_of(options.callbacks),
         )
         if may_begin and not os.path.lexists(self.folder / "sweep.json"):
             options = replace(options, resume=False)
@@ -325,6 +330,7 @@ class Search:
             overrides,
             output=task.trial_folder(best.index),
             allow_unknown=task.allow_unknown,
+            callbacks=task.callbacks,
             allow_idle=True,  # a switch may have been searched
         )
         write_json(folder / "result.json", done.result)

@@ -26,7 +26,7 @@ from recbole_intent.utils.version import __version__
 MARKER = ".recbole_intent"
 
 _RUN_FILES = (
-    r"(data|result|inference)\.json|config\.yaml|(best|last)\.pt|ranks\.npz|log"
+    r"(data|result|inference|trackers)\.json|config\.yaml|(best|last)\.pt|ranks\.npz|log"
     r"|tensorboard/events\.out\.tfevents\.[^/]+"
     r"|evaluations/(inference-)?[0-9a-f]{10}\.(json|npz)"
 )

@@ -163,7 +163,7 @@ def test_device():
         ({"loss_type": "XX"}, "loss_type: 'XX' is not one of CE, BPR"),
         ({"n_heads": 3}, "--n_heads: 3 is not a divisor of hidden_size 64"),
         ({"gpu_id": 1}, "--gpu_id: has no effect here; name the GPU by device"),
-        ({"log_wandb": True}, "--log_wandb: has no effect here"),
+        ({"save_dataset": True}, "--save_dataset: has no effect here"),
         ({"enable_amp": True}, "--enable_amp: has no effect here; precision: bf16"),
         ({"eval_args": {"grop_by": "none"}}, "eval_args: unknown part 'grop_by'"),
         ({"eval_args": "LS"}, "eval_args"),

@@ -9,10 +9,11 @@
 | models | | the table of all models |
 | baselines | | family by family, the baselines and their own options |
 
-`results/` becomes part of the site. Formulas become MathML, so that no page needs a script of
-another server.
+`results/` and the notebooks become part of the site. Formulas become MathML, so that no page needs
+a script of another server.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from html import escape, unescape
@@ -41,11 +42,14 @@ _SPECIAL = re.compile(r"([\\*_\[\]|~`])")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages and pictures of `results/`."""
+    """Add the pages and pictures of `results/`, and the notebooks as pages."""
     for path in sorted((ROOT / "results").rglob("*")):
         if path.suffix in (".md", ".png"):
             name = path.relative_to(ROOT).as_posix()
             files.append(File.generated(config, name, abs_src_path=str(path)))
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        name = f"notebooks/{path.stem}.md"
+        files.append(File.generated(config, name, content=_notebook(path)))
     return files
 
 
@@ -65,6 +69,15 @@ def on_page_content(html: str, **_: object) -> str:
         return f'<div class="formula">{convert(unescape(found[2]), display="block")}</div>'
 
     return _FORMULA.sub(formula, html)
+
+
+def _notebook(path: Path) -> str:
+    """The cells of a notebook as Markdown."""
+    cells = []
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        cells.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join(cells)
 
 
 def _made(name: str, words: str, page: Page, files: Files) -> str:

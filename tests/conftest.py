@@ -56,6 +56,7 @@ SLOW = (
     "test_docs.py",
     "test_fuzz.py",
     "test_leaks.py",
+    "test_notebooks.py",
     "test_packaging.py",
     "test_readme.py",
     "trainer/",

@@ -66,7 +66,7 @@ def run_jobs(
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{logs}: cannot be written: {error.strerror or error}") from error
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True, force_jupyter=False)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     reasons: dict[str, str | None] = {}
     with Progress(*columns, console=console, transient=True) as progress:

@@ -14,13 +14,15 @@ import torch
 from recbole.utils import ModelType
 
 from recbole_intent.config.registry import get_spec, model_names
-from recbole_intent.data.formats.intent_files import FEATURE, INTENT, POOL
+from recbole_intent.data.formats.intent_files import FEATURE, INTENT, POOL, VECTORS, read_pool
 from recbole_intent.data.formats.profile_files import PROFILES
+from recbole_intent.data.formats.text_vectors import vector_path
 from recbole_intent.data.loading.split import load_data, read_parts
 from recbole_intent.enrich.intents.pipeline import enrich
 from recbole_intent.enrich.options import IntentOptions, ProfileOptions, read_options
 from recbole_intent.enrich.profiles.pipeline import enrich_profiles
 from recbole_intent.enrich.training_data import read_training_data
+from recbole_intent.enrich.vectors.encoding import encode_texts
 from recbole_intent.enrich.vectors.profiles import encode_profiles
 from recbole_intent.runs.experiment import build
 
@@ -205,11 +207,20 @@ def enrich_for(model: str, split: str, config) -> dict[str, str]:
     """Write what a model reads of texts; returns the texts."""
     root = Path(config["data_path"]).parent
     data = read_training_data(model, "leaky", root, SPLITS[split]) if model in WITH_TEXTS else None
-    if model == "VELI4SBR":
+    if model in WITH_INTENTS:
         options = read_options(given={"intents": "metadata"}, kind=IntentOptions)
         enrich("leaky", options, root, split=SPLITS[split])
         names = (INTENT, POOL, FEATURE)
-    elif model == "ISRF":
+        pool = [entry.intent for entry in read_pool(data.folder / f"leaky{POOL}")]
+        for path, texts in (
+            (data.folder / f"leaky{VECTORS}", {intent: intent for intent in pool}),
+            (
+                vector_path(data.folder, "leaky", "item", "metadata", "fused"),
+                {f"i{item}": f"Thing {item}" for item in range(N)},
+            ),
+        ):
+            encode_texts(texts, Letters(), path, semantics="metadata", chunk=99, split=data.split)
+    elif model in WITH_TEXTS:
         given = {"semantics": "metadata", "steps": "texts"}
         options = read_options(given=given, kind=ProfileOptions)
         enrich_profiles("leaky", options, root, split=SPLITS[split])
@@ -220,7 +231,8 @@ def enrich_for(model: str, split: str, config) -> dict[str, str]:
     return {name: (data.folder / f"leaky{name}").read_text() for name in names}
 
 
-WITH_TEXTS = ("VELI4SBR", "ISRF")
+WITH_INTENTS = ("VELI4SBR", "LLM4SBR")
+WITH_TEXTS = (*WITH_INTENTS, "ISRF", "LLMESR", "RLMRec", "RLMRecSession")
 
 
 def assert_blind(make, model: str, split: str, **options) -> None:

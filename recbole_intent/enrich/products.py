@@ -71,7 +71,9 @@ PRODUCTS = {
 # Model → all that it reads, in one call.
 FOR_MODELS = {
     **dict.fromkeys((IntentOptions.purpose, "LLM4SBR"), _INTENTS),
-    **dict.fromkeys((ProfileOptions.purpose, "LLMESR", "RLMRec"), Product(*_TEXTS)),
+    **dict.fromkeys(
+        (ProfileOptions.purpose, "LLMESR", "RLMRec", "RLMRecSession"), Product(*_TEXTS)
+    ),
 }
 
 

@@ -197,7 +197,12 @@ def test_every_model_of_the_table_has_a_loss_on_ml100k(config, tiny, name):
     options = {"VELI4SBR": {"intents": "none"}, "NCL": {"num_clusters": 20}}
     no_texts = {"use_alignment_direct": False, "use_alignment_sequential": False}
     options["ISRF"] = {"semantics": "random", **no_texts}
-    of_texts = name in ("LLM4SBR", "LLMESR", "RLMRec")  # ml-100k has no vectors of texts
+    of_texts = name in (
+        "LLM4SBR",
+        "LLMESR",
+        "RLMRec",
+        "RLMRecSession",
+    )  # ml-100k has no vectors of texts
     made = (tiny if of_texts else config)(name, train_batch_size=64, **options.get(name, {}))
     data = load_data(made)
     torch.manual_seed(0)

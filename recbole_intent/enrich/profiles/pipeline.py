@@ -57,6 +57,8 @@ from recbole_intent.utils.version import __version__
 
 # Recorded in the vector files.
 _OF_VECTORS = ("texts", "encoder", "encoder_dtype", "encoder_batch", "encoder_chunk")
+# A model that reads these files of any dataset; ISRF itself refuses sessions.
+_READER = "LLMESR"
 _NOT_IN_MANIFEST = NOT_IN_MANIFEST | dict.fromkeys(("steps", *_OF_VECTORS), True)
 
 
@@ -95,7 +97,7 @@ def enrich_profiles(
         raise UserError("texts: metadata has one text of each item and user; give --texts=[fused]")
     # Report a missing package before sending any request.
     encoder = _encoder(options) if options.steps != "texts" else None
-    data = read_training_data(options.purpose, dataset, data_path, split)
+    data = read_training_data(_READER, dataset, data_path, split)
     folder = Path(output) if output is not None else data.folder
     refuse_other_split(folder / f"{dataset}{MANIFEST}", data.split)
     suffixes = (*PROFILES.values(), MANIFEST, REPORT)

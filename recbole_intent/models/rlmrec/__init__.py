@@ -1,4 +1,4 @@
-"""RLMRec: LightGCN aligned with texts about users and items."""
+"""RLMRec: LightGCN, or an encoder of sessions, aligned with texts about users and items."""
 
 from recbole_intent.config.registry import ModelSpec
 
@@ -13,5 +13,17 @@ SPECS = (
         family="general",
         needs="text vectors; extra graph",
         fast="sparse graph",
+    ),
+    ModelSpec(
+        "RLMRecSession",
+        "recbole_intent.models.rlmrec.session:RLMRecSession",
+        keys="recbole_intent.models.rlmrec.session_keys",
+        inputs="recbole_intent.models.rlmrec.texts:input_files",
+        trim=True,
+        title="Representation Learning with Large Language Models for Recommendation",
+        url="https://arxiv.org/abs/2310.15950",
+        family="session",
+        needs="text vectors",
+        fast="shared passes",
     ),
 )

@@ -7,11 +7,8 @@ from recbole_intent.config.text_keys import TEXTS
 
 _TEXTS = ({"text_weight": Number(above=0)},)
 
-KEYS = (
-    *rows("embedding_size n_layers"),
+ALIGNMENT = (
     Key("variant", Choice("con", "gen"), "contrastive, or generative alignment"),
-    Key("reg_weight", Number(0), "of the squared length of all weights"),
-    Key("keep_rate", Number(above=0, most=1), "share of the edges that a training step keeps"),
     *TEXTS,
     Key("text_weight", Number(0), "of the alignment with texts; 0: none"),
     Key("temperature", Number(above=0), "τ of the alignment", needs=_TEXTS),
@@ -21,4 +18,10 @@ KEYS = (
         "share of masked users and items",
         needs=({"variant": Choice("gen")},),
     ),
+)
+KEYS = (
+    *rows("embedding_size n_layers"),
+    Key("reg_weight", Number(0), "of the squared length of all weights"),
+    Key("keep_rate", Number(above=0, most=1), "share of the edges that a training step keeps"),
+    *ALIGNMENT,
 )

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_intent.models.lightgcn.model import LightGCN
+from recbole_intent.models.rlmrec.alignment import agreement, text_mlp
 from recbole_intent.models.rlmrec.texts import node_texts
-from recbole_intent.nn.losses import linear_cross_entropy
 
 
 class RLMRec(LightGCN):
@@ -62,13 +62,7 @@ class RLMRec(LightGCN):
             self.mask_vector = nn.Parameter(torch.zeros(1, d))
         if self.text_weight:
             self.register_buffer("z", node_texts(config, dataset), persistent=False)
-            width = self.z.size(1)
-            first, last = (d, width) if self.is_generative else (width, d)
-            middle = (first + last) // 2
-            layers = nn.Linear(first, middle), nn.Linear(middle, last)
-            for layer in layers:
-                nn.init.xavier_uniform_(layer.weight)
-            self.mlp = nn.Sequential(layers[0], nn.LeakyReLU(), layers[1])
+            self.mlp = text_mlp(d, self.z.size(1), generative=self.is_generative)
 
     def _edges(self) -> Tensor:
         """The number of each of the graph's values; an edge's two directions share one."""
@@ -141,6 +135,4 @@ class RLMRec(LightGCN):
         return tuple(losses)
 
     def _agree(self, x: Tensor, table: Tensor, own: Tensor) -> Tensor:
-        """InfoNCE of x (N, d) to its rows `own` (N,) of a table (M, d), against all M."""
-        x, table = F.normalize(x, dim=1), F.normalize(table, dim=1)
-        return linear_cross_entropy(x, table, own, temperature=self.temperature)
+        return agreement(x, table, own, self.temperature)

@@ -95,6 +95,6 @@ def test_both_tasks_of_isrf_beside_others(monkeypatch, tiny_path, tmp_path, caps
         assert f"{label} valid" in said
         assert f"results of {label}: saved/isrf-demo/{label}-ml-100k-2020-" in said
     assert "approximation: align_every: 16" in said
-    direct = said[said.index("direct task") :]
+    direct = said[said.index("pictures …") :]
     assert "| LightGCN" in direct
     assert "1 + 9 candidates" in direct

@@ -386,6 +386,19 @@ _SHARED = (
         ),
         "of batches",
     ),
+    Key(
+        "item_vectors",
+        Optional(Word()),
+        "PATH of vectors by item id that the item table starts from",
+        neutral=None,
+    ),
+    Key(
+        "item_vectors_frozen",
+        Flag(),
+        "do not train them",
+        needs=({"item_vectors": Word()},),
+        neutral=False,
+    ),
     Key("MAX_ITEM_LIST_LENGTH", Whole(1), "items of a history, the latest"),
     # Data, outside the protocol
     *_rows(

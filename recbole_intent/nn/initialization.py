@@ -1,6 +1,7 @@
-"""Initial weights as in RecBole's Transformer models."""
+"""Initial weights: as in RecBole's Transformer models, and from given vectors."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def init_normal(model: nn.Module, std: float) -> None:
@@ -13,3 +14,31 @@ def init_normal(model: nn.Module, std: float) -> None:
             nn.init.zeros_(module.bias)
 
     model.apply(one)
+
+
+@torch.no_grad()
+def fill_columns(table: nn.Embedding, vectors: Tensor, rows: Tensor | None = None) -> None:
+    """Start a table (V, d) from vectors of width w <= d; the other columns stay as they are.
+
+    Args:
+        table: changed in its first w columns.
+        vectors: (n, w).
+        rows: (n,) the rows to change; None: all, n = V.
+    """
+    places = slice(None) if rows is None else rows
+    table.weight[places, : vectors.size(1)] = vectors.to(table.weight)
+
+
+def principal_components(vectors: Tensor, width: int) -> tuple[Tensor, float]:
+    """Project vectors (n, D) to their first `width` < D principal components.
+
+    Returns:
+        (n, width) float32 centred scores, each component with its largest weight positive, so
+        that signs are the same everywhere; and the share of the variance that they keep.
+    """
+    centred = vectors.double() - vectors.double().mean(dim=0)
+    variances, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
+    chosen = directions[:, -width:].flip(1)  # (D, width)
+    largest = chosen.gather(0, chosen.abs().argmax(dim=0, keepdim=True))
+    kept = float(variances[-width:].sum() / variances.sum().clamp_min(1e-300))
+    return (centred @ (chosen * largest.sign())).float(), kept

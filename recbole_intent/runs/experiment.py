@@ -23,6 +23,7 @@ from recbole_intent.data.loading.split import load_data
 from recbole_intent.data.loading.split_data import SplitData
 from recbole_intent.data.loading.training_interactions import training_split
 from recbole_intent.modeling.intent_control import set_intent_control
+from recbole_intent.modeling.item_start import start_items
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.runs.outcome import Run
 from recbole_intent.runs.result import TRAIN_AGAIN, read_result
@@ -213,9 +214,12 @@ def build(
     _check_topk(config, data)
     init_seed(config["seed"], config["reproducibility"])  # weights do not depend on the split
     with library_mistakes(f"model {config['model']}"):
-        model = model_class(config, data.train_dataset).to(config["device"])
+        model = model_class(config, data.train_dataset)
+        item_start = start_items(model, config, data.dataset)
+        model = model.to(config["device"])
         set_intent_control(model, config)
         trainer = config.spec.trainer_class()(config, model, folder)
+        trainer.item_start = item_start
         if folder is not None:  # it will be trained
             trainer.check_data(data.train)
     if config["session_split"]:
@@ -294,6 +298,7 @@ def _train_and_test(
         "preset": config["preset"],
         "tuned": config["tuned"],
         "deviations": trainer.deviations(data.train),
+        "item_vectors": trainer.item_start,
         "noise": config["noise"] or None,
         "data": data.counts.as_dict(),
         "data_fingerprint": data.fingerprint,

@@ -79,6 +79,7 @@ class Trainer(Ranker):
         # The remedy shown if a checkpoint in the folder is damaged.
         self.remedy = "--fresh starts anew"
         self.callbacks = Callbacks()
+        self.item_start: dict[str, Any] | None = None  # as `start_items` returned
         self.logger = logging.getLogger("recbole_intent")
         self.metric = config["valid_metric"].lower()
         self.bigger = config["valid_metric_bigger"]

@@ -9,6 +9,7 @@ from recbole.utils import ModelType
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.formats.atomic_tables import read_header, require_columns
+from recbole_intent.data.formats.item_vectors import start_file
 from recbole_intent.data.formats.seals import hash_inputs
 from recbole_intent.data.formats.session_files import read_split
 from recbole_intent.data.loading.checked_dataset import needs_times
@@ -58,6 +59,11 @@ class Inputs:
             UserError: as `data_fingerprint`, or a file that the model reads is missing.
         """
         digest, others = self.data_fingerprint, self.config.spec.input_files(self.config)
+        if start := start_file(self.config):
+            if not start.is_file():
+                raise UserError(f"{start}: no such file of item vectors; item_vectors names it")
+            ids = start.with_suffix(".ids.txt")
+            others = [*others, start, *([ids] if start.suffix == ".npy" and ids.is_file() else [])]
         return fingerprint([digest, *map(file_sha256, others)]) if others else digest
 
 

@@ -29,7 +29,10 @@ def start_keys(needs: Needs) -> tuple[Key, ...]:
 
 def _fits(values: Values) -> str | None:
     key = "embedding_size" if "embedding_size" in values else "hidden_size"
+    if values["item_init"] == "distiller" and values.get("item_vectors") is not None:
+        return "distiller and item_vectors both start the item table; give one"
     is_auto = values["item_init"] == "auto" and values.get("use_lid", False)
+    is_auto = is_auto and values.get("item_vectors") is None
     takes_vectors = is_auto or values["item_init"] == "distiller"
     if takes_vectors and values["distiller_size"] > values[key]:
         return (

@@ -3,18 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from recbole_intent.modeling.next_item import NextItemMixin
+from recbole_intent.nn.initialization import fill_columns
 from recbole_intent.utils.errors import UserError
 
 
 def item_init_of(config: Any) -> str:
-    """`random` or `distiller`; `auto`: `distiller` if the model reads a distiller's intents."""
+    """`random` or `distiller`; `auto`: `distiller` if the model reads a distiller's intents.
+
+    With `item_vectors`, `auto` means that the table starts from these.
+    """
     given = config["item_init"]
     if given == "auto":
-        return "distiller" if config["use_lid"] else "random"
+        return "distiller" if config["use_lid"] and not config["item_vectors"] else "random"
     return given
 
 
@@ -99,8 +102,7 @@ class DistilledStart(NextItemMixin):
         if table is None or table.shape != (self.n_items, self.distiller_size):
             raise unfit_distiller()
         if fold is None and self.item_init == "distiller":
-            with torch.no_grad():
-                self.item_embedding.weight[:, : self.distiller_size] = table
+            fill_columns(self.item_embedding, table)
 
 
 def unfit_distiller() -> UserError:

@@ -49,8 +49,7 @@ KEYS = (
     Key(
         "item_vectors",
         Optional(Word()),
-        "auto, or the PATH of vectors of items",
-        needs=({"llm_embedding": Choice(True)},),
+        "auto, or the PATH of vectors of items; without llm_embedding the item table's start",
     ),
 )
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from recbole_intent.enrich.askers import make_asker, make_sources
 from recbole_intent.enrich.options import EnrichOptions
 from recbole_intent.llm import batch_files
 from recbole_intent.llm.asking import Asker
 from recbole_intent.llm.cache import AnswerCache
+from recbole_intent.utils import progress
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import folder_lock, remove_dead_temporaries
 
@@ -114,6 +115,5 @@ def count_requests(askers: Sequence[Asker]) -> tuple[int, int]:
 
 def bar(about: str, what: str, total: int, values: Iterator | None = None) -> tqdm:
     """A progress bar with rate and estimated time, shown only on a terminal."""
-    return tqdm(
-        values, desc=f"{about}: {what}", total=total, unit=f" {what}", disable=None, delay=2
-    )
+    about = f"{about}: {what}"
+    return progress.bar(values, desc=about, total=total, unit=f" {what}", delay=2)

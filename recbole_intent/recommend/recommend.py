@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from recbole_intent.config.command_keys import RECOMMEND, refuse
 from recbole_intent.data.formats.asked import ids_of
@@ -29,6 +28,7 @@ from recbole_intent.recommend.recommender import Recommender
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import atomic_write
 from recbole_intent.utils.printable import printable
+from recbole_intent.utils.progress import bar
 
 # Number of histories shown if there is no output file.
 SHOWN = 5
@@ -163,21 +163,21 @@ def _to_file(
 
         def frames() -> Iterator[pd.DataFrame]:
             nonlocal count
-            bar = tqdm(
+            histories = bar(
                 desc="recommending",
                 unit=" histories",
                 leave=False,
                 delay=2,
-                disable=None if recommender.config["show_progress"] else True,
+                shows=recommender.config["show_progress"],
             )
-            with bar:
+            with histories:
                 for chunk in chunks:
                     yield recommender.table(chunk, k, include_history)
                     if explained:
                         for line in recommender.explanations(chunk):
                             write_json_line(line, explained)
                     count += len(chunk.names)
-                    bar.update(len(chunk.names))
+                    histories.update(len(chunk.names))
             if not count:
                 raise UserError("there is no user or history to recommend to")
 

@@ -15,7 +15,6 @@ import torch
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType, init_seed
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.loader import RankingLoader
@@ -32,6 +31,7 @@ from recbole_intent.trainer.stage import Stage
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.memory import peak_mib
 from recbole_intent.utils.own_files import NUMBER, damaged
+from recbole_intent.utils.progress import bar
 
 BEST, LAST = "best.pt", "last.pt"
 _ROWS = 2048  # batch size of a pass without training
@@ -352,16 +352,16 @@ class Trainer(Ranker):
             self._average = Average(self._learning, decay)
         batches = len(train_data)
         left = "" if not self.history else f", at most {self._time_left()} left"
-        bar = tqdm(
+        shown_bar = bar(
             train_data,
             total=batches,
             desc=self._epoch_name(epoch),
-            disable=None if show_progress else True,  # None: no bar in a pipe or file
+            shows=show_progress,
             leave=False,
             dynamic_ncols=True,
         )
         count, hears_batches = 0, self.callbacks.listens("on_batch_end")
-        for interaction in bar:
+        for interaction in shown_bar:
             rate = schedule.rate(epoch - self.first_epoch + count / batches, 1 / batches)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -391,7 +391,7 @@ class Trainer(Ranker):
                 # From this process's rows only, taken as representative of all.
                 means = (total / count * distributed.count()).tolist()
                 shown = " ".join(f"{n} {mean:.4f}" for n, mean in zip(names, means, strict=True))
-                bar.set_postfix_str(f"{shown}{self._best_text()}{left}")
+                shown_bar.set_postfix_str(f"{shown}{self._best_text()}{left}")
         values = self.split.sum(total).tolist()
         if not math.isfinite(sum(values)):
             raise UserError(

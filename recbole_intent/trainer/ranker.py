@@ -10,7 +10,6 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 from torch import Tensor
-from tqdm import tqdm
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.loader import RankingBatch, RankingLoader
@@ -21,6 +20,7 @@ from recbole_intent.modeling.candidates import candidate_scores, pair_scores
 from recbole_intent.modeling.searches import SearchesItems
 from recbole_intent.nn.top_k import top_k
 from recbole_intent.trainer import distributed
+from recbole_intent.utils.progress import bar
 
 
 class Ranker:
@@ -60,16 +60,16 @@ class Ranker:
         own: tuple[list, ...] = tuple([] for _ in range(5 if k else 3))
         first, step = distributed.rank(), distributed.count()
         shows = self.config["show_progress"] and distributed.is_main()
-        bar = tqdm(
+        batches = bar(
             data.share(first, step),
             total=len(range(first, len(data), step)),
             desc=f"{self.title}: ranking",
-            disable=None if shows else True,  # None: no bar in a pipe or file
+            shows=shows,
             leave=False,
             dynamic_ncols=True,
             delay=2,  # seconds: a fast ranking needs no bar
         )
-        for batch in bar:
+        for batch in batches:
             found = self._ranks(batch, data.dataset.item_num, k)
             for kept, values in zip(own, (batch.user, batch.target, *found), strict=True):
                 kept.append(values.cpu().numpy())

@@ -101,10 +101,24 @@ def show_log(stream: TextIO | None = None) -> None:
     logging.getLogger("recbole_intent").setLevel(logging.INFO)
 
 
+def in_notebook() -> bool:
+    """Whether this is a notebook's kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config
+
+
 def show_log_once() -> None:
-    """Show the log of a call from Python, such as its epochs, unless logging is set up already."""
-    if not logging.getLogger("recbole_intent").hasHandlers():
-        show_log()
+    """Show the log of a call from Python, such as its epochs, unless logging is set up already.
+
+    In a notebook the log is output of the cell. Some, such as Colab's, come with a handler, which
+    shows warnings alone.
+    """
+    logger = logging.getLogger("recbole_intent")
+    if not logger.hasHandlers():
+        show_log(sys.stdout if in_notebook() else None)
+    elif in_notebook() and logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
 
 
 class PrintableFormatter(logging.Formatter):

@@ -137,11 +137,11 @@ def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray]:
         table = pd.read_parquet(path)
         (of_ids,) = (name for name in table if name in ("item_id", "item", "id"))
         others = table.drop(columns=of_ids)
-        lists = others.iloc[:, 0] if others.shape[1] == 1 else None
-        is_list = lists is not None and lists.dtype == object
-        vectors = np.stack([*lists]) if is_list else others.to_numpy()
+        first = others.iloc[:, 0]
+        is_list = others.shape[1] == 1 and first.dtype == object
+        vectors = np.stack(first.tolist()) if is_list else others.to_numpy()
         return table[of_ids].to_numpy().astype(str), vectors.astype(np.float32)
-    except (ValueError, TypeError, OSError) as error:  # includes pyarrow's errors
+    except (ValueError, TypeError, IndexError, OSError) as error:  # includes pyarrow's errors
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a table with {wanted}: {reason}") from error
 

@@ -9,11 +9,10 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from recbole_intent.data.prepare.dataset_properties import prepare_properties
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import file_sha256
+from recbole_intent.utils.progress import bar
 
 TIMEOUT = 20  # seconds without receiving data
 BLOCK = 1 << 16
@@ -175,15 +174,15 @@ def _receive(response: HTTPResponse, part: Path, tag: Path, have: int) -> int | 
         tag.write_text(etag)
     with (
         part.open("ab" if resumed else "wb") as file,
-        tqdm(
+        bar(
             total=total,
             initial=have if resumed else 0,
             unit="B",
             unit_scale=True,
             desc=part.name.removesuffix(".part"),
-        ) as bar,
+        ) as received,
     ):
         while block := response.read(BLOCK):
             file.write(block)
-            bar.update(len(block))
+            received.update(len(block))
     return total

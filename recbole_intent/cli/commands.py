@@ -195,7 +195,7 @@ COMMANDS = (
         (
             _RUN,
             option("noise=…", "in the histories: {ratio: 0.2, kind: replace}", is_key=True),
-            option("mask_history=BOOL", "exclude the history from the ranking", is_key=True),
+            option("mask_history=True", "rank without the history; or both", is_key=True),
             option("task=TASK", "next-item or direct", is_key=True),
         ),
         "Rank the test targets again with the best weights, under other conditions.",
@@ -232,6 +232,8 @@ COMMANDS = (
                    is_key=True),
             option("task=direct", "rank each target among 99 drawn items, the same for all "
                    "models, instead of all items", is_key=True),
+            option("mask_history=both", "also rank without the history (with True: only so)",
+                   is_key=True),
             option("also=TASK", "test the same runs on this task too; it chooses nothing",
                    kind=Listing(Word(), 0)),
             option("fresh", "train again"),

@@ -29,6 +29,9 @@ def command(asked: Asked) -> int:
     if "datasets" in options:
         raise UserError("--datasets: goes with --reproduce; one --dataset=… at a time")
     models, dataset = options.pop("models", ()), options.pop("dataset")
+    if keys.get("mask_history") == "both":
+        options["also"] = [*options.get("also", ()), "masked"]
+        del keys["mask_history"]
     done = compare(models, dataset, **options, command=asked.words, **keys).outcome
     names = ["test", "gain", *(f"test-{task}" for task in options.get("also", ()))]
     shown = [done.tables[name] for name in names if name in done.tables]

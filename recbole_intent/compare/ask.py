@@ -94,7 +94,8 @@ def compare(
         noise: shares of noise in the test histories, in (0, 1]; or a mapping, the key `noise` of
             all models.
         noise_kinds: `replace` (if empty), `insert`, `delete`, `shuffle`.
-        also: tasks to test the runs on as well.
+        also: tasks to test the runs on as well, or `masked` or `unmasked`: with the history
+            excluded from the ranking or not. `mask_history="both"` is `also="masked"`.
         workers: trainings side by side.
         output: folder of tables and figures; None: chosen from the content.
         figures: format of the figures: `png`, `svg` or `pdf`.
@@ -118,6 +119,10 @@ def compare(
         config_files = [config_files]
     if isinstance(noise, Mapping | None):
         keys, noise = {**keys, "noise": noise}, ()
+    tasks = [also] if isinstance(also, str) else list(also)
+    if keys.get("mask_history") == "both":
+        keys = {key: value for key, value in keys.items() if key != "mask_history"}
+        tasks.append("masked")
     ratios = list(noise) if isinstance(noise, Sequence) else [noise]
     if noise_kinds and not ratios:
         raise UserError("--noise_kinds: goes with ratios, such as --noise=0.1,0.2")
@@ -142,7 +147,7 @@ def compare(
         config_files=[str(path) for path in files],
         overrides=for_all,
         noise=[(kind, ratio) for kind in kinds for ratio in ratios],
-        tasks=[also] if isinstance(also, str) else also,
+        tasks=tasks,
         workers=workers,
         figures=figures,
         output=None if output is None else str(output),

@@ -1,4 +1,4 @@
-"""Evaluate the runs of a comparison on a task other than their own, such as the direct task."""
+"""Evaluate the runs of a comparison on another task than their own, or with another mask."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from recbole_intent.compare.gather import (
     evaluate_again,
     time_models,
 )
-from recbole_intent.compare.request import Key, Request
+from recbole_intent.compare.request import MASKS, Key, Request
 from recbole_intent.config.config import Config
 from recbole_intent.evaluation.comparison import Comparison
 from recbole_intent.runs.evaluate import find_evaluation
@@ -31,7 +31,8 @@ def ask_otherwise(
 
     Args:
         request: its `times_tasks` decides whether inference is timed too.
-        task: `next-item`, or `direct` with the same candidates for all runs.
+        task: `next-item`; `direct`, with the same candidates for all runs; or `masked` or
+            `unmasked`, which exclude or keep the history in the ranking.
         configs: configurations of all runs.
         folders: folders of all runs.
         comparison: results of the runs on their own task.
@@ -42,18 +43,18 @@ def ask_otherwise(
     """
     folders = {key: folders[key] for key in comparison.results}
     values = configs[next(iter(folders))]
-    condition = {"task": task}
+    condition = {"mask_history": MASKS[task]} if task in MASKS else {"task": task}
     if task == "direct":  # a run that ranked all items may have other values
         condition |= {key: values[key] for key in ("n_candidates", "candidates_seed")}
-    reasons = evaluate_again(request, folders, [condition], output, f"{task} task")
+    reasons = evaluate_again(request, folders, [condition], output, _name(task))
     done = {key: folder for key, folder in folders.items() if key not in reasons}
     if not done:
         (label, seed), reason = next(iter(reasons.items()))
-        raise UserError(f"no run could be asked for task {task}; {label}, seed {seed}: {reason}")
+        raise UserError(f"no run could be evaluated, {_name(task)}; {label}, seed {seed}: {reason}")
     kept = {key: find_evaluation(folder, condition) for key, folder in done.items()}
     found = {key: each for key, each in kept.items() if each is not None}
     if not found:
-        raise UserError(f"task {task}: no evaluation can be read; run the same command again")
+        raise UserError(f"{_name(task)}: no evaluation can be read; run the same command again")
     results = {
         key: {**comparison.results[key], "test": each.test, "candidates": each.candidates}
         for key, each in found.items()
@@ -65,9 +66,14 @@ def ask_otherwise(
     return replace(
         comparison,
         results=results,
+        ranking=_name(task) if task in MASKS else "",
         ranks=ranks,
         failures={**comparison.failures, **reasons},
         noise={},
         noise_ranks={},
         inference_seconds={label: each["seconds_per_1000_users"] for label, each in times.items()},
     )
+
+
+def _name(task: str) -> str:
+    return f"history {task}" if task in MASKS else f"{task} task"

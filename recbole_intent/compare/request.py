@@ -15,6 +15,7 @@ from recbole_intent.utils.parsing import read_yaml
 Key = tuple[str, int]  # label, seed
 NEXT_ITEM = "next-item"
 TASKS = (NEXT_ITEM, "direct")
+MASKS = {"masked": True, "unmasked": False}  # `also` -> value of `mask_history`
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Request:
         config_files: YAML files for all models.
         overrides: typed values for all models; an entry's own keys take precedence.
         noise: (kind, ratio) of noise in the test histories; all runs are evaluated under each.
-        tasks: additional tasks (`next-item`, `direct`) to evaluate all runs on.
+        tasks: additional tasks (`next-item`, `direct`), or `masked` or `unmasked` histories, to
+            evaluate all runs on.
         times_tasks: also time the inference of those tasks.
         workers: number of parallel trainings.
         output: folder of tables and pictures; None: `<checkpoint_dir>/compare-<dataset>-<digest>`.
@@ -79,9 +81,10 @@ class Request:
         values = {"seeds": [*self.seeds], "workers": self.workers, "figures": self.figures}
         refuse(COMPARE, values)
         for task in self.tasks:
-            if task not in TASKS:
-                raise UserError(f"--also={task}: none of {', '.join(TASKS)}")
-            if task == self.overrides.get("task", NEXT_ITEM):
+            if task not in (*TASKS, *MASKS):
+                raise UserError(f"--also={task}: none of {', '.join((*TASKS, *MASKS))}")
+            is_masked = bool(self.overrides.get("mask_history", False))
+            if task == self.overrides.get("task", NEXT_ITEM) or MASKS.get(task) is is_masked:
                 raise UserError(f"--also={task}: the runs are made for it")
 
     def check_preset(self) -> None:

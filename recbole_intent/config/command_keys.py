@@ -53,7 +53,11 @@ COMPARE = _table(
     Key("workers", Whole(1), "trainings side by side"),
     Key("noise", Listing(Number(above=0, most=1), 0, unique=True), "shares of noise to test under"),
     Key("noise_kinds", Listing(Choice(*NOISE_KINDS), unique=True), "kinds of noise"),
-    Key("also", Listing(Choice("next-item", "direct"), 0, unique=True), "further tasks"),
+    Key(
+        "also",
+        Listing(Choice("next-item", "direct", "masked", "unmasked"), 0, unique=True),
+        "further tasks, or the ranking with or without the history",
+    ),
     Key("figures", Choice("png", "svg", "pdf"), "format of the figures"),
 )
 RECOMMEND = _table(

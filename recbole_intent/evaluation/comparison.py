@@ -31,6 +31,8 @@ class Comparison:
         reference: the label that the others are tested against, or None.
         by_target: labels of the models evaluated with one list per target (sequential models);
             the others are evaluated with one list per user.
+        noise_ranks: as `noise`, ranks.
+        ranking: how the runs were ranked, if not as they were trained: `history masked`.
     """
 
     dataset: str
@@ -47,6 +49,7 @@ class Comparison:
     reference: str | None
     by_target: frozenset[str] = frozenset()
     noise_ranks: dict[tuple[str, int], dict[tuple[str, float], Ranks]] = field(default_factory=dict)
+    ranking: str = ""
 
     @property
     def tested(self) -> list[str]:
@@ -70,8 +73,9 @@ class Comparison:
     def ranked(self) -> str:
         """Describe the items that each target was ranked among."""
         drawn = self.candidates
-        return f"1 + {drawn['negatives']} candidates" if drawn else "all items"
+        among = f"1 + {drawn['negatives']} candidates" if drawn else "all items"
+        return f"{among}, {self.ranking}" if self.ranking else among
 
     def titled(self, title: str) -> str:
         """The title, with a note if not all items were ranked."""
-        return f"{title}, {self.ranked}" if self.candidates else title
+        return f"{title}, {self.ranked}" if self.candidates or self.ranking else title

@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from recbole_intent.cli.main import main
 from recbole_intent.compare.compare import compare
 from recbole_intent.compare.entries import Entry
 from recbole_intent.compare.request import Request
@@ -53,6 +55,25 @@ def ask(shared, tmp_path_factory):
         )
 
     return compare_among
+
+
+def test_masked_too(shared, folders, tmp_path, capsys):
+    """`--mask_history=both`: the runs of the comparison, ranked again without the histories."""
+    words = [f"--{key}={value}" for key, value in shared.items()]
+    words += ["--SASRec.hidden_size=8", "--SASRec.MAX_ITEM_LIST_LENGTH=8", "--BPR.embedding_size=8"]
+    words += ["--models=SASRec,BPR", "--dataset=tiny", "--seeds=1", f"--output={tmp_path}"]
+    assert main(["compare", "--mask_history=both", *words]) == 0
+    said = capsys.readouterr().out
+    assert "all items, history masked" in said
+    masked = {name: evaluate_run(f, {"mask_history": True}).test for name, f in folders.items()}
+    found = dict(pd.read_csv(tmp_path / "tables/test-masked.csv")[["model", "ndcg@10"]].to_numpy())
+    assert found == {name: pytest.approx(test["ndcg@10"]) for name, test in masked.items()}
+    assert main(["evaluate", f"--run={folders['SASRec']}", "--mask_history=both"]) == 0
+    said = capsys.readouterr().out
+    assert "| history not masked | history masked |" in said
+    assert f"{masked['SASRec']['ndcg@10']:.4f}" in said
+    with pytest.raises(UserError, match="--also=unmasked: the runs are made for it"):
+        Request("tiny", ENTRIES, [1], tasks=["unmasked"])
 
 
 def direct(n: int) -> dict:
@@ -107,7 +128,7 @@ def test_a_run_that_cannot_be_asked_is_a_row_with_its_reason(ask, folders):
 
 
 def test_more_candidates_than_items_are_a_mistake(ask, folders):
-    message = r"no run could be asked for task direct; BPR, seed 1: n_candidates: 39 are to be"
+    message = r"no run could be evaluated, direct task; BPR, seed 1: n_candidates: 39 are to be"
     with pytest.raises(UserError, match=message):
         ask(39, ENTRIES[1:])
 

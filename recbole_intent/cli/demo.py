@@ -184,7 +184,7 @@ def _train_and_tell(
         again = " (finished before; demo --fresh trains again)" if done.reported else ""
         say(f"results of {label}: {done.folder}{again}")
     say("\ntests, inference times and pictures …", flush=True)
-    done = compare(
+    compared = compare(
         Request(
             dataset,
             entries,
@@ -196,5 +196,5 @@ def _train_and_tell(
         )
     )
     for name in (*(f"test-{task}" for task in tasks), "significance-reference"):
-        say(done.tables[name].text(), lines=True)
-    say(f"all tables, with pictures: {done.folder / 'page.html'}")
+        say(compared.tables[name].text(), lines=True)
+    say(f"all tables, with pictures: {compared.folder / 'page.html'}")

@@ -137,7 +137,7 @@ def compare(
     if not allow_unknown:
         of_files = {key: value for path in files for key, value in read_yaml(path).items()}
         lacked = _lacked_keys(entries, dataset, {**of_files, **for_all})
-        if any(key in of_files for found in lacked.values() for key in found):
+        if any(key in of_files for lacking in lacked.values() for key in lacking):
             for_all, files = {**of_files, **for_all}, ()
     request = Request(
         dataset,
@@ -224,7 +224,7 @@ def _lacked_keys(
         for entry in entries
         if keys
     }
-    return {label: found for label, found in lacked.items() if found}
+    return {label: keys for label, keys in lacked.items() if keys}
 
 
 def _keys_of_class(model: str, dataset: str) -> set[str]:

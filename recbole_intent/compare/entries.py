@@ -90,15 +90,15 @@ def _read_params(params: str) -> dict[str, tuple[str, dict[str, Any]]]:
         for _, values in files.values():
             values.pop("seed", None)  # seed of the search; a comparison has its own seeds
         return files
-    found = {}
+    by_label = {}
     for label, values in read_yaml(params).items():
         if not isinstance(values, Mapping | None):
             raise UserError(
                 f"{params}: {label}: expected `label: {{model: NAME, KEY: VALUE}}`; a file with "
                 "the keys of one model is given as --params=MODEL:FILE"
             )
-        found[str(label)] = (params, dict(values or {}))
-    return found
+        by_label[str(label)] = (params, dict(values or {}))
+    return by_label
 
 
 def check_protocol(configs: Mapping[str, "Config"]) -> None:

@@ -88,8 +88,8 @@ def _time_inference(
     output: Path,
 ) -> dict[str, float]:
     """Time the first run of each model; drop models with different candidates."""
-    found = time_models(request, {key: folders[key] for key in runs}, {}, output)
-    candidates = {label: times["candidates"] for label, times in found.items()}
+    timings = time_models(request, {key: folders[key] for key in runs}, {}, output)
+    candidates = {label: times["candidates"] for label, times in timings.items()}
     usual = next((candidates[label] for label, _ in runs if label in candidates), None)
     for key in [key for key in runs if candidates.get(key[0], usual) != usual]:
         del runs[key]
@@ -99,7 +99,7 @@ def _time_inference(
         )
     return {
         label: times["seconds_per_1000_users"]
-        for label, times in found.items()
+        for label, times in timings.items()
         if candidates[label] == usual
     }
 
@@ -123,17 +123,17 @@ def time_models(
     first_run: dict[str, Path] = {}
     for (label, _), folder in folders.items():
         first_run.setdefault(label, folder)
-    found = {label: find_inference(folder, asked) for label, folder in first_run.items()}
+    timings = {label: find_inference(folder, asked) for label, folder in first_run.items()}
     jobs = [
         Job(label, "time", {"folder": str(folder), "machine": asked})
         for label, folder in first_run.items()
-        if found[label] is None
+        if timings[label] is None
     ]
     reasons = run_jobs(jobs, 1, output / "logs", "inference")
     for job in jobs:
         if reasons[job.name] is None:
-            found[job.name] = find_inference(first_run[job.name], asked)
-    return {label: times for label, times in found.items() if times}
+            timings[job.name] = find_inference(first_run[job.name], asked)
+    return {label: times for label, times in timings.items() if times}
 
 
 def _evaluate_noise(
@@ -156,12 +156,12 @@ def _evaluate_noise(
         for label in dict.fromkeys(others)
     ]
     notes += [f"{label}, seed {seed}: {why}." for (label, seed), why in reasons.items()]
-    found = {}
+    evaluations = {}
     for key, folder in asked.items():
         kept = {noise: find_evaluation(folder, each) for noise, each in conditions.items()}
         if key not in reasons and None not in kept.values():
-            found[key] = {noise: each for noise, each in kept.items() if each is not None}
-    return found, notes
+            evaluations[key] = {noise: each for noise, each in kept.items() if each is not None}
+    return evaluations, notes
 
 
 def evaluate_again(
@@ -189,8 +189,8 @@ def evaluate_again(
         if missing and folder not in jobs:
             arguments = {"folder": str(folder), "conditions": missing}
             jobs[folder] = Job(f"{label}, seed {seed}, {title}", "evaluate", arguments)
-    found = run_jobs(list(jobs.values()), request.workers, output / "logs", title)
-    reasons = {key: found[jobs[path].name] for key, path in folders.items() if path in jobs}
+    outcomes = run_jobs(list(jobs.values()), request.workers, output / "logs", title)
+    reasons = {key: outcomes[jobs[path].name] for key, path in folders.items() if path in jobs}
     return {key: reason for key, reason in reasons.items() if reason}
 
 
@@ -200,13 +200,14 @@ def check_candidates(results: Mapping[Key, Mapping[str, Any]]) -> None:
     Args:
         results: (label, seed) -> contents of `result.json`.
     """
-    hashes = {key: (found.get("candidates") or {}).get("hash") for key, found in results.items()}
+    hashes = {key: (result.get("candidates") or {}).get("hash") for key, result in results.items()}
     (first, usual), *others = hashes.items()
-    for key, found in others:
-        if found != usual:
+    for key, other in others:
+        if other != usual:
             raise UserError(
                 f"{first[0]}, seed {first[1]}, and {key[0]}, seed {key[1]}, were ranked among "
-                f"different candidates ({_short(usual)} and {_short(found)}); --fresh trains anew"
+                f"different candidates ({_short(usual)} and {_short(other)}); use --fresh to train "
+                "again"
             )
 
 
@@ -217,15 +218,15 @@ def _short(digest: str | None) -> str:
 def check_aligned(ranks: Mapping[Key, Ranks], configs: Mapping[Key, Config]) -> None:
     """Raise UserError unless all runs ranked the same targets of the same users."""
     (first, reference), *others = ranks.items()
-    for key, found in others:
+    for key, other in others:
         for name, mine, theirs in (
-            ("users", reference.user, found.user),
-            ("targets", reference.target, found.target),
+            ("users", reference.user, other.user),
+            ("targets", reference.target, other.target),
         ):
             if not np.array_equal(mine, theirs):
                 raise UserError(
                     f"{first[0]} and {key[0]} were not tested on the same {name} "
-                    f"({len(reference):,} and {len(found):,} rows); compare them apart"
+                    f"({len(reference):,} and {len(other):,} rows); compare them apart"
                 )
     kinds = {configs[key]["MODEL_TYPE"] == ModelType.SEQUENTIAL for key in ranks}
     if len(kinds) > 1 and len(np.unique(reference.user)) < len(reference):

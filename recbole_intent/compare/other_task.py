@@ -52,15 +52,15 @@ def ask_otherwise(
         (label, seed), reason = next(iter(reasons.items()))
         raise UserError(f"no run could be evaluated, {_name(task)}; {label}, seed {seed}: {reason}")
     kept = {key: find_evaluation(folder, condition) for key, folder in done.items()}
-    found = {key: each for key, each in kept.items() if each is not None}
-    if not found:
+    evaluations = {key: each for key, each in kept.items() if each is not None}
+    if not evaluations:
         raise UserError(f"{_name(task)}: no evaluation can be read; run the same command again")
     results = {
         key: {**comparison.results[key], "test": each.test, "candidates": each.candidates}
-        for key, each in found.items()
+        for key, each in evaluations.items()
     }
     check_candidates(results)
-    ranks = {key: each.ranks for key, each in found.items()}
+    ranks = {key: each.ranks for key, each in evaluations.items()}
     check_aligned(ranks, configs)
     times = time_models(request, done, condition, output) if request.times_tasks else {}
     return replace(

@@ -166,10 +166,10 @@ def _sections(
     runs: Mapping[tuple[str, int], Path],
 ) -> list[Section]:
     """The protocol, the command, and links to the runs and their configurations."""
-    found = [Section("protocol", "Protocol", facts(_protocol(comparison)))]
+    sections = [Section("protocol", "Protocol", facts(_protocol(comparison)))]
     if command:
         words = f"recbole_intent {shlex.join(command)}"
-        found.append(Section("command", "Command", f"<pre>{escaped(words)}</pre>"))
+        sections.append(Section("command", "Command", f"<pre>{escaped(words)}</pre>"))
     rows = []
     for label, seed in comparison.results:
         if (label, seed) in runs:
@@ -183,8 +183,8 @@ def _sections(
             rows.append(f"<li>{escaped(label)}, seed {seed}: {links}</li>")
     if rows:
         content = "<ul>\n" + "\n".join(rows) + "\n</ul>"
-        found.append(Section("configurations", "Runs and configurations", content))
-    return found
+        sections.append(Section("configurations", "Runs and configurations", content))
+    return sections
 
 
 def _protocol(comparison: Comparison) -> dict[str, str]:

@@ -79,7 +79,7 @@ def _targets(parts: Parts) -> dict[str, list[str]]:
         np.asarray(dataset.field2id_token[field])[rows[field].numpy()].astype(str).tolist()
         for field in (dataset.uid_field, dataset.iid_field)
     ]
-    found: dict[str, list[str]] = {}
+    targets: dict[str, list[str]] = {}
     for user, item in zip(*ids, strict=True):
-        found.setdefault(user, []).append(item)
-    return {user: sorted(items) for user, items in found.items()}
+        targets.setdefault(user, []).append(item)
+    return {user: sorted(items) for user, items in targets.items()}

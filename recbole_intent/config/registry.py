@@ -172,7 +172,7 @@ def _from_path(path: str) -> ModelSpec:
     from recbole.utils import ModelType
 
     try:
-        found = getattr(importlib.import_module(module), name)
+        model_class = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise UserError(
             f"--model={path}: cannot import {error.name}; is it on PYTHONPATH?"
@@ -183,23 +183,27 @@ def _from_path(path: str) -> ModelSpec:
         raise UserError(f"--model={path}: module {module} has no {name!r}") from error
     except Exception as error:
         raise _failed(path, error) from error
-    if not isinstance(found, type) or not issubclass(found, AbstractRecommender):
+    if not isinstance(model_class, type) or not issubclass(model_class, AbstractRecommender):
         raise UserError(f"--model={path}: {name} is no RecBole model (no AbstractRecommender)")
     here = (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL)
-    if getattr(found, "type", None) not in here:
+    if getattr(model_class, "type", None) not in here:
         raise UserError(
             f"--model={path}: {name} is neither a general nor a sequential model of RecBole (its "
             "`type`)"
         )
-    base = _base_spec(found)
+    base = _base_spec(model_class)
     # `KEYS` in the module of the class take precedence.
-    keys = found.__module__ if hasattr(sys.modules[found.__module__], "KEYS") else base.keys
+    keys = (
+        model_class.__module__
+        if hasattr(sys.modules[model_class.__module__], "KEYS")
+        else base.keys
+    )
     return ModelSpec(
-        found.__name__, path, base.trainer, keys=keys, paper=base.paper, inputs=base.inputs
+        model_class.__name__, path, base.trainer, keys=keys, paper=base.paper, inputs=base.inputs
     )
 
 
-def _base_spec(found: type) -> ModelSpec:
+def _base_spec(model_class: type) -> ModelSpec:
     """Return the entry whose trainer, keys, paper and inputs a class inherits.
 
     Of a class of RecBole the keys alone: the others belong to our subclass.
@@ -211,9 +215,11 @@ def _base_spec(found: type) -> ModelSpec:
         for spec in specs
         if spec.reference
     }
-    names = [f"{base.__module__}:{base.__qualname__}" for base in found.__mro__]
+    names = [f"{base.__module__}:{base.__qualname__}" for base in model_class.__mro__]
     known = theirs | ours
-    return next((known[name] for name in names if name in known), ModelSpec(found.__name__, ""))
+    return next(
+        (known[name] for name in names if name in known), ModelSpec(model_class.__name__, "")
+    )
 
 
 def _failed(path: str, error: Exception) -> UserError:

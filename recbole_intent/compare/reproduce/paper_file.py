@@ -79,16 +79,16 @@ def _check_column(column: Mapping[str, Any], path: Path) -> None:
     where = f"{path}: {column.get('name')}"
     if "name" not in column or len(kinds) != 1:
         raise UserError(f"{where}: a column has a name and one of {', '.join(_KINDS)}")
-    beside = [key for key in column if key not in ("name", *kinds)]
-    if len(beside) > 1 or not set(beside) <= set(_KINDS[kinds[0]]):
-        raise UserError(f"{where}: {' and '.join(beside)} cannot stand beside {kinds[0]}")
+    extra = [key for key in column if key not in ("name", *kinds)]
+    if len(extra) > 1 or not set(extra) <= set(_KINDS[kinds[0]]):
+        raise UserError(f"{where}: {' and '.join(extra)} cannot stand beside {kinds[0]}")
     _check_values(column, where)
 
 
-def _check_values(told: Mapping[str, Any], where: str | Path) -> None:
+def _check_values(given: Mapping[str, Any], where: str | Path) -> None:
     for key, values in _VALUES.items():
-        if key in told and told[key] not in values:
-            raise UserError(f"{where}: {key}: {told[key]!r} is none of {', '.join(values)}")
+        if key in given and given[key] not in values:
+            raise UserError(f"{where}: {key}: {given[key]!r} is none of {', '.join(values)}")
 
 
 def own_task(paper: Mapping[str, Any]) -> str:

@@ -57,9 +57,9 @@ def paper_table(
             for row, cells in zip(paper["rows"], zip(*pairs, strict=True), strict=True)
         ]
         if outcome:
-            found = (outcome.comparison, *outcome.others.values())
-            told = dict.fromkeys(note for each in found for note in failure_notes(each))
-            failures += [f"{dataset}: {note}" for note in told]
+            comparisons = (outcome.comparison, *outcome.others.values())
+            distinct = dict.fromkeys(note for each in comparisons for note in failure_notes(each))
+            failures += [f"{dataset}: {note}" for note in distinct]
     header = ["dataset", "model"]
     for column in paper["columns"]:
         header += [column["name"], "printed"]
@@ -72,15 +72,15 @@ def measured(paper: Mapping[str, Any], label: str, outcome: Outcome | None) -> l
     """The values of a row: for each column, one value per seed; empty if there is none."""
     if outcome is None:
         return [[] for _ in paper["columns"]]
-    found: dict[str, list[float]] = {}
+    by_column: dict[str, list[float]] = {}
     for column in paper["columns"]:
         if "change" in column:
-            before, after = (found[name] for name in column["change"])
+            before, after = (by_column[name] for name in column["change"])
             pairs = zip(before, after, strict=False)
-            found[column["name"]] = [new / old - 1 for old, new in pairs if old]
+            by_column[column["name"]] = [new / old - 1 for old, new in pairs if old]
         else:
-            found[column["name"]] = _values(column, label, _asked(column, outcome))
-    return list(found.values())
+            by_column[column["name"]] = _values(column, label, _asked(column, outcome))
+    return list(by_column.values())
 
 
 def _asked(column: Mapping[str, Any], outcome: Outcome) -> Comparison:
@@ -102,7 +102,7 @@ def _values(column: Mapping[str, Any], label: str, comparison: Comparison) -> li
     if "noise" in column:
         noise = (column["noise"]["kind"], column["noise"]["ratio"])
         noisy = (comparison.noise.get((label, seed)) for seed in comparison.seeds)
-        tests = [found[noise] for found in noisy if found]
+        tests = [by_noise[noise] for by_noise in noisy if by_noise]
     return [test[column["metric"]] for test in tests if column["metric"] in test]
 
 

@@ -155,9 +155,9 @@ def _draw(paper: Mapping[str, Any], dataset: str, outcome: Outcome, figures: str
         values: dict[str, dict[float, float]] = {}
         theirs: dict[str, dict[float, float | None]] = {}
         for row, name, x in points:
-            found = measured(paper, row["label"], outcome)[i]
-            if found:
-                values.setdefault(name, {})[x] = statistics.fmean(found)
+            per_seed = measured(paper, row["label"], outcome)[i]
+            if per_seed:
+                values.setdefault(name, {})[x] = statistics.fmean(per_seed)
                 theirs.setdefault(name, {})[x] = printed(row, dataset, i)
         if values:
             from recbole_intent.plotting.plots import sensitivity

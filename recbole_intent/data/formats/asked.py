@@ -53,7 +53,7 @@ def ids_of(users: Any, columns: Columns | None = None) -> Iterator[str]:
         users = table[columns.user].drop_duplicates()
     if not _is_sequence(users):
         hint = f"; write [{shown(users)}]" if _is_id(users) else ""
-        raise UserError(f"users: {shown(users)} is no list of user ids{hint}")
+        raise UserError(f"users: {shown(users)} is not a list of user ids{hint}")
     return (raw_id(user, f"users: number {n}", "user") for n, user in enumerate(users, start=1))
 
 
@@ -91,7 +91,7 @@ def histories_of(histories: Any, columns: Columns | None = None) -> Iterator[His
         )
     if not _is_sequence(histories):
         hint = f"; write [[{shown(histories)}]]" if _is_id(histories) else ""
-        raise UserError(f"histories: {shown(histories)} is no list of histories{hint}")
+        raise UserError(f"histories: {shown(histories)} is not a list of histories{hint}")
     return (history_of(value, f"history {n}") for n, value in enumerate(histories, start=1))
 
 

@@ -27,7 +27,9 @@ def raw_id(value: Any, where: str, name: str) -> str:
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return str(value)
-    raise UserError(f"{where}: {name} {shown(value)} is no id; ids are strings or whole numbers")
+    raise UserError(
+        f"{where}: {name} {shown(value)} is not an id; ids are strings or whole numbers"
+    )
 
 
 def shown(value: Any) -> str:

@@ -97,10 +97,10 @@ def matched_vectors(path: str | Path, item_ids: np.ndarray) -> tuple[np.ndarray,
     row_of = {name: row for row, name in enumerate(ids.tolist())}
     if len(row_of) < len(ids):
         raise UserError(f"{path}: an item stands twice")
-    found = [(place, row_of[name]) for place, name in enumerate(item_ids) if name in row_of]
-    if not found:
+    matches = [(place, row_of[name]) for place, name in enumerate(item_ids) if name in row_of]
+    if not matches:
         raise UserError(f"{path}: has no vector of any item of this dataset")
-    places, rows = (np.array(column) for column in zip(*found, strict=True))
+    places, rows = (np.array(column) for column in zip(*matches, strict=True))
     return places, vectors[rows]
 
 

@@ -75,10 +75,10 @@ def check_seal(
         if not path.is_file():
             raise damaged(path, f"no such file, but {seal.name} names it", remedy)
         try:
-            found = (hashes or {}).get(name) or file_sha256(path)
+            digest = (hashes or {}).get(name) or file_sha256(path)
         except OSError as error:
             raise damaged(path, f"cannot be read: {error.strerror or error}", remedy) from error
-        if found != wanted:
+        if digest != wanted:
             raise damaged(path, f"is not the file that {seal.name} was written for", remedy)
 
 

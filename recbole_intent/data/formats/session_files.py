@@ -39,16 +39,16 @@ def cut_into_sessions(raw: RawData, options: SessionOptions) -> tuple[Sessions, 
         )
     timed = np.flatnonzero(~timeless)
     try:
-        found = make_sessions(users[timed], items[timed], times[timed], options)
+        sessions = make_sessions(users[timed], items[timed], times[timed], options)
     except UserError as error:
         raise UserError(f"{raw.files[0]}: {error}") from error
-    names = frame["user_id"].cat.categories[found.user]
-    ids = [f"{name}#{number}" for name, number in zip(names, found.number, strict=True)]
-    raw.interactions = frame.iloc[timed[found.event]].assign(
-        user_id=pd.Categorical.from_codes(found.session, categories=ids)
+    names = frame["user_id"].cat.categories[sessions.user]
+    ids = [f"{name}#{number}" for name, number in zip(names, sessions.number, strict=True)]
+    raw.interactions = frame.iloc[timed[sessions.event]].assign(
+        user_id=pd.Categorical.from_codes(sessions.session, categories=ids)
     )
     raw.users = None  # sessions are anonymous
-    return found, len(np.unique(users[timeless]))
+    return sessions, len(np.unique(users[timeless]))
 
 
 def split_table(raw: RawData, sessions: Sessions) -> pd.DataFrame:

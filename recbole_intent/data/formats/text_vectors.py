@@ -82,14 +82,14 @@ def read_text_vectors(path: str | Path) -> TextVectors:
     if not path.is_file():
         raise UserError(f"{path}: no such file of text vectors; `enrich --for=ISRF` writes it")
     about = ("semantics", "encoder", "fingerprint")
-    remedy, what = "remove it, and run `enrich` again", "no file of text vectors"
+    remedy, what = "remove it, and run `enrich` again", "not a file of text vectors"
     arrays = read_npz(path, ("ids", "vectors", *about), remedy, what, optional=("split",))
     texts = {name: str(arrays[name]) for name in (*about, "split") if name in arrays}
-    found = TextVectors(arrays["ids"], arrays["vectors"], **texts)
-    shape = found.vectors.shape
-    if len(shape) != 2 or found.ids.shape != shape[:1] or found.vectors.dtype != np.float32:
-        raise UserError(f"{path}: needs N ids and (N, D) float32, has {found.ids.shape}, {shape}")
-    return found
+    vectors = TextVectors(arrays["ids"], arrays["vectors"], **texts)
+    shape = vectors.vectors.shape
+    if len(shape) != 2 or vectors.ids.shape != shape[:1] or vectors.vectors.dtype != np.float32:
+        raise UserError(f"{path}: needs N ids and (N, D) float32, has {vectors.ids.shape}, {shape}")
+    return vectors
 
 
 def vectors_for(vectors: TextVectors, tokens: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -114,9 +114,9 @@ def vectors_for(vectors: TextVectors, tokens: Sequence[str] | np.ndarray) -> np.
             f"{len(missing)} of {len(tokens) - is_padding.sum()} ids have no text vector, such as "
             f"{str(tokens[missing[0]])!r}; run `enrich --for=ISRF` on this dataset again"
         )
-    found = np.zeros((len(tokens), vectors.vectors.shape[1]), dtype=np.float32)
-    found[~is_padding] = vectors.vectors[rows[~is_padding]]
-    return found
+    ordered = np.zeros((len(tokens), vectors.vectors.shape[1]), dtype=np.float32)
+    ordered[~is_padding] = vectors.vectors[rows[~is_padding]]
+    return ordered
 
 
 def pca(vectors: np.ndarray, size: int) -> np.ndarray:

@@ -147,7 +147,7 @@ def with_candidates(config: Config, data: SplitData) -> SplitData:
     """
     question = Question.of(config, data)
     folder = Path(config["checkpoint_dir"]) / "candidates"
-    found = kept_candidates(question, folder, config["dataset"])
+    candidates = kept_candidates(question, folder, config["dataset"])
     dataset = data.dataset
     place_of_user = {user: place for place, user in enumerate(question.users.tolist())}
     tokens = dataset.field2id_token[dataset.uid_field]
@@ -156,14 +156,14 @@ def with_candidates(config: Config, data: SplitData) -> SplitData:
         users = loader.dataset.inter_feat[dataset.uid_field].tolist()
         places = np.array([place_of_user[str(tokens[user])] for user in users])
         rows = np.searchsorted(question.asked[part], places)
-        loader.candidates = torch.from_numpy(internal[found.lists[part][rows]])
-    told = {
+        loader.candidates = torch.from_numpy(internal[candidates.lists[part][rows]])
+    record = {
         "negatives": question.n_negatives,
         "seed": question.seed,
-        "hash": found.hash,
+        "hash": candidates.hash,
         "outside": EXCLUDED,
     }
-    return replace(data, candidates=told)
+    return replace(data, candidates=record)
 
 
 def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidates:
@@ -198,7 +198,7 @@ def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidate
 
 def _read(path: Path, question: Question, digest: str) -> dict[str, np.ndarray]:
     arrays = read_npz(
-        path, (*PARTS, "digest"), "remove it to draw anew", "not a file of candidates"
+        path, (*PARTS, "digest"), "remove it to draw again", "not a file of candidates"
     )
     lists, theirs = {part: arrays[part] for part in PARTS}, str(arrays["digest"])
     for part, places in lists.items():
@@ -211,7 +211,7 @@ def _read(path: Path, question: Question, digest: str) -> dict[str, np.ndarray]:
             or places.max() >= len(question.items)
             or not ((places == target[:, None]).sum(axis=1) == 1).all()
         ):
-            raise UserError(f"{path}: holds candidates of other data; remove it to draw anew")
+            raise UserError(f"{path}: holds candidates of other data; remove it to draw again")
     return lists
 
 
@@ -285,9 +285,9 @@ def draw_outside(
     np.put_along_axis(again, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
     is_good &= ~again
     first_good = np.argsort(~is_good, axis=1, kind="stable")[:, :n]
-    found = np.take_along_axis(drawn, first_good, axis=1)
+    items = np.take_along_axis(drawn, first_good, axis=1)
     for row in np.flatnonzero(is_good.sum(axis=1) < n):  # long histories, small catalogues
         begin, end = np.searchsorted(seen, [users[row] * n_items, (users[row] + 1) * n_items])
         own = seen[begin:end] - users[row] * n_items
-        found[row] = rng.choice(np.setdiff1d(np.arange(n_items), own), n, replace=False)
-    return found
+        items[row] = rng.choice(np.setdiff1d(np.arange(n_items), own), n, replace=False)
+    return items

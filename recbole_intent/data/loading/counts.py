@@ -59,15 +59,15 @@ class DataCounts:
 
     def __str__(self) -> str:
         """One line for the log."""
-        found = [
+        parts = [
             f"{self.users:,} users, {self.items:,} items, {self.interactions:,} interactions",
             "targets: " + ", ".join(f"{name} {count:,}" for name, count in self.targets.items()),
         ]
-        found += [f"dropped {count:,} ({reason})" for reason, count in self.dropped.items()]
+        parts += [f"dropped {count:,} ({reason})" for reason, count in self.dropped.items()]
         if not self.dropped:
-            found.append("dropped none")
+            parts.append("dropped none")
         if self.repeated:
-            found.append(f"{self.repeated:,} repeat user, item and time of another one")
+            parts.append(f"{self.repeated:,} repeat user, item and time of another one")
         if self.untested_users:
-            found.append(f"{self.untested_users:,} users without a test target")
-        return "; ".join(found)
+            parts.append(f"{self.untested_users:,} users without a test target")
+        return "; ".join(parts)

@@ -79,16 +79,16 @@ def fetch(url: str, target: Path, *, size: int | None = None, sha256: str | None
             f"{url}: cut off after {got:,} of {total:,} bytes; run the same command again: it "
             "goes on from there"
         )
-    for expected, found, what in (
+    for expected, actual, what in (
         (total, got, "bytes"),
         (size, got, "bytes"),
         (sha256, sha256 and file_sha256(part), "sha256"),
     ):
-        if expected is not None and expected != found:
+        if expected is not None and expected != actual:
             part.unlink()
             tag.unlink(missing_ok=True)
             raise UserError(
-                f"{url}: {what} {found} instead of {expected}; the file was thrown away: run the "
+                f"{url}: {what} {actual} instead of {expected}; the file was thrown away: run the "
                 "same command again, or fetch it by hand and give --source=PATH"
             )
     with part.open("rb") as file:

@@ -39,9 +39,9 @@ def with_text(raw: RawData) -> np.ndarray:
             f"{place}: no title or description of items, so --drop_without_text would drop all; "
             "leave it away, add the items file, or name a column by --columns=title=NAME"
         )
-    told = (raw.items[columns] != "").any(axis=1)
+    has_text = (raw.items[columns] != "").any(axis=1)
     items = raw.interactions["item_id"].cat
-    known = items.categories.isin(raw.items["item_id"][told])
+    known = items.categories.isin(raw.items["item_id"][has_text])
     return known[items.codes.to_numpy()]
 
 

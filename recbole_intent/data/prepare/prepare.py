@@ -136,11 +136,11 @@ def prepare(
     raw.interactions = in_order(raw.interactions)
     timeless = raw.interactions.loc[raw.interactions["timeless"], "user_id"].nunique()
     if sessions:
-        found, timeless = cut_into_sessions(raw, sessions)
+        cut, timeless = cut_into_sessions(raw, sessions)
     users, items = (raw.interactions[key].cat.codes.to_numpy() for key in OUR_COLUMNS[:2])
     statistics = Statistics.of(dataset, users, items, timeless)
     if sessions:
-        statistics = replace(statistics, parts=tuple(count_parts(found, items)))
+        statistics = replace(statistics, parts=tuple(count_parts(cut, items)))
     about = {
         "dataset": dataset,
         "form": form,
@@ -151,7 +151,7 @@ def prepare(
     tables = _tables(raw, bool(options["fill_items"]))
     properties = None
     if sessions:
-        tables[".split"] = split_table(raw, found)
+        tables[".split"] = split_table(raw, cut)
         properties = properties_text(dataset, sessions)
     _write(folder, dataset, tables, raw, about, properties)
     return statistics
@@ -187,8 +187,8 @@ def _table_or_path(source: Any) -> Any:
     is_empty = isinstance(source, str) and not source
     if isinstance(source, str | os.PathLike | pd.DataFrame | None) and not is_empty:
         return source
-    found = "an empty text" if is_empty else type(source).__name__
-    raise UserError(f"source: a path or a table is needed, such as pandas.DataFrame, found {found}")
+    given = "an empty text" if is_empty else type(source).__name__
+    raise UserError(f"source: a path or a table is needed, such as pandas.DataFrame, found {given}")
 
 
 def _read(

@@ -73,17 +73,17 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
 
 def meta_file(path: Path) -> Path | None:
     """Find the file of item records in a folder: they have a product and a title, no reviewer."""
-    found = [
+    files = [
         file
         for file in files_in(path)
         if (keys := keys_of(file)) & {"asin", "parent_asin"}
         and not keys & {"reviewerID", "user_id"}
     ]
-    if len(found) > 1:
+    if len(files) > 1:
         raise UserError(
-            f"{path}: {found[0].name} and {found[1].name} both describe items; keep one of them"
+            f"{path}: {files[0].name} and {files[1].name} both describe items; keep one of them"
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def read_items(file: Path, wanted: set[str]) -> pd.DataFrame:

@@ -38,13 +38,13 @@ def read(path: Path, columns: dict[str, str]) -> RawData:
     Raises:
         UserError: a column is missing, a value is not a number, or several files are possible.
     """
-    found = _files(path, ".inter")
-    if len(found) > 1:
+    files = _files(path, ".inter")
+    if len(files) > 1:
         raise UserError(
-            f"{path}: {found[0].name} and {found[1].name} both hold interactions; give the right "
+            f"{path}: {files[0].name} and {files[1].name} both hold interactions; give the right "
             "one by --source=FILE"
         )
-    file = found[0]
+    file = files[0]
     types: dict[str, str] = {}
     interactions = _read(file, columns, types, ("user_id", "item_id", "timestamp"))
     interactions["timestamp"] = in_seconds(interactions["timestamp"], "timestamp")

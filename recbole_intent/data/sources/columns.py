@@ -60,14 +60,14 @@ def resolve(
     Raises:
         UserError: a name matches two columns.
     """
-    found, taken = {}, set(columns.values())
+    resolved, taken = {}, set(columns.values())
     for key in keys:
         if key in columns:
             if columns[key] in names:
-                found[key] = columns[key]
+                resolved[key] = columns[key]
             continue
         if key in names:
-            found[key] = key
+            resolved[key] = key
             continue
         for group in ALIASES.get(key, ()):
             fits = [name for name in names if _plain(name) in group.split() and name not in taken]
@@ -77,9 +77,9 @@ def resolve(
                     f"by --columns={key}={fits[0]}"
                 )
             if fits:
-                found[key] = fits[0]
+                resolved[key] = fits[0]
                 break
-    return found
+    return resolved
 
 
 def shown(names: Sequence[str]) -> str:

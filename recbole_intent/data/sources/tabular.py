@@ -165,26 +165,26 @@ def interactions_of(
     missing = {key: columns.get(key, key) for key in KEYS if key in needed - set(present)}
     if missing:
         raise MissingColumns(file, list(frame), missing)
-    found = pd.DataFrame(index=frame.index)
+    interactions = pd.DataFrame(index=frame.index)
     for key in ("user_id", "item_id"):
-        found[key] = _ids(frame[present[key]], file, key)
+        interactions[key] = _ids(frame[present[key]], file, key)
     if "timestamp" in present and per_second is not None:
         times = numbers(_texts(frame[present["timestamp"]]), file, "timestamp")
-        found["timestamp"] = times / per_second
+        interactions["timestamp"] = times / per_second
     elif "timestamp" in present:
 
         def place(row: int) -> str:
             return f"{file} line {frame.index[row]}"
 
-        found["timestamp"] = seconds(frame[present["timestamp"]], place, "timestamp")
+        interactions["timestamp"] = seconds(frame[present["timestamp"]], place, "timestamp")
     else:
-        found["timestamp"] = float("nan")
+        interactions["timestamp"] = float("nan")
     if "position" in present:
         position = numbers(_texts(frame[present["position"]]), file, "position")
-        found["position"] = _whole(position, file)
+        interactions["position"] = _whole(position, file)
     if "rating" in present:
-        found["rating"] = numbers(_texts(frame[present["rating"]]), file, "rating")
-    return found.assign(file=0)
+        interactions["rating"] = numbers(_texts(frame[present["rating"]]), file, "rating")
+    return interactions.assign(file=0)
 
 
 def items_of(frame: pd.DataFrame, file: Path, columns: dict[str, str]) -> pd.DataFrame:
@@ -267,15 +267,15 @@ def _items_file(
     path: Path, chosen: Path, tables: list[Path], known: Mapping[Path, dict[str, str]]
 ) -> Path | None:
     """The table of items; one with titles is preferred."""
-    found = [
+    item_tables = [
         f for f in tables if f != chosen and "item_id" in known[f] and "user_id" not in known[f]
     ]
-    titled = [file for file in found if "title" in known[file]]
+    titled = [file for file in item_tables if "title" in known[file]]
     if len(titled) > 1:
         raise UserError(
             f"{path}: {titled[0].name} and {titled[1].name} both describe items; keep one of them"
         )
-    return next(iter(titled or found), None)
+    return next(iter(titled or item_tables), None)
 
 
 def _is_rating(fields: list[str]) -> bool:
@@ -305,9 +305,10 @@ def _ids(values: pd.Series, file: Path, column: str) -> pd.Series:
     try:
         codes, names = pd.factorize(values, use_na_sentinel=True)
     except TypeError as error:  # lists are not hashable
-        found = next(value for value in values if getattr(value, "__hash__", None) is None)
+        unhashable = next(value for value in values if getattr(value, "__hash__", None) is None)
         raise UserError(
-            f"{file}: {column}: value {str(found)[:40]!r} is no id; give one row per interaction"
+            f"{file}: {column}: value {str(unhashable)[:40]!r} is not an id; give one row per "
+            "interaction"
         ) from error
     texts: dict[str, int] = {}
     number_of = []

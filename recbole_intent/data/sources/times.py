@@ -54,7 +54,8 @@ def seconds(values: pd.Series, place: Callable[[int], str], column: str) -> pd.S
     if bad.any():
         row = int(bad.argmax())
         raise UserError(
-            f"{place(row)}: {column} {text.iloc[row][:40]!r} is no date such as 2018-07-07 22:09:11"
+            f"{place(row)}: {column} {text.iloc[row][:40]!r} is not a date such as "
+            "2018-07-07 22:09:11"
         )
     return _since_1970(times)
 

@@ -62,7 +62,7 @@ def _seconds(dates: pd.Series, file: Path) -> pd.Series:
     if bad.any():
         row = int(bad.argmax())
         raise UserError(
-            f"{file} line {dates.index[row]}: date {dates.iloc[row]!r} is no date such as "
+            f"{file} line {dates.index[row]}: date {dates.iloc[row]!r} is not a date such as "
             "2018-07-07 22:09:11"
         )
     return (times - pd.Timestamp(0)) / pd.Timedelta(seconds=1)

@@ -196,7 +196,7 @@ def test_a_damaged_file_is_named_and_not_used(tmp_path, how, message):
     kept_candidates(question(), tmp_path, "toy")
     (path,) = tmp_path.glob("*.npz")
     _spoil(path, how)
-    with pytest.raises(UserError, match=rf"{path.name}: .*{message}.*; remove it to draw anew"):
+    with pytest.raises(UserError, match=rf"{path.name}: .*{message}.*; remove it to draw again"):
         kept_candidates(question(), tmp_path, "toy")
 
 

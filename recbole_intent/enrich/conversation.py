@@ -68,7 +68,7 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class Told:
+class ConversationResult:
     """The result of a conversation.
 
     Attributes:
@@ -84,7 +84,7 @@ class Told:
 
 def ask_until_usable(
     asker: Asker, conversations: Sequence[Conversation], kind: type, attempts: int
-) -> list[Told]:
+) -> list[ConversationResult]:
     """Run conversations whose answers only need to match the schema.
 
     Args:
@@ -96,30 +96,35 @@ def ask_until_usable(
     Returns:
         The results, in the order of `conversations`.
     """
-    told: list[Told] = [Told(None, "", (0, 0)) for _ in conversations]
+    results: list[ConversationResult] = [
+        ConversationResult(None, "", (0, 0)) for _ in conversations
+    ]
     open_ones = list(range(len(conversations)))
     for _ in range(attempts):
         answers = asker.ask_all([conversations[i].request() for i in open_ones])
         still_open = []
         for i, answer in zip(open_ones, answers, strict=True):
-            told[i] = _one_step(conversations[i], kind, told[i], answer)
-            if told[i].value is None and isinstance(answer, Answer):
+            results[i] = _one_step(conversations[i], kind, results[i], answer)
+            if results[i].value is None and isinstance(answer, Answer):
                 still_open.append(i)
         open_ones = still_open
-    return told
+    return results
 
 
 def _one_step(
-    conversation: Conversation, kind: type, before: Told, answer: Answer | RequestFailed
-) -> Told:
+    conversation: Conversation,
+    kind: type,
+    before: ConversationResult,
+    answer: Answer | RequestFailed,
+) -> ConversationResult:
     if isinstance(answer, RequestFailed):
-        return Told(None, answer.kind, before.tokens)
+        return ConversationResult(None, answer.kind, before.tokens)
     tokens = add_tokens(before.tokens, answer)
     try:
-        return Told(parse_answer(answer.text, kind), "", tokens)
+        return ConversationResult(parse_answer(answer.text, kind), "", tokens)
     except MalformedAnswer as problem:
         conversation.correct(answer.text, "malformed", problem=problem)
-        return Told(None, "malformed answers", tokens)
+        return ConversationResult(None, "malformed answers", tokens)
 
 
 def add_tokens(tokens: tuple[int, int], answer: Answer) -> tuple[int, int]:

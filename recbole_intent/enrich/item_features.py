@@ -54,10 +54,10 @@ def refine_features(
             for code in chunk
         ]
         ends = ask_until_usable(asker, talks, Features, attempts)
-        for code, told in zip(chunk, ends, strict=True):
-            found = _clean(told.value.features, most) if told.value else ()
-            counts.add(bool(found), told.problem or "no text in the answer", told.tokens)
-            yield code, found or raw_features(texts, code)
+        for code, end in zip(chunk, ends, strict=True):
+            features = _clean(end.value.features, most) if end.value else ()
+            counts.add(bool(features), end.problem or "no text in the answer", end.tokens)
+            yield code, features or raw_features(texts, code)
 
 
 def _lines(texts: ItemTexts, code: int) -> str:

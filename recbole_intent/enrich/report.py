@@ -125,15 +125,15 @@ class Coverage:
 
     def rates(self) -> list[AttemptRate]:
         """Rates of each attempt among the sessions that reached it, then of all together."""
-        n, found = self._choices, []
+        n, rates = self._choices, []
         for i, (asked, passed) in enumerate(zip(self.asked, self.passed, strict=True)):
             # A guess without repetition chooses among the remaining candidates.
             distinct = 1 / max(1, n - i)
-            found.append(_rate(i + 1, asked, passed, 1 / n, distinct))
+            rates.append(_rate(i + 1, asked, passed, 1 / n, distinct))
         repeating = 1 - ((n - 1) / n) ** self._attempts
         distinct = 1 - _ratio(n - 1, n, self._attempts)
-        found.append(_rate(0, self.sessions, self.total_passed, repeating, distinct))
-        return found
+        rates.append(_rate(0, self.sessions, self.total_passed, repeating, distinct))
+        return rates
 
     def verdict(self) -> str:
         """One sentence that says whether the rate is above chance."""

@@ -78,7 +78,7 @@ class BatchExporter:
         Raises:
             BatchPending: answers are missing; their requests were written.
         """
-        found: list[Answer | RequestFailed] = []
+        answers: list[Answer | RequestFailed] = []
         missing: dict[str, ChatRequest] = {}
         for request in requests:
             key = request_key(self._source, request)
@@ -88,7 +88,7 @@ class BatchExporter:
             else:
                 self.progress.cached += 1
                 tokens = stored.prompt_tokens, stored.completion_tokens
-                found.append(Answer(stored.text, *tokens, cached=True))
+                answers.append(Answer(stored.text, *tokens, cached=True))
         if missing:
             written = write_batch(missing, self._source, self._path)
             raise BatchPending(
@@ -96,7 +96,7 @@ class BatchExporter:
                 "then give the results by --import_batch=FILE; --export_batch=FILE beside it "
                 "writes the next ones"
             )
-        return found
+        return answers
 
     def close(self) -> None:
         """Do nothing: no resources are open."""

@@ -249,7 +249,7 @@ def _advice(error: sqlite3.Error) -> str:
         hint = "cannot be written; free some space and run the same command again"
         return f"{hint}: all earlier answers are kept ({error})"
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"is no cache of answers, or is damaged ({error}); move it away"
+        return f"is not a cache of answers, or is damaged ({error}); move it away"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return f"cannot be opened for writing ({error})"
     return f"cannot be used: {error}"

@@ -103,15 +103,15 @@ class ChatClient:
         Raises:
             UserError: as in `ask`.
         """
-        found: dict[int, Answer | RequestFailed] = {}
+        answers: dict[int, Answer | RequestFailed] = {}
         numbered = enumerate(requests)
 
         async def work() -> None:
             for index, request in numbered:
                 try:
-                    found[index] = await self.ask(request)
+                    answers[index] = await self.ask(request)
                 except RequestFailed as error:
-                    found[index] = error
+                    answers[index] = error
 
         # More workers than slots: some wait for requests claimed by another process.
         workers = [asyncio.create_task(work()) for _ in range(4 * self._concurrency)]
@@ -121,7 +121,7 @@ class ChatClient:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        return [found[index] for index in range(len(found))]
+        return [answers[index] for index in range(len(answers))]
 
     def _cached(self, stored: Completion) -> Answer:
         self.progress.cached += 1

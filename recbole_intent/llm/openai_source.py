@@ -64,8 +64,8 @@ class OpenAISource:
         self._key = _key_of(self._key_env) if self._key_env else ""
         headers = {"Authorization": f"Bearer {self._key or 'none'}"}
         if is_openai:
-            found = {name: _from_environment(v) for name, v in _OF_OPENAI.items()}
-            headers |= {name: value for name, value in found.items() if value}
+            extra = {name: _from_environment(v) for name, v in _OF_OPENAI.items()}
+            headers |= {name: value for name, value in extra.items() if value}
         self._endpoint = HttpEndpoint(
             self.base_url, headers, timeout=timeout, max_bytes=max_bytes, secret=self._key
         )

@@ -65,21 +65,21 @@ class RayAsker:
     def ask_all(self, requests: Sequence[ChatRequest]) -> list[Answer | RequestFailed]:
         """As `asking.Asker`."""
         keys = [request_key(self._source, request) for request in requests]
-        found: dict[str, Answer | RequestFailed] = {}
+        answers: dict[str, Answer | RequestFailed] = {}
         missing: dict[str, ChatRequest] = {}
         for key, request in zip(keys, requests, strict=True):
             if stored := self._cache.get(key):
                 self.progress.cached += 1
                 tokens = stored.prompt_tokens, stored.completion_tokens
-                found[key] = Answer(stored.text, *tokens, cached=True)
+                answers[key] = Answer(stored.text, *tokens, cached=True)
             else:
                 missing[key] = request
         if missing:
-            self._ask(missing, found)
-        return [found[key] for key in keys]
+            self._ask(missing, answers)
+        return [answers[key] for key in keys]
 
     def _ask(
-        self, missing: dict[str, ChatRequest], found: dict[str, Answer | RequestFailed]
+        self, missing: dict[str, ChatRequest], answers: dict[str, Answer | RequestFailed]
     ) -> None:
         import ray.data
 
@@ -93,24 +93,24 @@ class RayAsker:
             num_cpus=_SHARE,
         )
         for row in answered.iter_rows():
-            self._take(row, missing[row["key"]], found)
+            self._take(row, missing[row["key"]], answers)
 
     def _take(
-        self, row: dict[str, Any], request: ChatRequest, found: dict[str, Answer | RequestFailed]
+        self, row: dict[str, Any], request: ChatRequest, answers: dict[str, Answer | RequestFailed]
     ) -> None:
         if row["stop"]:
             raise UserError(row["stop"])
         if row["reason"]:
             self.progress.failed += 1
             self.progress.reasons[row["kind"]] += 1
-            found[row["key"]] = RequestFailed(row["reason"], row["kind"])
+            answers[row["key"]] = RequestFailed(row["reason"], row["kind"])
             return
         tokens = int(row["prompt_tokens"]), int(row["completion_tokens"])
         self._cache.store_all([(row["key"], Completion(row["text"], *tokens), request.tag)])
         self.progress.asked += 1
         self.progress.prompt_tokens += tokens[0]
         self.progress.completion_tokens += tokens[1]
-        found[row["key"]] = Answer(row["text"], *tokens, cached=False)
+        answers[row["key"]] = Answer(row["text"], *tokens, cached=False)
 
     def close(self) -> None:
         """As `asking.Asker`; a Ray instance started elsewhere keeps running."""

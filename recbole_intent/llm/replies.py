@@ -45,7 +45,7 @@ def completion_of(content: bytes | str | dict[str, Any]) -> Completion:
     """
     body = content if isinstance(content, dict) else read_json(content)
     if not isinstance(body, dict):
-        raise NoCompletion("is no JSON object")
+        raise NoCompletion("is not a JSON object")
     if body.get("error"):  # some gateways report errors with HTTP 200
         raise NoCompletion(f"reports an error: {one_line(words_of(body['error']))}")
     match body.get("choices"):
@@ -66,7 +66,7 @@ def _text_of(message: dict[str, Any]) -> str:
             return text
     if content is None and refusal is None:
         return ""  # all tokens went into thinking: paid for, so it counts as an answer
-    raise NoCompletion("has a message that is no text")
+    raise NoCompletion("has a message that is not text")
 
 
 def read_json(content: bytes | str) -> Any:
@@ -83,7 +83,7 @@ def read_json(content: bytes | str) -> Any:
     except UnicodeDecodeError as error:
         raise NoCompletion(f"is not UTF-8 (byte {error.start})") from None
     except (ValueError, RecursionError):
-        raise NoCompletion(f"is no whole JSON: {text[:40]!r}") from None
+        raise NoCompletion(f"is not complete JSON: {text[:40]!r}") from None
 
 
 def _number(digits: str) -> int | float:

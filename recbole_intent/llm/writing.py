@@ -160,10 +160,10 @@ class Writer:
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """Log-likelihood of each text as the continuation, in nats; nothing is generated."""
-        found: list[float] = []
+        scores: list[float] = []
         for start in range(0, len(texts), _AT_ONCE):
-            found += self._scores([self._ids(t) for t in texts[start : start + _AT_ONCE]])
-        return found
+            scores += self._scores([self._ids(t) for t in texts[start : start + _AT_ONCE]])
+        return scores
 
     def _scores(self, ids: list[list[int]]) -> list[float]:
         width = max(map(len, ids))

@@ -208,7 +208,7 @@ def test_a_full_database_says_so_and_goes_on_when_there_is_space(tmp_path):
 def test_a_file_that_is_no_cache_is_named_and_left(tmp_path, content):
     path = tmp_path / "a.inter"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.inter: is no cache of answers"):
+    with pytest.raises(UserError, match=r"a\.inter: is not a cache of answers"):
         AnswerCache(path)
     assert path.read_bytes() == content
     assert files(tmp_path) == {"a.inter"}

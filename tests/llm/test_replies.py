@@ -42,11 +42,11 @@ def test_tokens_are_counted_where_they_are_told():
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "no whole JSON"),
-        ("<html>", "no whole JSON: '<html>'"),
-        ('{"choices": [{"mess', "no whole JSON"),
-        ("[" * 100_000, "no whole JSON"),
-        ("[1]", "no JSON object"),
+        ("", "not complete JSON"),
+        ("<html>", "not complete JSON: '<html>'"),
+        ('{"choices": [{"mess', "not complete JSON"),
+        ("[" * 100_000, "not complete JSON"),
+        ("[1]", "not a JSON object"),
         ("{}", "no choices"),
         ('{"choices": []}', "no choices"),
         ('{"choices": [{"text": "a"}]}', "no choices"),

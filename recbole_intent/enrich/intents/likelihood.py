@@ -34,18 +34,20 @@ class LikelihoodJudge:
     ) -> list[tuple[str, float] | RequestFailed]:
         """As `predict_correct.Judge`."""
         requests = []
-        for task, found in zip(tasks, intents, strict=True):
-            requests.append(self._request(prompt("score_item"), task, intents="; ".join(found)))
+        for task, task_intents in zip(tasks, intents, strict=True):
+            requests.append(
+                self._request(prompt("score_item"), task, intents="; ".join(task_intents))
+            )
             requests.append(self._request(prompt("score_item_blind"), task))
         answers = self._asker.ask_all(requests)
         predicted: list[tuple[str, float] | RequestFailed] = []
-        for task, told, blind in zip(tasks, answers[::2], answers[1::2], strict=True):
-            if isinstance(told, RequestFailed):
-                predicted.append(told)
+        for task, informed, blind in zip(tasks, answers[::2], answers[1::2], strict=True):
+            if isinstance(informed, RequestFailed):
+                predicted.append(informed)
             elif isinstance(blind, RequestFailed):
                 predicted.append(blind)
             else:
-                pairs = zip(json.loads(told.text), json.loads(blind.text), strict=True)
+                pairs = zip(json.loads(informed.text), json.loads(blind.text), strict=True)
                 predicted.append(best(list(task.candidates), [a - b for a, b in pairs]))
         return predicted
 

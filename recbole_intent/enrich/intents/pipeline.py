@@ -157,8 +157,8 @@ class _Work:
             intents=self._with_llm(features) if self.is_llm else self._with_metadata(features),
             pool=(PoolIntent(*pair) for pair in _lazily(self.pool.counts)),
             features=(
-                ItemFeatures(str(self.sessions.item_ids[code]), found)
-                for code, found in _lazily(lambda: features)
+                ItemFeatures(str(self.sessions.item_ids[code]), texts)
+                for code, texts in _lazily(lambda: features)
             ),
             manifest=self._manifest,
         )
@@ -178,8 +178,8 @@ class _Work:
         options, llm = self.options, self.options.llm
         manner = Manner(llm.temperature, llm.max_tokens, options.seed)
         self._begin_pool(manner)
-        for code, found in self._features(manner):
-            features[code] = found
+        for code, texts in self._features(manner):
+            features[code] = texts
         is_embedded = llm.source == "embedded"
         loop = LoopOptions(
             manner=manner,
@@ -227,17 +227,17 @@ class _Work:
             return
         schema = intents_schema(most)
         talk = Conversation(prompt("intent_pool"), schema, manner, domain=self.domain, most=most)
-        (told,) = ask_until_usable(self.askers[0], [talk], Intents, self.options.attempts)
-        self.pool_counts.add(told.value is not None, told.problem, told.tokens)
+        (result,) = ask_until_usable(self.askers[0], [talk], Intents, self.options.attempts)
+        self.pool_counts.add(result.value is not None, result.problem, result.tokens)
         # Without an answer the pool starts empty and grows with the sessions' intents.
-        self.pool.enter(told.value.intents[:most] if told.value else ())
+        self.pool.enter(result.value.intents[:most] if result.value else ())
 
     def _features(self, manner: Manner) -> Iterator[tuple[int, tuple[str, ...]]]:
         codes = np.flatnonzero(self._is_shown()).tolist()
         if not self.options.refine_features:
             yield from ((code, raw_features(self.texts, code)) for code in codes)
             return
-        found = refine_features(
+        refined = refine_features(
             self.askers[0],
             self.texts,
             codes,
@@ -247,7 +247,7 @@ class _Work:
             attempts=self.options.attempts,
             counts=self.feature_counts,
         )
-        yield from bar("intents", "items", len(codes), found)
+        yield from bar("intents", "items", len(codes), refined)
 
     def _is_shown(self) -> np.ndarray:
         """(V,) mask of the items that appear in a session's prompt."""

@@ -176,8 +176,8 @@ def _solve(
         read: dict[int, Intents | Prediction] = {}
         for i, answer in zip(open_ones, answers, strict=True):
             kind = Prediction if names_item else Intents
-            if (found := _read(answer, kind, outcomes[i], talks[i])) is not None:
-                read[i] = found
+            if (parsed := _read(answer, kind, outcomes[i], talks[i])) is not None:
+                read[i] = parsed
         intents = {i: _clean(one.intents, options) for i, one in read.items()}
         predicted: dict[int, tuple[str, float] | RequestFailed]
         if accepts_all:
@@ -234,14 +234,14 @@ def _read(
         return None
     outcome.tokens = add_tokens(outcome.tokens, answer)
     try:
-        found = parse_answer(answer.text, kind)
-        if not any(map(clean_intent, found.intents)):
+        parsed = parse_answer(answer.text, kind)
+        if not any(map(clean_intent, parsed.intents)):
             raise MalformedAnswer("intents: none of them is a short text")
     except MalformedAnswer as problem:
         outcome.ends.append(MALFORMED)
         talk.correct(answer.text, "malformed", problem=problem)
         return None
-    return found
+    return parsed
 
 
 def _clean(intents: Sequence[str], options: LoopOptions) -> tuple[str, ...]:

@@ -174,11 +174,11 @@ class _Work:
             self._manifest,
         )
 
-    def _items(self, found: list[Profile]) -> Iterator[Profile]:
+    def _items(self, profiles: list[Profile]) -> Iterator[Profile]:
         plain = self.texts.item
         askable = [code for code in range(len(plain)) if self.texts.has_text[code]]
         for profile in self._profiles("item", self.texts.ids, plain, askable, plain):
-            found.append(profile)
+            profiles.append(profile)
             yield profile
 
     def _users(self, items: list[Profile]) -> Iterator[Profile]:
@@ -214,13 +214,15 @@ class _Work:
         sample, limit, seed = self.options.sample, self.options.limit, self.options.seed
         chosen = [askable[i] for i in choose(askable, sample, limit, seed)] if askable else []
         counts = self.counts[kind]
-        told = ask_profiles(self.askers[0], kind, [shown[i] for i in chosen], self.asking, counts)
+        answers = ask_profiles(
+            self.askers[0], kind, [shown[i] for i in chosen], self.asking, counts
+        )
         with bar("texts", f"{kind}s", len(chosen)) as progress:
             is_chosen = set(chosen)
             for i, name in enumerate(ids):
                 texts = None
                 if i in is_chosen:
-                    texts = next(told)
+                    texts = next(answers)
                     progress.set_postfix_str(f"{counts.failed:,} failed", refresh=False)
                     progress.update()
                 yield Profile(name, *texts, LLM) if texts else plain_profile(name, plain[i])

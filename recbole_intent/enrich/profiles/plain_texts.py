@@ -34,10 +34,10 @@ class PlainTexts:
         self.title = [texts.title(code) for code in codes]
         self.brief = [_line(*pair) for pair in zip(self.title, fields, strict=True)]
         # The description comes last, because an encoder truncates long texts.
-        told = zip(self.brief, fields, self.title, strict=True)
+        rows = zip(self.brief, fields, self.title, strict=True)
         self.item = [
             f"{brief}. {long}" if (long := of_item.get(_LONG, title)) != title else brief
-            for brief, of_item, title in told
+            for brief, of_item, title in rows
         ]
         has_categories = any(name in texts.columns for name in COLUMNS)
         names: list[tuple[str, ...]] = [()] * len(fields)

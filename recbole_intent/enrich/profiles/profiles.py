@@ -8,7 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recbole_intent.enrich.conversation import Conversation, Manner, Told, ask_until_usable
+from recbole_intent.enrich.conversation import (
+    Conversation,
+    ConversationResult,
+    Manner,
+    ask_until_usable,
+)
 from recbole_intent.enrich.item_features import in_chunks
 from recbole_intent.enrich.profiles.answers import Description, description_schema
 from recbole_intent.enrich.prompts import prompt
@@ -63,13 +68,15 @@ def ask_profiles(
     schema = description_schema(reason=options.reason)
     for chunk in in_chunks(shown, asker.at_once):
         said: list[dict[str, str]] = [{} for _ in chunk]
-        ends = [Told(None, "", (0, 0))] * len(chunk)
+        ends = [ConversationResult(None, "", (0, 0))] * len(chunk)
         open_ones = list(range(len(chunk)))
         for name, part in zip(QUESTIONS[kind], ("positive", "negative", "fused"), strict=True):
             talks = [_talk(name, chunk[i], said[i], schema, options) for i in open_ones]
-            told = ask_until_usable(asker, talks, Description, options.attempts)
-            for i, end in zip(open_ones, told, strict=True):
-                ends[i] = Told(end.value, end.problem, _sum(ends[i].tokens, end.tokens))
+            results = ask_until_usable(asker, talks, Description, options.attempts)
+            for i, end in zip(open_ones, results, strict=True):
+                ends[i] = ConversationResult(
+                    end.value, end.problem, _sum(ends[i].tokens, end.tokens)
+                )
                 if end.value is not None:
                     said[i][part] = " ".join(end.value.description.split())
             open_ones = [i for i in open_ones if ends[i].value is not None]

@@ -83,8 +83,10 @@ def encode_texts(
         rows = _rows(distinct, encoder, waiting, name, chunk)
         place = {text: row for row, text in enumerate(distinct)}
         vectors = rows[[place[text] for text in texts.values()]]
-        found = TextVectors(np.array(list(texts)), vectors, semantics, encoder.name, name, about)
-        write_text_vectors(path, found)
+        text_vectors = TextVectors(
+            np.array(list(texts)), vectors, semantics, encoder.name, name, about
+        )
+        write_text_vectors(path, text_vectors)
         waiting.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{waiting}: cannot be written: {error.strerror or error}") from error

@@ -38,7 +38,7 @@ def check_texts(
             "others by --steps=all"
         )
     if manifest["inputs"] != inputs or manifest.get("split") != split.plain():
-        raise UserError(f"{path}: its texts are of other data; write them anew by --steps=all")
+        raise UserError(f"{path}: its texts are of other data; write them again by --steps=all")
     return manifest["about"]
 
 

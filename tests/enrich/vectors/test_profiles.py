@@ -42,8 +42,8 @@ def test_each_text_that_is_asked_for_has_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"inputs": {"d.item": "2"}}, "texts are of other data; write them anew by --steps=all"),
-        ({"split": Split({}, "1")}, "texts are of other data; write them anew by --steps=all"),
+        ({"inputs": {"d.item": "2"}}, "texts are of other data; write them again by --steps=all"),
+        ({"split": Split({}, "1")}, "texts are of other data; write them again by --steps=all"),
         ({"semantics": "metadata"}, "its texts are of semantics: llm"),
     ],
 )

@@ -146,7 +146,7 @@ class Config(RecBoleConfig):
             final["device"] = torch.device(device)
         except RuntimeError as error:
             raise UserError(
-                f"device: {device!r} is no torch device; cpu, cuda, cuda:1 …"
+                f"device: {device!r} is not a torch device; cpu, cuda, cuda:1 …"
             ) from error
         if final["device"].type == "cuda" and not torch.cuda.is_available():
             raise UserError("device: cuda asked for, but torch finds none; use --device=cpu")

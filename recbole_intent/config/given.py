@@ -41,7 +41,7 @@ class Given:
         values: key -> value of files and options together.
 
     Raises:
-        UserError: an unreadable file, or a key that is no word.
+        UserError: an unreadable file, or a key that is not a word.
     """
 
     def __init__(

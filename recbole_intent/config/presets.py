@@ -51,7 +51,7 @@ def preset_values(name: Any, models: Sequence[str], dataset: str) -> dict[str, A
     known = preset_names(models)
     if not isinstance(name, str) or name not in known:
         has = f"has {', '.join([OUR_DEFAULTS, *known])}" if known else "has none; leave it out"
-        raise UserError(f"preset: {name!r} is no preset of {models[0]}, which {has}")
+        raise UserError(f"preset: {name!r} is not a preset of {models[0]}, which {has}")
     folder = _folder() / name
     path = next(path for model in models if (path := folder / f"{model}.yaml").is_file())
     values = dict(read_yaml(path))

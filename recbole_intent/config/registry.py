@@ -184,7 +184,7 @@ def _from_path(path: str) -> ModelSpec:
     except Exception as error:
         raise _failed(path, error) from error
     if not isinstance(model_class, type) or not issubclass(model_class, AbstractRecommender):
-        raise UserError(f"--model={path}: {name} is no RecBole model (no AbstractRecommender)")
+        raise UserError(f"--model={path}: {name} is not a RecBole model (no AbstractRecommender)")
     here = (ModelType.GENERAL, ModelType.SEQUENTIAL, ModelType.TRADITIONAL)
     if getattr(model_class, "type", None) not in here:
         raise UserError(

@@ -290,11 +290,13 @@ def _test_unit(
         p_t, p_wilcoxon = paired_t(matrix), wilcoxon(matrix)
         for i, ((label, against, metric), differences) in enumerate(group):
             interval = (float(intervals[i, 0]), float(intervals[i, 1]))
-            found = float(p_t[i]), float(p_wilcoxon[i])
+            p_values = float(p_t[i]), float(p_wilcoxon[i])
             mean = float(differences.mean())
             power = smallest_difference(differences) if unit == SEEDS else None
             tests.append(
-                PairedTest(label, against, metric, unit, n, mean, interval, *found, *found, power)
+                PairedTest(
+                    label, against, metric, unit, n, mean, interval, *p_values, *p_values, power
+                )
             )
     corrected = zip(
         tests, holm([t.p_t for t in tests]), holm([t.p_wilcoxon for t in tests]), strict=True

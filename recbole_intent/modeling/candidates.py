@@ -61,9 +61,9 @@ def pair_scores(
 ) -> Tensor:
     """`candidate_scores` by `predict` on each pair, for RecBole models that only score pairs."""
     n_rows, n_candidates = items.shape
-    found = []
+    scores = []
     for rows in torch.arange(n_rows).split(max(1, _PAIRS // n_candidates)):
         pairs = interaction[rows].repeat_interleave(n_candidates)
         pairs.update(Interaction({item_field: items[rows].flatten()}))
-        found.append(model.predict(pairs).view(len(rows), n_candidates))
-    return torch.cat(found)
+        scores.append(model.predict(pairs).view(len(rows), n_candidates))
+    return torch.cat(scores)

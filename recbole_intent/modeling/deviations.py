@@ -42,8 +42,8 @@ def exactly(key: str, value: Any, source: str, **options: Any) -> Said:
     """The paper gives one value."""
 
     # 5 and 5.0 are equal; True and 1 are not.
-    def holds(found: Any) -> bool:
-        return found == value and isinstance(found, bool) == isinstance(value, bool)
+    def holds(actual: Any) -> bool:
+        return actual == value and isinstance(actual, bool) == isinstance(value, bool)
 
     return Said(key, str(value), holds, source, **options)
 
@@ -51,14 +51,14 @@ def exactly(key: str, value: Any, source: str, **options: Any) -> Said:
 def one_of(key: str, values: Sequence[Any], source: str, **options: Any) -> Said:
     """The paper gives a list of values."""
     shown = ", ".join(str(value) for value in values)
-    return Said(key, f"one of {shown}", lambda found: found in values, source, **options)
+    return Said(key, f"one of {shown}", lambda actual: actual in values, source, **options)
 
 
 def within(key: str, least: float, most: float, source: str, **options: Any) -> Said:
     """The paper gives a range."""
 
-    def holds(found: float) -> bool:
-        return least <= found <= most
+    def holds(actual: float) -> bool:
+        return least <= actual <= most
 
     return Said(key, f"{least} to {most}", holds, source, **options)
 

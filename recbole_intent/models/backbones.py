@@ -38,7 +38,7 @@ def make_backbone(config: Any, dataset: Any, hidden_size: int) -> Backbone:
     """
     name = config["backbone"]
     if name != "GRU4Rec" and hidden_size % config["n_heads"]:
-        raise UserError(f"n_heads: {config['n_heads']} is no divisor of the width {hidden_size}")
+        raise UserError(f"n_heads: {config['n_heads']} does not divide the width {hidden_size}")
     own = {
         "hidden_size": hidden_size,
         "embedding_size": hidden_size,

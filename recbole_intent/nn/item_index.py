@@ -69,8 +69,8 @@ class ItemIndex:
         if excluded is not None and len(excluded[0]):
             most = int(torch.bincount(excluded[0], minlength=n_rows).max())
         asked = np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32)
-        found = self._index.search(asked, min(k + most, n_items - 1))
-        scores, items = torch.from_numpy(found[0]), torch.from_numpy(found[1]) + 1
+        result = self._index.search(asked, min(k + most, n_items - 1))
+        scores, items = torch.from_numpy(result[0]), torch.from_numpy(result[1]) + 1
         scores[items == 0] = float("-inf")  # the visited cells held fewer
         if excluded is not None:
             # Each pair as one number, so that one look-up serves all rows.

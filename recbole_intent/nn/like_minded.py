@@ -90,16 +90,16 @@ def _by_index(vectors: np.ndarray, k: int, chunk: int) -> np.ndarray:
 
     users = _units(vectors)
     index = ItemIndex(torch.cat([torch.zeros(1, users.size(1)), users]))
-    found = []
+    parts = []
     for some in torch.arange(len(users)).split(chunk):
         own = torch.arange(len(some)), some + 1
-        found.append((index.search(users[some], k, own)[1] - 1).numpy())
-    all_found = np.concatenate(found)
+        parts.append((index.search(users[some], k, own)[1] - 1).numpy())
+    similar = np.concatenate(parts)
     asked = torch.linspace(0, len(users) - 1, min(_COMPARED, len(users))).long()
     exact = np.concatenate(list(nearest(vectors, k, asked, chunk)))
     hits = sum(
         len(np.intersect1d(ours, theirs))
-        for ours, theirs in zip(all_found[asked.numpy()], exact, strict=True)
+        for ours, theirs in zip(similar[asked.numpy()], exact, strict=True)
     )
     _LOGGER.info("like-minded users: recall@%d of the index: %.4f", k, hits / exact.size)
-    return all_found
+    return similar

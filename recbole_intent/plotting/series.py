@@ -191,24 +191,24 @@ def groups(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
     cuts = np.quantile(values, np.arange(1, _MOST_GROUPS) / _MOST_GROUPS, method="inverted_cdf")
     upper = np.unique([*cuts, values.max()])  # (G,) the largest value of each group
     group = np.searchsorted(upper, values)
-    found = []
+    ranges = []
     for g in range(len(upper)):
         rows = group == g
         low, high = int(values[rows].min()), int(values[rows].max())
-        found.append((f"{low}" if low == high else f"{low}–{high}", rows))
-    return found
+        ranges.append((f"{low}" if low == high else f"{low}–{high}", rows))
+    return ranges
 
 
 def grouped(comparison: Comparison, metric: str, values: np.ndarray, title: str) -> Grouped:
     """A metric of every model in quantile groups of `values`, (N,) integers, one per test row."""
     cut = groups(values)
     user = next(iter(comparison.ranks.values())).user
-    found = [estimates(comparison, [metric], rows)[metric] for _, rows in cut]
+    by_group = [estimates(comparison, [metric], rows)[metric] for _, rows in cut]
     return Grouped(
         title=title,
         names=[name for name, _ in cut],
         users=[len(np.unique(user[rows])) for _, rows in cut],
-        estimates={label: [group[label] for group in found] for label in found[0]},
+        estimates={label: [group[label] for group in by_group] for label in by_group[0]},
     )
 
 
@@ -221,11 +221,11 @@ def noisy(comparison: Comparison, metric: str) -> Noisy:
                 for share, each in ((0.0, comparison.ranks[label, seed]), (float(ratio), ranks)):
                     values = user_values(each, [metric], label in comparison.by_target)[:, 0]
                     by_seed.setdefault((label, kind, share), {})[seed] = values
-    found: dict[tuple[str, str], dict[float, Estimate]] = {}
+    curves: dict[tuple[str, str], dict[float, Estimate]] = {}
     for (label, kind, share), estimate in (_estimated(by_seed) if by_seed else {}).items():
-        found.setdefault((label, kind), {})[share] = estimate
+        curves.setdefault((label, kind), {})[share] = estimate
     return Noisy(
-        kinds=sorted({kind for _, kind in found}),
-        ratios=sorted({share for by_ratio in found.values() for share in by_ratio if share > 0}),
-        values=found,
+        kinds=sorted({kind for _, kind in curves}),
+        ratios=sorted({share for by_ratio in curves.values() for share in by_ratio if share > 0}),
+        values=curves,
     )

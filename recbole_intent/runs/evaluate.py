@@ -76,8 +76,8 @@ def evaluate_run(folder: str | Path, conditions: Mapping[str, Any]) -> Evaluatio
     test = trainer.metrics(ranks)
     path = _evaluation_path(folder, config, conditions)
     ranks.save(path.with_suffix(".npz"))
-    told = {"conditions": dict(conditions), "candidates": data.candidates, "test": test}
-    write_json(path, told)
+    record = {"conditions": dict(conditions), "candidates": data.candidates, "test": test}
+    write_json(path, record)
     return Evaluation(path, test, ranks, data.candidates)
 
 
@@ -105,9 +105,9 @@ def find_evaluation(folder: str | Path, conditions: Mapping[str, Any]) -> Evalua
     if not path.exists():
         return None
     try:
-        told = read_json(path, {"test": dict})
-        test = checked(path, told["test"], dict.fromkeys(told["test"], NUMBER))
-        candidates = told.get("candidates")
+        record = read_json(path, {"test": dict})
+        test = checked(path, record["test"], dict.fromkeys(record["test"], NUMBER))
+        candidates = record.get("candidates")
         if candidates is not None:
             checked(path, candidates, {"hash": str})
         return Evaluation(path, test, Ranks.load(path.with_suffix(".npz")), candidates)
@@ -165,14 +165,14 @@ def time_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
         started = time.perf_counter()
         users = len(set(trainer.rank(data.test).user.tolist()))
         seconds.append(time.perf_counter() - started)
-    found = {
+    record = {
         "seconds_per_1000_users": round(min(seconds) / users * 1000, 4),
         "users": users,
         "candidates": data.test.n_ranked,
         "machine": _machine_settings(config, machine),
     }
-    write_json(_inference_path(folder, config, machine), found)
-    return found
+    write_json(_inference_path(folder, config, machine), record)
+    return record
 
 
 def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -193,11 +193,11 @@ def find_inference(folder: str | Path, machine: Mapping[str, Any]) -> dict[str, 
             "candidates": int,
             "machine": dict,
         }
-        found = read_json(path, keys)
+        record = read_json(path, keys)
     except UserError as error:
         _LOGGER.warning("%s; it is measured again", error)
         return None
-    return found if found["machine"] == _machine_settings(config, machine) else None
+    return record if record["machine"] == _machine_settings(config, machine) else None
 
 
 def _inference_path(folder: Path, config: Config, conditions: Mapping[str, Any]) -> Path:

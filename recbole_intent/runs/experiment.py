@@ -100,17 +100,17 @@ def run(
     if not fresh:
         _refuse_other(folder, config, data_digest)
     # A finished run is only read, so its folder may be read-only.
-    found = distributed.on_main(lambda: None if fresh else _result_in(folder))
-    if found is not None:
-        return Run(folder, found, True)
+    result = distributed.on_main(lambda: None if fresh else _result_in(folder))
+    if result is not None:
+        return Run(folder, result, True)
     # Before touching the folder, so that an error in configuration or data leaves nothing.
     hooks = Callbacks([*trackers_of(config), *callbacks])
     trainer, data = build(config, folder, inputs)
     trainer.callbacks = hooks
     with distributed.main_alone(claimed(folder, RUN, keep=[LAST])):
-        found = distributed.on_main(lambda: _take(folder, config, data_digest, fresh))
-        if found is not None:  # another process has finished it
-            return Run(folder, found, True)
+        result = distributed.on_main(lambda: _take(folder, config, data_digest, fresh))
+        if result is not None:  # another process has finished it
+            return Run(folder, result, True)
         with distributed.main_alone(_log_to(folder / "log")):
             with _watched(config, folder, trainer) as end:
                 end["result"] = _train_and_test(config, folder, trainer, data)
@@ -147,10 +147,10 @@ def _take(folder: Path, config: Config, data_digest: str, fresh: bool) -> dict[s
     if fresh:
         clear(folder, RUN)
     _refuse_other(folder, config, data_digest)  # another process may have written it
-    found = _result_in(folder)
-    if found is None:
+    result = _result_in(folder)
+    if result is None:
         _note(folder, config, data_digest)
-    return found
+    return result
 
 
 def _result_in(folder: Path) -> dict[str, Any] | None:

@@ -57,5 +57,5 @@ def read_result(folder: str | Path) -> dict[str, Any]:
     checked(path, result["test"], metrics, again)
     for key in ("approximations", "deviations"):
         if not all(isinstance(line, str) for line in result.get(key, ())):
-            raise damaged(path, f"{key}: a line is no text", again)
+            raise damaged(path, f"{key}: a line is not text", again)
     return result

@@ -89,8 +89,8 @@ def remove_dead_temporaries(folder: str | Path, is_wanted: Callable[[str], objec
 
 def temporary_target(name: str) -> str | None:
     """Return the target name of a temporary file; None for another file."""
-    found = _TEMPORARY.fullmatch(name)
-    return found["target"] if found else None
+    match = _TEMPORARY.fullmatch(name)
+    return match["target"] if match else None
 
 
 def _remove_if_dead(path: Path) -> None:

@@ -62,16 +62,16 @@ def _line_of_recbole(traceback: TracebackType | None) -> str | None:
 
     Frames of libraries that RecBole calls (torch, pandas) are skipped.
     """
-    found = None
+    line = None
     while traceback is not None:
         path = Path(traceback.tb_frame.f_code.co_filename)
         if path.is_relative_to(_RECBOLE):
             text = linecache.getline(str(path), traceback.tb_lineno).strip()
-            found = f"{path.name}:{traceback.tb_lineno}: {text}"
+            line = f"{path.name}:{traceback.tb_lineno}: {text}"
         elif path.is_relative_to(_OURS) or not _is_library(path):
-            found = None
+            line = None
         traceback = traceback.tb_next
-    return found
+    return line
 
 
 def _is_library(path: Path) -> bool:

@@ -172,7 +172,7 @@ def _check_plain(value: Any) -> None:
             inside.remove(id(value))
         elif isinstance(value, str):
             if not is_text(value):
-                raise ValueError(f"{value[:40]!r} holds what is no character")
+                raise ValueError(f"{value[:40]!r} holds something that is not a character")
         elif isinstance(value, int):
             if abs(value) >= 2**63:
                 raise ValueError("a number has too many digits")

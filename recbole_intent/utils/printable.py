@@ -61,9 +61,9 @@ def markdown(text: object) -> str:
     return _MARKS.sub(_escaped, printable(text))
 
 
-def _escaped(found: re.Match[str]) -> str:
-    sign = found[0]
-    return sign if found["interval"] else _ENTITIES.get(sign, f"\\{sign}")
+def _escaped(match: re.Match[str]) -> str:
+    sign = match[0]
+    return sign if match["interval"] else _ENTITIES.get(sign, f"\\{sign}")
 
 
 def say(

@@ -135,7 +135,7 @@ def test_device():
         assert _config(device="auto")["device"] == torch.device("cuda")
         assert _config(device="cuda:1")["device"] == torch.device("cuda:1")
         assert _config(device="auto", use_gpu=False)["device"] == torch.device("cpu")
-    with pytest.raises(UserError, match="no torch device"):
+    with pytest.raises(UserError, match="not a torch device"):
         _config(device="fpga9")
 
 

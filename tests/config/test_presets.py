@@ -76,13 +76,13 @@ def test_ours_is_no_preset():
 @pytest.mark.parametrize(
     ("model", "preset", "message"),
     [
-        ("IGRSR", "released", "'released' is no preset of IGRSR, which has ours, paper"),
-        ("ISRF", "papr", "'papr' is no preset of ISRF, which has ours, paper, released"),
-        ("ISRF", 3, "3 is no preset of ISRF"),
-        ("ISRF", ["paper"], "is no preset of ISRF"),
-        ("VELI4SBR", "../paper", "is no preset of VELI4SBR, which has ours, paper"),
-        ("SASRec", "paper", "'paper' is no preset of SASRec, which has none"),
-        ("BPR", "paper", "'paper' is no preset of BPR, which has none"),
+        ("IGRSR", "released", "'released' is not a preset of IGRSR, which has ours, paper"),
+        ("ISRF", "papr", "'papr' is not a preset of ISRF, which has ours, paper, released"),
+        ("ISRF", 3, "3 is not a preset of ISRF"),
+        ("ISRF", ["paper"], "is not a preset of ISRF"),
+        ("VELI4SBR", "../paper", "is not a preset of VELI4SBR, which has ours, paper"),
+        ("SASRec", "paper", "'paper' is not a preset of SASRec, which has none"),
+        ("BPR", "paper", "'paper' is not a preset of BPR, which has none"),
     ],
 )
 def test_a_preset_that_is_not_there_is_named_with_those_that_are(model, preset, message):

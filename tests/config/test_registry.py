@@ -64,7 +64,7 @@ def test_a_class_by_its_path_gets_plain_rows():
         ("collections:NoModel", "module collections has no 'NoModel'"),
         (":Model", "not of the form package.module:Class"),
         ("collections:", "not of the form package.module:Class"),
-        ("collections:OrderedDict", "is no RecBole model"),
+        ("collections:OrderedDict", "is not a RecBole model"),
     ],
 )
 def test_what_is_not_a_model_is_named(name, message):

@@ -88,6 +88,6 @@ def test_all_that_it_has_learns(name):
 
 
 def test_what_cannot_be_is_named():
-    with pytest.raises(UserError, match="n_heads: 3 is no divisor of the width 8"):
+    with pytest.raises(UserError, match="n_heads: 3 does not divide the width 8"):
         make_backbone(CONFIG | {"backbone": "SASRec", "n_heads": 3}, _Dataset(), 8)
     make_backbone(CONFIG | {"backbone": "GRU4Rec", "n_heads": 3}, _Dataset(), 8)

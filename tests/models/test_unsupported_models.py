@@ -72,7 +72,7 @@ def test_the_reason_is_said(capsys, name, reason):
         ("1 / 0\n", "importing it fails: ZeroDivisionError"),
         ("import os\nos.no_such_thing\n", "importing it fails: AttributeError"),
         ("import no_such_module_at_all\n", "cannot import no_such_module_at_all"),
-        ("Mine = 3\n", "Mine is no RecBole model"),
+        ("Mine = 3\n", "Mine is not a RecBole model"),
         (
             "from recbole.model.context_aware_recommender import FM\nclass Mine(FM):\n    pass\n",
             "Mine is neither a general nor a sequential model",

@@ -104,7 +104,7 @@ class DistilledTrainer(Trainer):
 
     def approximations(self, train_data) -> list[str]:
         """As `Trainer.approximations`, plus those of the distiller's own training."""
-        found = super().approximations(train_data)
+        lines = super().approximations(train_data)
         config = self.config
         if (
             self.needs_distiller
@@ -112,8 +112,8 @@ class DistilledTrainer(Trainer):
             and config["windows"] == "strided"
             and config["distiller_passes"] != "all"
         ):
-            found.append("windows of the distiller's training: strided")
-        return found
+            lines.append("windows of the distiller's training: strided")
+        return lines
 
     def _encoder(
         self, train_data, valid_data: RankingLoader, show_progress: bool, fold: int | None

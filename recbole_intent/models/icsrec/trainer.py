@@ -33,9 +33,9 @@ class ICSRecTrainer(ClusteringTrainer):
             samples = interaction[SAMPLE_FIELD]
             if samples.dim() == 2:
                 samples = samples[interaction[self.model.POS_ITEM_ID] > 0]
-            found = self._siblings.draw(samples.cpu().numpy(), self._draws)
+            siblings = self._siblings.draw(samples.cpu().numpy(), self._draws)
             width = None if self.config.spec.trim else self._dataset.max_item_list_len
-            rows = self._dataset.rows(found, width).to(self.device)
+            rows = self._dataset.rows(siblings, width).to(self.device)
             columns = {SIBLING: self.model.ITEM_SEQ, SIBLING_LENGTH: self.model.ITEM_SEQ_LEN}
             # Not `update`: their number differs from that of a shared batch's rows.
             for name, source in columns.items():

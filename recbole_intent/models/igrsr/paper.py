@@ -37,6 +37,6 @@ PAPER: tuple[Said, ...] = (
     within("p_mask", 0.1, 0.8, "4.1.3", matters=_uses_masks),
     exactly("icr_main", "separate", "(9)", matters=_uses_icr),
     exactly("icr_share", 1.0, "(10)", matters=_uses_icr),
-    Said("icr_weight", "a weight above 0", lambda found: found > 0, "3.4.2", matters=_uses_icr),
+    Said("icr_weight", "a weight above 0", lambda value: value > 0, "3.4.2", matters=_uses_icr),
 )
 ALWAYS: tuple[str, ...] = ()  # no key removes them

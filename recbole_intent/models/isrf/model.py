@@ -193,16 +193,16 @@ class ISRF(
         else:
             read = self._read_history(interaction, E)
             text = self._text_loss(read, target)
-        found = {task: text}
+        losses = {task: text}
         if task in self.aligned and self._aligns_now():
             known = (
                 E[user].detach()
                 if E is not None and task == DIRECT
                 else self.reader.mean_word(interaction[self.ITEM_SEQ], E)
             )
-            found[f"align_{task}"] = self._weight() * self._alignment(user, known)
+            losses[f"align_{task}"] = self._weight() * self._alignment(user, known)
         zero = target.new_zeros((), dtype=torch.float32)
-        return tuple(found.get(name, zero) for name in self.loss_names)
+        return tuple(losses.get(name, zero) for name in self.loss_names)
 
     def _hidden(self, task: str, interaction: Any) -> tuple[Tensor, Tensor] | None:
         """Users (P,) and items (P,) of the edges to remove for a training step."""
@@ -271,8 +271,8 @@ class ISRF(
             banned = read.mask.new_zeros(len(read.mask), self.n_items)
             banned[excluded] = True
         beams = min(max(self.config["num_beams"], k), self.n_items - 1)
-        found = beam_search(self.t5, *read.encoded, self.trie, beams, banned)
-        return dense_scores(*found, self.n_items)
+        items, log_probs = beam_search(self.t5, *read.encoded, self.trie, beams, banned)
+        return dense_scores(items, log_probs, self.n_items)
 
     def predict(self, interaction: Any) -> Tensor:
         """Log-probabilities (B,) of each row's item."""

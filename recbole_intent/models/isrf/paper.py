@@ -46,13 +46,13 @@ def _edges(config: Any) -> str:
 
 
 PAPER: tuple[Said, ...] = (
-    Said("t5", "t5-small", lambda found: str(found).rpartition("/")[2] == "t5-small", "5.1.3"),
-    Said("tasks", "sequential and direct", lambda found: len(found) == 2, "5.1.3"),
+    Said("t5", "t5-small", lambda value: str(value).rpartition("/")[2] == "t5-small", "5.1.3"),
+    Said("tasks", "sequential and direct", lambda value: len(value) == 2, "5.1.3"),
     exactly("semantics", "llm", "4.1"),
     Said(
         "user_semantics",
         "llm",
-        lambda found: found == "llm",
+        lambda value: value == "llm",
         "4.2",
         in_force=lambda c: c["semantics"] if c["user_semantics"] == "auto" else c["user_semantics"],
         matters=_aligns,
@@ -62,7 +62,7 @@ PAPER: tuple[Said, ...] = (
     exactly("use_adapter", True, "(2)", matters=lambda c: c["semantics"] != "random"),
     exactly("adapter_activation", "none", "(2)", matters=lambda c: c["use_adapter"]),
     exactly("id_tokens", "digits", "(5)"),
-    Said("item_ids", "does not say; random", lambda found: found == "random", "5.1", in_force=_ids),
+    Said("item_ids", "does not say; random", lambda value: value == "random", "5.1", in_force=_ids),
     exactly(
         "user_tokens",
         "digits",
@@ -97,7 +97,7 @@ PAPER: tuple[Said, ...] = (
     exactly("use_alignment_direct", True, "(8)", matters=_learns(DIRECT)),
     exactly("use_alignment_sequential", True, "(9)", matters=_learns(SEQUENTIAL)),
     exactly("alignment", "infonce", "(8), (9)", matters=_aligns),
-    Said("align_weight", "a weight above 0", lambda found: found > 0, "(10)"),
+    Said("align_weight", "a weight above 0", lambda value: value > 0, "(10)"),
     exactly("align_every", 1, "(10)", matters=_aligns),
     exactly("refine_every", "batch", "4.3", matters=lambda c: len(c["tasks"]) > 1),
     exactly("decode", "beam", "4.4.2", matters=lambda c: not _one_token(c)),

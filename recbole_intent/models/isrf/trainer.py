@@ -54,16 +54,16 @@ class ISRFTrainer(Trainer):
 
     def approximations(self, train_data) -> list[str]:
         """As `Trainer.approximations`, plus the protocol and its label leaks."""
-        told = [f"protocol: {self.config['protocol']}", *super().approximations(train_data)]
-        told += self._leaks()
+        lines = [f"protocol: {self.config['protocol']}", *super().approximations(train_data)]
+        lines += self._leaks()
         if self.config["align_every"] > 1 and self.model.aligned:
-            told.append(f"align_every: {self.config['align_every']}")
+            lines.append(f"align_every: {self.config['align_every']}")
         if self._uses_beams:
-            told.append(f"num_beams: {self.config['num_beams']}")
-        return told
+            lines.append(f"num_beams: {self.config['num_beams']}")
+        return lines
 
     def _leaks(self) -> list[str]:
-        told = []
+        leaks = []
         for key, leak in (
             ("item_ids", "sequential_p5"),
             ("graph_edges", "any"),
@@ -72,8 +72,8 @@ class ISRFTrainer(Trainer):
             value = self.config[key]
             is_published = value == "auto" and self.config["protocol"] == "published"
             if value == leak or is_published:
-                told.append(f"{key}: {leak}")
-        return told
+                leaks.append(f"{key}: {leak}")
+        return leaks
 
     @property
     def _uses_beams(self) -> bool:

@@ -69,7 +69,7 @@ def beam_search(
     allowed = _allowed(banned, len(encoder_hidden), trie)
     widths = [min(num_beams, n) for n in trie.inner_nodes]
     ways = max(width * fan for width, fan in zip(widths, trie.fan, strict=True))
-    found = [
+    parts = [
         _search_part(
             TreeDecoder(t5, encoder_hidden[users], encoder_mask[users], trie.depth),
             trie,
@@ -78,7 +78,7 @@ def beam_search(
         )
         for users in _parts(encoder_hidden, max(widths), ways)
     ]
-    items, log_probs = zip(*found, strict=True)
+    items, log_probs = zip(*parts, strict=True)
     return torch.cat(items), torch.cat(log_probs)
 
 
@@ -90,7 +90,7 @@ def _search_part(
     scores = torch.zeros(nodes.shape, device=nodes.device)
     tokens, parents = torch.full_like(nodes, decoder.t5.config.decoder_start_token_id), None
     items = nodes.new_full((decoder.n_users, num_beams), -1)
-    found = scores.new_full(items.shape, float("-inf"))
+    best = scores.new_full(items.shape, float("-inf"))
     for written in range(trie.depth):
         children, is_child = trie.next_nodes(nodes)  # (B, W, C)
         place = torch.arange(children[0].numel(), device=nodes.device) // children.size(2)
@@ -102,8 +102,8 @@ def _search_part(
         log_probs = (log_probs + scores[:, place]).masked_fill(~is_child, float("-inf"))
 
         item = trie.item[children]
-        ended = torch.cat((found, log_probs.masked_fill(item < 0, float("-inf"))), dim=1)
-        found, choice = ended.topk(num_beams)
+        ended = torch.cat((best, log_probs.masked_fill(item < 0, float("-inf"))), dim=1)
+        best, choice = ended.topk(num_beams)
         items = torch.cat((items, item), dim=1).gather(1, choice)
 
         width = min(num_beams, trie.inner_nodes[written + 1], children.size(1))
@@ -111,13 +111,13 @@ def _search_part(
             break
         scores, choice = log_probs.masked_fill(item >= 0, float("-inf")).topk(width)
         # Each token can only lower a score.
-        scores = scores.masked_fill(scores <= found[:, -1:], float("-inf"))
+        scores = scores.masked_fill(scores <= best[:, -1:], float("-inf"))
         is_open = scores > float("-inf")
         if not is_open.any():
             break
         nodes = torch.where(is_open, children.gather(1, choice), trie.some_leaf)
         tokens, parents = trie.token[nodes], place[choice]
-    return items.masked_fill(found == float("-inf"), -1), found
+    return items.masked_fill(best == float("-inf"), -1), best
 
 
 @torch.no_grad()
@@ -223,12 +223,12 @@ def _log_probs(decoder: TreeDecoder, hidden: Tensor, place: Tensor, token: Tenso
     n_users = (_CPU_STRIP_BYTES if is_cpu else _ACCELERATOR_STRIP_BYTES) // user_bytes
     place, token = (each.expand(len(hidden), -1) for each in (place, token))
     strips = (each.split(max(1, n_users)) for each in (hidden, place, token))
-    found = []
+    log_probs = []
     for of_users, at, wanted in zip(*strips, strict=True):
         logits = lm_head(of_users).float()  # (b, W, V)
         chosen = logits.flatten(1).gather(1, at * logits.size(2) + wanted)
-        found.append(chosen - logits.logsumexp(dim=2).gather(1, at))
-    return torch.cat(found)
+        log_probs.append(chosen - logits.logsumexp(dim=2).gather(1, at))
+    return torch.cat(log_probs)
 
 
 def _parts(encoder_hidden: Tensor, places: int, ways: int = 1) -> tuple[Tensor, ...]:

@@ -132,13 +132,13 @@ class LARES(NextItemMixin, SequentialRecommender):
             s = torch.zeros_like(H)
         else:
             s = self._noise(H.shape, like=H) if is_random else self.first_state[:n].expand_as(H)
-        last, found = item_seq_len - 1, []
+        last, states = item_seq_len - 1, []
         for _ in range(steps - 1):
             s = encode_causal(self.core_encoder, self.state_norm((s + H) / 2))
-            found.append(self.gather_indexes(s, last))
+            states.append(self.gather_indexes(s, last))
         x = self.state_norm((s + H) / 2)
-        found.append(encode_causal(self.core_encoder, x, last))
-        return torch.stack(found, dim=1)
+        states.append(encode_causal(self.core_encoder, x, last))
+        return torch.stack(states, dim=1)
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors (B, d)."""

@@ -71,5 +71,5 @@ class NCLTrainer(Trainer):
 
     def losses(self, interaction) -> tuple[Tensor, ...]:
         """As `Trainer.losses`; the prototype loss only after the warm-up."""
-        found = super().losses(interaction)
-        return found[:-1] if self._epoch < self.config["warm_up_step"] else found
+        losses = super().losses(interaction)
+        return losses[:-1] if self._epoch < self.config["warm_up_step"] else losses

@@ -111,18 +111,18 @@ class ReaRec(NextItemMixin, SequentialRecommender):
             x, item_seq_len = x.repeat(2, 1, 1), item_seq_len.repeat(2)
         memory: list[tuple[Tensor, Tensor]] = []
         x = self.dropout(self.LayerNorm(x))
-        found = [encode_causal(self.trm_encoder, x, item_seq_len - 1, memory)]
+        states = [encode_causal(self.trm_encoder, x, item_seq_len - 1, memory)]
         is_padding = torch.arange(n, device=x.device) >= item_seq_len[:, None]
         mask = torch.zeros(is_padding.shape, dtype=x.dtype, device=x.device)
         mask = mask.masked_fill_(is_padding, float("-inf"))[:, None, None]  # (B, 1, 1, n)
         for p_k in self.reason_position.weight:
-            x = found[-1][:B] + p_k
+            x = states[-1][:B] + p_k
             if noisy:
                 x = torch.cat([x, x + self.noise_std * torch.randn_like(x)])
             mask = F.pad(mask, (0, 1))
             x = self.dropout(self.LayerNorm(x))
-            found.append(encode_next(self.trm_encoder, x, memory, mask))
-        return torch.stack(found, dim=1)
+            states.append(encode_next(self.trm_encoder, x, memory, mask))
+        return torch.stack(states, dim=1)
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """User vectors (B, d)."""

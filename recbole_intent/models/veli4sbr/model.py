@@ -77,9 +77,9 @@ class VELI4SBR(NextItemMixin, HasIntentSpace, ControlsIntents, SequentialRecomme
         self.intents: list[str] = []
         self.labels: SessionLabels | None = None
         self.fusion: IntentFusion | None = None
-        found = read_labels(config, dataset)
-        if found is not None:
-            self.intents, self.labels = found
+        intent_labels = read_labels(config, dataset)
+        if intent_labels is not None:
+            self.intents, self.labels = intent_labels
             self.fusion = IntentFusion(
                 len(self.intents),
                 d,

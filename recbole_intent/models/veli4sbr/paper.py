@@ -18,7 +18,7 @@ def _by_transformer(config: Any) -> bool:
 
 
 PAPER: tuple[Said, ...] = (
-    Said("intents", "those of an LLM", lambda found: found != "none", "4.1"),
+    Said("intents", "those of an LLM", lambda value: value != "none", "4.1"),
     exactly("fusion_without_intents", False, "(11)"),
     exactly("shuffle_intents", False, "4.1", matters=_has_intents),
     exactly("intent_share", 1.0, "4.1", matters=_has_intents),

@@ -36,14 +36,14 @@ class VELI4SBRTrainer(Trainer):
 
     def deviations(self, train_data) -> list[str]:
         """As `Trainer.deviations`, plus those of stage 1: intents not from a language model."""
-        found = super().deviations(train_data)
+        lines = super().deviations(train_data)
         labels = self.model.labels
         if labels is not None and labels.n_metadata:
-            found.append(
+            lines.append(
                 f"intents: {labels.n_metadata} sessions have those of metadata (paper: an LLM's, "
                 "accepted where they let it predict the next item, 4.1)"
             )
-        return found
+        return lines
 
     def before_epoch(self, epoch: int, train_data) -> None:
         """Enrich the labels if they are due."""
@@ -89,9 +89,9 @@ class VELI4SBRTrainer(Trainer):
         for where, rows in dataset.by_length(samples, _SESSIONS, width):
             rows = rows.to(self.device)
             with self.autocast():
-                found = model.encode(rows[model.ITEM_SEQ], rows[model.ITEM_SEQ_LEN])
-                logits = model.fusion.relevance(found)
-            h.append(found.float())
+                encoded = model.encode(rows[model.ITEM_SEQ], rows[model.ITEM_SEQ_LEN])
+                logits = model.fusion.relevance(encoded)
+            h.append(encoded.float())
             y_hat.append(logits.float().sigmoid().half())
             places.append(where)
         place = torch.cat(places).argsort().to(self.device)

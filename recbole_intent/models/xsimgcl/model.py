@@ -54,14 +54,14 @@ class XSimGCL(LightGCN):
 
     def layers(self, *, noisy: bool) -> list[Tensor]:
         """E_1 .. E_L, each (N, d), with newly drawn noise if `noisy`."""
-        layer, found = self.get_ego_embeddings(), []
+        layer, layers = self.get_ego_embeddings(), []
         for _ in range(self.n_layers):
             layer = self.propagation.step(layer)
             if noisy and self.noise_size:
                 noise = F.normalize(torch.rand_like(layer), dim=1)
                 layer = layer + self.noise_size * layer.sign() * noise
-            found.append(layer)
-        return found
+            layers.append(layer)
+        return layers
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """The weighted terms listed in `loss_names`."""

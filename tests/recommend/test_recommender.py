@@ -129,7 +129,7 @@ def test_similar_items_are_those_of_the_largest_cosine(runs, name):
         assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
     assert len(recommender.similar_items("i7", 999)) == 39
     assert recommender.similar_items([]).empty
-    for items, message in (("me", "item 'me' is not in tiny"), ([True], "is no id")):
+    for items, message in (("me", "item 'me' is not in tiny"), ([True], "is not an id")):
         with pytest.raises(UserError, match=message):
             recommender.similar_items(items)
 

@@ -163,7 +163,7 @@ def test_health_and_pages(server):
         ("/recommend", {"users": ["u1"], "histories": [["i1"]]}, 422, "give either users or"),
         ("/recommend", {"users": []}, 422, "body.users: List should have at least 1 item"),
         ("/recommend", {"users": "u1"}, 422, "body.users: Input should be a valid list"),
-        ("/recommend", {"users": [True]}, 422, "users: user True is no id; ids are strings or"),
+        ("/recommend", {"users": [True]}, 422, "users: user True is not an id; ids are strings or"),
         ("/recommend", {"users": ["u1"], "k": 0}, 422, "body.k: Input should be greater than"),
         ("/recommend", {"users": ["u1"], "k": MAX_K + 1}, 422, "body.k: Input should be less"),
         ("/recommend", {"users": ["u1"], "k": "3"}, 422, "body.k: Input should be a valid int"),

@@ -196,8 +196,8 @@ def _refuse_unknown(
 
 def near(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return `; did you mean NAME?` for the nearest of some names, or nothing."""
-    found = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return f"; did you mean {prefix}{found[0]}?" if found else ""
+    matches = difflib.get_close_matches(name.lower(), list(known), n=1)
+    return f"; did you mean {prefix}{matches[0]}?" if matches else ""
 
 
 def _typed_all(

@@ -52,8 +52,8 @@ def failure_notes(comparison: Comparison) -> list[str]:
     for (label, seed), reason in comparison.failures.items():
         seeds.setdefault((label, reason), []).append(str(seed))
     return [
-        f"{label}, seed{'s' * (len(found) > 1)} {', '.join(found)}, failed: {reason.rstrip('.')}."
-        for (label, reason), found in seeds.items()
+        f"{label}, seed{'s' * (len(which) > 1)} {', '.join(which)}, failed: {reason.rstrip('.')}."
+        for (label, reason), which in seeds.items()
     ]
 
 
@@ -152,8 +152,10 @@ def deviation_notes(comparison: Comparison) -> list[str]:
     """The models' deviations from their papers, one sentence per distinct set of deviations."""
     labels: dict[str, list[str]] = {}
     for label in comparison.labels:
-        found = (line for r in results_of(comparison, label) for line in r.get("deviations") or ())
-        if lines := "; ".join(dict.fromkeys(found)):
+        deviations = (
+            line for r in results_of(comparison, label) for line in r.get("deviations") or ()
+        )
+        if lines := "; ".join(dict.fromkeys(deviations)):
             labels.setdefault(lines, []).append(label)
     return [
         f"{', '.join(sharing)}: not as in the paper: {lines}." for lines, sharing in labels.items()
@@ -207,7 +209,7 @@ def noise_table(comparison: Comparison, metric: str, notes: Sequence[str]) -> Ta
         metric: the metric in the table; the records hold all metrics.
         notes: notes on failed evaluations.
     """
-    conditions = list(dict.fromkeys(c for found in comparison.noise.values() for c in found))
+    conditions = list(dict.fromkeys(c for by_noise in comparison.noise.values() for c in by_noise))
     rows, records = [], []
     for label in comparison.labels:
         done = [seed for seed in comparison.seeds if (label, seed) in comparison.noise]

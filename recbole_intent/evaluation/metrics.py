@@ -83,12 +83,12 @@ def evaluate(ranks: Ranks, metrics: Sequence[str], topk: Sequence[int]) -> dict[
     Raises:
         UserError: as `per_user`.
     """
-    found = {}
+    results = {}
     for name in result_names(metrics, topk):
         _, lists, values = _values(ranks, name)
         weights = lists.n_targets if metric_of(name).by_target else None
-        found[name] = float(np.average(values, weights=weights))
-    return found
+        results[name] = float(np.average(values, weights=weights))
+    return results
 
 
 def user_values(ranks: Ranks, metrics: Sequence[str], by_target: bool) -> np.ndarray:

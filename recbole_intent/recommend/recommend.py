@@ -196,7 +196,7 @@ def _as_text(
     lines = []
     for chunk in chunks:
         table = recommender.table(chunk, k, include_history)
-        told = recommender.explanations(chunk) if explain else [None] * len(chunk.names)
+        explanations = recommender.explanations(chunk) if explain else [None] * len(chunk.names)
         for row, name in enumerate(chunk.names):
             number, known = chunk.first + row + 1, int(chunk.length[row])
             who = f"user {printable(name)}" if name is not None else f"history {number}"
@@ -204,7 +204,7 @@ def _as_text(
             popular = ", so the popular ones" if (mine["source"] == "popular").any() else ""
             lines.append(f"{who}, {known} known items{popular}:")
             lines += _list_lines(mine)
-            lines += _intent_lines(told[row])
+            lines += _intent_lines(explanations[row])
     if not lines:
         raise UserError("there is no user or history to recommend to")
     if chunk.first + len(chunk.names) == SHOWN:
@@ -220,9 +220,9 @@ def _list_lines(table: pd.DataFrame) -> list[str]:
     return [f"{r:4d}  {s:9.4f}  {i:{width}}  {t}".rstrip() for r, s, i, t in columns]
 
 
-def _intent_lines(told: dict[str, Any] | None) -> list[str]:
+def _intent_lines(explanation: dict[str, Any] | None) -> list[str]:
     lines = []
-    for number, intent in enumerate(told["intents"] if told else [], start=1):
+    for number, intent in enumerate(explanation["intents"] if explanation else [], start=1):
         near = "; ".join(
             f"{item.get('title') or item['item_id']} ({item['cosine']:.2f})"
             for item in intent["items"]

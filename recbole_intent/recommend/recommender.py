@@ -166,13 +166,13 @@ class Recommender:
             itself = torch.arange(len(part), device=part.device), part
             scores, items = top_k(table[part] @ table.T, k, excluded=itself)
             best.append((scores.cpu(), items.cpu()))
-        cosine, found = (torch.cat(parts) for parts in zip(*best, strict=True))
+        cosine, similar = (torch.cat(parts) for parts in zip(*best, strict=True))
         row, column = (cosine > float("-inf")).nonzero(as_tuple=True)
         columns = {
             "query": 1 + row.numpy(),
             "rank": 1 + column.numpy(),
-            "item_id": self.item_ids[found[row, column]],
-            "title": None if self.titles is None else self.titles[found[row, column]],
+            "item_id": self.item_ids[similar[row, column]],
+            "title": None if self.titles is None else self.titles[similar[row, column]],
             "cosine": cosine[row, column].numpy(),
         }
         return pd.DataFrame({k: v for k, v in columns.items() if v is not None})
@@ -236,8 +236,8 @@ class Recommender:
         """Return the recommendations for a chunk; see the class for the columns.
 
         Raises:
-            UserError: `k` below 1, `include_history` is no bool, or the model needs data that new
-                histories lack.
+            UserError: `k` below 1, `include_history` is not a bool, or the model needs data that
+                new histories lack.
         """
         _check_count("k", k)
         if not isinstance(include_history, bool | np.bool):
@@ -268,20 +268,20 @@ class Recommender:
         """
         self.check_explains()
         _check_count("n_items", n_items)
-        found: list[list] = [[] for _ in chunk.names]
+        by_row: list[list] = [[] for _ in chunk.names]
         for part in self._batches(chunk):
             interaction = self._interaction(chunk, part).to(self.trainer.device)
             for row, intents in zip(
                 part.tolist(), self.model.explain(interaction, n_items), strict=True
             ):
-                found[row] = intents
+                by_row[row] = intents
         return [
             {
                 "history": chunk.first + row + 1,
                 "user_id": name,
                 "intents": [self._plain(intent) for intent in intents],
             }
-            for row, (name, intents) in enumerate(zip(chunk.names, found, strict=True))
+            for row, (name, intents) in enumerate(zip(chunk.names, by_row, strict=True))
         ]
 
     @torch.no_grad()
@@ -400,21 +400,21 @@ class Recommender:
         self._is_compared = True
         places = torch.cat(list(self._batches(chunk)) or [torch.arange(0)])
         sample = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))]
-        found, listed = 0, 0
+        hits, listed = 0, 0
         for part in sample[:_SAMPLE].split(self.batch_size):
             ours, exact = (
                 search(chunk, part, k, include_history) for search in (self._found, self._best)
             )
             is_listed = exact[0] > float("-inf")
             is_found = (exact[1].unsqueeze(2) == ours[1].unsqueeze(1)).any(dim=2)
-            found, listed = found + int((is_found & is_listed).sum()), listed + int(is_listed.sum())
+            hits, listed = hits + int((is_found & is_listed).sum()), listed + int(is_listed.sum())
         if listed:
             kind = "exact" if index.is_exact else "approximate"
             _LOGGER.info(
                 "index=faiss (%s): recall@%d %.4f against the exact lists of %d histories",
                 kind,
                 k,
-                found / listed,
+                hits / listed,
                 len(sample[:_SAMPLE]),
             )
 

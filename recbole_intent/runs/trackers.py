@@ -85,8 +85,8 @@ class WeightsAndBiases:
     def on_evaluation_end(self, evaluation: Mapping[str, Any]) -> None:
         """Send the test metrics, as the run's summary."""
         if evaluation["split"] == "test":
-            found = {f"test/{name}": value for name, value in evaluation["metrics"].items()}
-            self._run.summary.update({**found, "best_epoch": evaluation["epoch"]})
+            metrics = {f"test/{name}": value for name, value in evaluation["metrics"].items()}
+            self._run.summary.update({**metrics, "best_epoch": evaluation["epoch"]})
 
     def on_run_end(self, end: Mapping[str, Any]) -> None:
         """End the run there, as failed if it was."""
@@ -114,8 +114,12 @@ class MLflow:
             self._id = known
             client.update_run(known, status="RUNNING")
         else:
-            found = client.get_experiment_by_name(self._experiment)
-            place = found.experiment_id if found else client.create_experiment(self._experiment)
+            experiment = client.get_experiment_by_name(self._experiment)
+            place = (
+                experiment.experiment_id
+                if experiment
+                else client.create_experiment(self._experiment)
+            )
             self._id = client.create_run(place, run_name=Path(folder).name).info.run_id
             _keep_id(folder, "mlflow", self._id)
             entity = self._mlflow.entities.Param
@@ -135,8 +139,8 @@ class MLflow:
     def on_evaluation_end(self, evaluation: Mapping[str, Any]) -> None:
         """Send the test metrics."""
         if evaluation["split"] == "test":
-            found = {f"test/{name}": value for name, value in evaluation["metrics"].items()}
-            self._send({**found, "best_epoch": evaluation["epoch"]}, evaluation["epoch"])
+            metrics = {f"test/{name}": value for name, value in evaluation["metrics"].items()}
+            self._send({**metrics, "best_epoch": evaluation["epoch"]}, evaluation["epoch"])
 
     def on_run_end(self, end: Mapping[str, Any]) -> None:
         """End the run there, as failed if it was."""

@@ -77,7 +77,7 @@ class Trainer(Ranker):
         super().__init__(config, model, title)
         self.folder = folder
         # The remedy shown if a checkpoint in the folder is damaged.
-        self.remedy = "--fresh starts anew"
+        self.remedy = "use --fresh to overwrite"
         self.callbacks = Callbacks()
         self.item_start: dict[str, Any] | None = None  # as `start_items` returned
         self.logger = logging.getLogger("recbole_intent")
@@ -261,10 +261,10 @@ class Trainer(Ranker):
 
     def approximations(self, train_data) -> list[str]:
         """Approximations in this training, to be listed in every result."""
-        found = ["windows: strided"] if getattr(train_data, "is_strided", False) else []
+        lines = ["windows: strided"] if getattr(train_data, "is_strided", False) else []
         if is_recboles(self.config):  # RecBole's error is explained in the model's class
-            found.append("reference: recbole")
-        return found
+            lines.append("reference: recbole")
+        return lines
 
     def deviations(self, train_data) -> list[str]:
         """Deviations of this training from its model's paper, to be listed in every result."""
@@ -320,8 +320,8 @@ class Trainer(Ranker):
         for where, rows in dataset.by_length(samples, _ROWS, width):
             rows = rows.to(self.device)
             with self.autocast():
-                found = encode(rows[self.model.ITEM_SEQ], rows[self.model.ITEM_SEQ_LEN])
-            vectors.append(found.float().cpu())
+                encoded = encode(rows[self.model.ITEM_SEQ], rows[self.model.ITEM_SEQ_LEN])
+            vectors.append(encoded.float().cpu())
             places.append(where)
         return torch.cat(vectors)[torch.cat(places).argsort()]
 
@@ -571,8 +571,8 @@ class Trainer(Ranker):
                 "on_evaluation_end", split="valid", epoch=epoch, metrics=record["valid"]
             )
         rate = self.optimizer.param_groups[0]["lr"]
-        found = {"valid": {}, **record, "epoch": epoch, "is_best": is_best, "learning_rate": rate}
-        self.callbacks.call("on_epoch_end", **found)
+        values = {"valid": {}, **record, "epoch": epoch, "is_best": is_best, "learning_rate": rate}
+        self.callbacks.call("on_epoch_end", **values)
 
     def _write_hyper_parameters(self, writer) -> None:
         # The values of RecBole's HParams tab, under its names, with all metrics of that epoch.

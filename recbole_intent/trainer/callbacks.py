@@ -99,11 +99,11 @@ def _made(given: Any) -> Any:
 
 
 def _checked(one: Any) -> Any:
-    found = {name for name in dir(one) if name.startswith("on_") and callable(getattr(one, name))}
+    hooks = {name for name in dir(one) if name.startswith("on_") and callable(getattr(one, name))}
     if isinstance(one, type):
         raise UserError(f"callbacks: {one.__name__} is a class; give an object, {one.__name__}()")
-    if not found or found - {*HOOKS}:
-        wrong = f"{min(found - {*HOOKS})} is none of" if found else "has none of"
+    if not hooks or hooks - {*HOOKS}:
+        wrong = f"{min(hooks - {*HOOKS})} is none of" if hooks else "has none of"
         raise UserError(f"callbacks: {_name(one)}: {wrong} the hooks {', '.join(HOOKS)}")
     return one
 

@@ -70,8 +70,8 @@ class Ranker:
             delay=2,  # seconds: a fast ranking needs no bar
         )
         for batch in batches:
-            found = self._ranks(batch, data.dataset.item_num, k)
-            for kept, values in zip(own, (batch.user, batch.target, *found), strict=True):
+            ranked = self._ranks(batch, data.dataset.item_num, k)
+            for kept, values in zip(own, (batch.user, batch.target, *ranked), strict=True):
                 kept.append(values.cpu().numpy())
         of_all = zip(*distributed.gather(own), strict=True)  # by process
         users, targets, ranks, *lists = (np.concatenate([*chain.from_iterable(p)]) for p in of_all)

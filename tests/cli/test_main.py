@@ -324,7 +324,10 @@ def test_a_cut_checkpoint_is_named(atomic, here, capsys):
     (here / "run/last.pt").write_bytes(content[: len(content) // 2])
     capsys.readouterr()
     assert main(words) == 2
-    assert "run/last.pt: not a readable checkpoint; --fresh starts anew" in capsys.readouterr().err
+    assert (
+        "run/last.pt: not a readable checkpoint; use --fresh to overwrite"
+        in capsys.readouterr().err
+    )
     assert main([*words, "--fresh"]) == 0
 
 

@@ -99,10 +99,10 @@ def read_training_intents(config: Any, dataset: Any, purpose: str) -> TrainingIn
     return TrainingIntents(path, pool, user, entries)
 
 
-def unknown_name(found: TrainingIntents, line: int, name: str, dataset: str) -> UserError:
+def unknown_name(read: TrainingIntents, line: int, name: str, dataset: str) -> UserError:
     """The error of a line that names something unknown."""
     return UserError(
-        f"{found.path}:{line}: {name!r} is neither in {found.path.with_suffix(POOL).name} nor an "
+        f"{read.path}:{line}: {name!r} is neither in {read.path.with_suffix(POOL).name} nor an "
         f"item of {dataset}; run `enrich` again"
     )
 

@@ -175,10 +175,10 @@ def read_categories(config: Any, dataset: Any) -> tuple[list[str], np.ndarray]:
     choose = {"last": lambda of_item: of_item[-1], "first": lambda of_item: of_item[0]}
     one = choose.get(config["category"], " | ".join)
     number: dict[str, int] = {}
-    found = [number.setdefault(one(n) if n else _NONE, len(number) + 1) for n in names]
+    numbers = [number.setdefault(one(n) if n else _NONE, len(number) + 1) for n in names]
     if len(number) < 2:
         raise UserError(
             f"{path}: column {column} has a single category, and category_column: {given} needs "
             "at least two"
         )
-    return list(number), np.array([0, *found])
+    return list(number), np.array([0, *numbers])

@@ -78,15 +78,15 @@ class Reasons:
             Intents; the first has weight 1, a similar user the cosine of the texts.
         """
         words = self._words.get(str(self.users[user])) or None
-        told = [Intent(1.0, words, nearest_items(cosine, items, n_items))]
+        intents = [Intent(1.0, words, nearest_items(cosine, items, n_items))]
         alike = self.vectors @ self.vectors[user]
         alike[[0, user]] = -math.inf
         most = alike.topk(min(_ALIKE, len(alike) - 2))
         for cosine_of_texts, other in zip(*map(Tensor.tolist, most), strict=True):
             shared = ", ".join(self.shared(user, other)) or "no category"
             text = f"like user {self.users[other]}: both have {shared}"
-            told.append(Intent(min(max(cosine_of_texts, 0.0), 1.0), text))
-        return told
+            intents.append(Intent(min(max(cosine_of_texts, 0.0), 1.0), text))
+        return intents
 
     def shared(self, user: int, other: int) -> list[str]:
         """The most specific categories (by tf-idf) shared by two users' training items."""

@@ -123,9 +123,9 @@ def reduced(z: np.ndarray, size: int) -> Tensor:
 
     Source: ISRF, equation (2).
     """
-    found = pca(z[1:], min(size, *z[1:].shape))
+    projected = pca(z[1:], min(size, *z[1:].shape))
     x = np.zeros((len(z), size), dtype=np.float32)
-    x[1:, : found.shape[1]] = found / max(found.std(), np.finfo(np.float32).tiny)
+    x[1:, : projected.shape[1]] = projected / max(projected.std(), np.finfo(np.float32).tiny)
     return torch.from_numpy(x)
 
 
@@ -156,7 +156,7 @@ def users_alike(config: Any, dataset: Any) -> Tensor:
     ids = dataset.field2id_token[dataset.uid_field]
     z = vectors_for(read_user_vectors(config, dataset), ids)
     _LOGGER.info("users alike: %d of each of %d", config["n_similar_users"], len(ids) - 1)
-    found = like_minded(z[1:], config["n_similar_users"], index=config["similar_users_index"])
-    alike = np.full((len(ids), found.shape[1]), -1)
-    alike[1:] = np.where(found < 0, -1, found + 1)
+    similar = like_minded(z[1:], config["n_similar_users"], index=config["similar_users_index"])
+    alike = np.full((len(ids), similar.shape[1]), -1)
+    alike[1:] = np.where(similar < 0, -1, similar + 1)
     return torch.from_numpy(alike)

@@ -7,7 +7,7 @@ PAPER: tuple[Said, ...] = (
     Said(
         "session_texts",
         "of a language model, of test sessions too",
-        lambda found: False,
+        lambda value: False,
         "released",
     ),
     exactly("text_weight", 0.1, "released"),

@@ -100,22 +100,22 @@ def session_intents(config: Any, dataset: Any, width: int) -> tuple[list[str], S
     Raises:
         UserError: a file is missing, malformed, of another split, or of another encoder.
     """
-    found = read_training_intents(config, dataset, _PURPOSE)
-    path = found.path.with_suffix(VECTORS)
+    training = read_training_intents(config, dataset, _PURPOSE)
+    path = training.path.with_suffix(VECTORS)
     kept = read_text_vectors(path)
     if kept.vectors.shape[1] != width:
         raise UserError(
             f"{path}: its vectors have {kept.vectors.shape[1]} numbers, those of items {width}; "
             f"{enrich_command(config, _PURPOSE, '--encoder=embedded')} makes both"
         )
-    vectors = F.normalize(torch.from_numpy(vectors_for(kept, found.pool)), dim=1)
-    number = {intent: c for c, intent in enumerate(found.pool)}
-    most = max(1, *(len(entry.intents) for _, _, entry in found.entries))
+    vectors = F.normalize(torch.from_numpy(vectors_for(kept, training.pool)), dim=1)
+    number = {intent: c for c, intent in enumerate(training.pool)}
+    most = max(1, *(len(entry.intents) for _, _, entry in training.entries))
     intents = np.full((len(dataset.field2id_token[dataset.uid_field]), most), -1)
-    for line, row, entry in found.entries:
+    for line, row, entry in training.entries:
         try:
             numbers = [number[intent] for intent in entry.intents]
         except KeyError as error:
-            raise unknown_name(found, line, error.args[0], config["dataset"]) from error
-        intents[found.user[row], : len(numbers)] = numbers
-    return found.pool, SessionIntents(vectors, torch.from_numpy(intents))
+            raise unknown_name(training, line, error.args[0], config["dataset"]) from error
+        intents[training.user[row], : len(numbers)] = numbers
+    return training.pool, SessionIntents(vectors, torch.from_numpy(intents))

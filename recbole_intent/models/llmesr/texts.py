@@ -46,6 +46,6 @@ def similar_users(config: Any, dataset: Any) -> Tensor:
     tokens = dataset.field2id_token[dataset.uid_field]
     users = np.unique(dataset.inter_feat[dataset.uid_field].numpy())
     nearest = like_minded(vectors_for(vectors, tokens[users]), config["n_similar_users"])
-    found = np.zeros((len(tokens), nearest.shape[1]), dtype=np.int64)
-    found[users] = users[nearest]
-    return torch.from_numpy(found)
+    similar = np.zeros((len(tokens), nearest.shape[1]), dtype=np.int64)
+    similar[users] = users[nearest]
+    return torch.from_numpy(similar)

@@ -49,8 +49,8 @@ def start_items(model: nn.Module, config: Any, dataset: Dataset) -> dict[str, An
     table = item_table(model, dataset.item_num)
     if table is None:
         raise UserError(f"item_vectors: {config['model']} has no table of item vectors to start")
-    places, found = matched_vectors(path, dataset.field2id_token[dataset.iid_field])
-    vectors, width = torch.from_numpy(found), table.embedding_dim
+    places, matched = matched_vectors(path, dataset.field2id_token[dataset.iid_field])
+    vectors, width = torch.from_numpy(matched), table.embedding_dim
     count, missing = len(places), dataset.item_num - 1 - len(places)
     how = f"{vectors.size(1)} dimensions"
     if vectors.size(1) > width:

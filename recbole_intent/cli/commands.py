@@ -203,6 +203,16 @@ COMMANDS = (
         operand="run",
     ),
     Command(
+        "leaderboard", "leaderboard", "all finished runs, a table per dataset and protocol",
+        ["[--runs=DIR,DIR] [--output=FILE.md]"],
+        (
+            option("runs=DIR,DIR", "folders of runs, at any depth (saved)", kind=_WORDS),
+            option("output=FILE.md", "the tables; the page is next to it (leaderboard.md)"),
+        ),
+        "Collect the tests of finished runs, with and without the history where `evaluate` has "
+        "ranked both, next to the numbers that authors print.",
+    ),
+    Command(
         "compare", "compare", "train several models under one protocol and test their differences",
         [
             "--models=A,B,… --dataset=NAME [--seeds=…] [--KEY=VALUE …]",

@@ -6,7 +6,7 @@ from recbole_intent.cli.options import Asked
 from recbole_intent.config.registry import get_spec, model_names
 from recbole_intent.utils.printable import say
 
-_COLUMNS = "{:<12}{:<12}{:<19}{:<15}{}"
+_COLUMNS = "{:<15}{:<12}{:<19}{:<15}{}"
 
 
 def command(asked: Asked) -> int:

@@ -1,0 +1,17 @@
+"""Command `leaderboard`: all finished runs, one table per dataset and protocol."""
+
+from pathlib import Path
+
+from recbole_intent.cli.options import Asked
+from recbole_intent.utils.printable import say
+
+
+def command(asked: Asked) -> int:
+    """Write the leaderboard and print its tables."""
+    from recbole_intent.compare.leaderboard import leaderboard
+
+    output = asked.options.get("output", "leaderboard.md")
+    for table in leaderboard(asked.options.get("runs", ["saved"]), output):
+        say(table.text(), lines=True)
+    say(f"leaderboard: {output}, as a page: {Path(output).with_suffix('.html')}")
+    return 0

@@ -223,7 +223,8 @@ def enrich_for(model: str, split: str, config) -> dict[str, str]:
     elif model in WITH_TEXTS:
         given = {"semantics": "metadata", "steps": "texts"}
         options = read_options(given=given, kind=ProfileOptions)
-        enrich_profiles("leaky", options, root, split=SPLITS[split])
+        reader = "ISRF" if model == "ISRF" else "LLMESR"
+        enrich_profiles("leaky", options, root, split=SPLITS[split], reader=reader)
         encode_profiles(data.folder, "leaky", options, Letters(), data.split)
         names = tuple(PROFILES.values())
     else:
@@ -232,7 +233,7 @@ def enrich_for(model: str, split: str, config) -> dict[str, str]:
 
 
 WITH_INTENTS = ("VELI4SBR", "LLM4SBR")
-WITH_TEXTS = (*WITH_INTENTS, "ISRF", "LLMESR", "RLMRec", "RLMRecSession")
+WITH_TEXTS = (*WITH_INTENTS, "ISRF", "LLMESR", "RLMRec", "RLMRecSeq")
 
 
 def assert_blind(make, model: str, split: str, **options) -> None:
@@ -255,6 +256,7 @@ def accepts(model: str, split: str) -> bool:
 
 
 CASES = [(m, s) for m in (*OURS, *OTHERS) for s in SPLITS if accepts(m, s)]
+CASES += [(m, "sessions") for m in ("CaFe", "LLM4SBR", "LLMESR", "RLMRecSeq")]
 
 
 @pytest.mark.parametrize(("model", "split"), CASES, ids=map("-".join, CASES))

@@ -36,6 +36,7 @@ class Product:
         covered: the things that `min_coverage` is a share of.
         first: suffix of the first file.
         fixed: options that make it this product.
+        arguments: further arguments of that function.
     """
 
     options: type[EnrichOptions]
@@ -43,11 +44,12 @@ class Product:
     covered: str
     first: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, *args: Any, **kwargs: Any) -> "Enriched":
         """Make the files."""
         module, _, name = self.pipeline.partition(":")
-        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+        return getattr(importlib.import_module(module), name)(*args, **self.arguments, **kwargs)
 
 
 _PIPELINES = "recbole_intent.enrich"
@@ -68,12 +70,13 @@ PRODUCTS = {
     "profiles": Product(*_TEXTS, {"steps": "texts"}),
     "vectors": Product(*_TEXTS, {"steps": "vectors"}),
 }
+# Of sessions too, which ISRF refuses.
+_OF_SESSIONS = Product(*_TEXTS, arguments={"reader": "LLMESR"})
 # Model → all that it reads, in one call.
 FOR_MODELS = {
     **dict.fromkeys((IntentOptions.purpose, "LLM4SBR"), _INTENTS),
-    **dict.fromkeys(
-        (ProfileOptions.purpose, "LLMESR", "RLMRec", "RLMRecSession"), Product(*_TEXTS)
-    ),
+    ProfileOptions.purpose: Product(*_TEXTS),
+    **dict.fromkeys(("LLMESR", "RLMRec", "RLMRecSeq"), _OF_SESSIONS),
 }
 
 

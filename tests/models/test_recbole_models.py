@@ -201,7 +201,7 @@ def test_every_model_of_the_table_has_a_loss_on_ml100k(config, tiny, name):
         "LLM4SBR",
         "LLMESR",
         "RLMRec",
-        "RLMRecSession",
+        "RLMRecSeq",
     )  # ml-100k has no vectors of texts
     made = (tiny if of_texts else config)(name, train_batch_size=64, **options.get(name, {}))
     data = load_data(made)

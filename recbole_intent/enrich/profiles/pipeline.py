@@ -57,8 +57,6 @@ from recbole_intent.utils.version import __version__
 
 # Recorded in the vector files.
 _OF_VECTORS = ("texts", "encoder", "encoder_dtype", "encoder_batch", "encoder_chunk")
-# A model that reads these files of any dataset; ISRF itself refuses sessions.
-_READER = "LLMESR"
 _NOT_IN_MANIFEST = NOT_IN_MANIFEST | dict.fromkeys(("steps", *_OF_VECTORS), True)
 
 
@@ -72,6 +70,7 @@ def enrich_profiles(
     cache: str | Path | None = None,
     export_batch: Path | None = None,
     import_batch: Path | None = None,
+    reader: str = "ISRF",
 ) -> Enriched:
     """Write texts of all items and users of a dataset, and their vectors.
 
@@ -86,6 +85,7 @@ def enrich_profiles(
         cache: file of all answers so far, shared by all outputs; None: next to the dataset.
         export_batch: send nothing; write requests with missing answers to this file.
         import_batch: batch results to import first.
+        reader: the model that reads them, whose runs accept the dataset: ISRF's refuse sessions.
 
     Raises:
         UserError: invalid data or options, or no request can be answered; old files are kept.
@@ -97,7 +97,7 @@ def enrich_profiles(
         raise UserError("texts: metadata has one text of each item and user; give --texts=[fused]")
     # Report a missing package before sending any request.
     encoder = _encoder(options) if options.steps != "texts" else None
-    data = read_training_data(_READER, dataset, data_path, split)
+    data = read_training_data(reader, dataset, data_path, split)
     folder = Path(output) if output is not None else data.folder
     refuse_other_split(folder / f"{dataset}{MANIFEST}", data.split)
     suffixes = (*PROFILES.values(), MANIFEST, REPORT)

@@ -15,8 +15,8 @@ SPECS = (
         fast="sparse graph",
     ),
     ModelSpec(
-        "RLMRecSession",
-        "recbole_intent.models.rlmrec.session:RLMRecSession",
+        "RLMRecSeq",
+        "recbole_intent.models.rlmrec.session:RLMRecSeq",
         keys="recbole_intent.models.rlmrec.session_keys",
         inputs="recbole_intent.models.rlmrec.texts:input_files",
         trim=True,

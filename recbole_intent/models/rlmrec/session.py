@@ -14,7 +14,7 @@ from recbole_intent.models.rlmrec.texts import node_texts
 from recbole_intent.nn.losses import random_others, sampled_binary_cross_entropy
 
 
-class RLMRecSession(NextItemMixin, SequentialRecommender):
+class RLMRecSeq(NextItemMixin, SequentialRecommender):
     """RLMRec (Ren et al., WWW 2024) for sessions, which have no vector of their own in a graph.
 
     VELI4SBR's Table 2 has RLMRec-Con and RLMRec-Gen on session encoders and does not say how. This

@@ -1,4 +1,4 @@
-"""Configuration keys of RLMRecSession (defaults: properties/model/RLMRecSession.yaml)."""
+"""Configuration keys of RLMRecSeq (defaults: properties/model/RLMRecSeq.yaml)."""
 
 from recbole_intent.config.backbone_keys import BACKBONE
 from recbole_intent.config.clustering_keys import NEXT_ITEM

@@ -19,7 +19,7 @@ SEQUENTIAL = [
     if issubclass(get_spec(name).model_class(), SequentialRecommender)
 ]
 # Read files besides the interactions, which are those of a prepared dataset.
-OF_TEXTS = {"ISRF", "VELI4SBR"}
+OF_TEXTS = {"ISRF", "LLM4SBR", "LLMESR", "RLMRecSeq", "VELI4SBR"}
 OF_CLASSES = {"FDSA", "GRU4RecF", "SASRecF"}
 SMALL = {
     "epochs": 1,

@@ -16,7 +16,7 @@ def make(tiny, monkeypatch):
     monkeypatch.setattr(FastDropout, "forward", lambda self, x: x)
 
     def make_model(**options):
-        trainer, data = build(tiny("RLMRecSession", **{**SMALL, **options}))
+        trainer, data = build(tiny("RLMRecSeq", **{**SMALL, **options}))
         torch.manual_seed(3)
         for parameter in trainer.model.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
@@ -64,7 +64,7 @@ def test_histories_are_masked_in_training_alone(make):
 
 @pytest.mark.parametrize("variant", ["con", "gen"])
 def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tiny, tmp_path, variant):
-    config = tiny("RLMRecSession", epochs=3, variant=variant, **SMALL)
+    config = tiny("RLMRecSeq", epochs=3, variant=variant, **SMALL)
     whole, data = build(config)
     whole.fit(data.train, data.valid)
     for epochs in (2, 3):

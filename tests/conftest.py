@@ -57,6 +57,7 @@ SLOW = (
     "test_api.py",
     "test_docs.py",
     "test_fuzz.py",
+    "test_half_hour.py",
     "test_leaks.py",
     "test_notebooks.py",
     "test_packaging.py",

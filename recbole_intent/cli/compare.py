@@ -39,7 +39,8 @@ def command(asked: Asked) -> int:
         say(replace(table, notes=()).text(), lines=True)
     for note in dict.fromkeys(note for table in shown for note in table.notes):
         say(wrapped(note), lines=True)
-    say(f"\nall tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
+    say()
+    say(f"all tables: {done.folder / 'report.md'}, with pictures: {done.folder / 'page.html'}")
     return 0
 
 

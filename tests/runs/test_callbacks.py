@@ -125,7 +125,8 @@ def test_processes_take_paths():
 
 
 def test_mlflow_keeps_the_run_in_its_files(go, tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow")
+    import mlflow
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     keys = {"log_mlflow": True, "mlflow_experiment": "intents", "epochs": 3}
@@ -147,7 +148,6 @@ def test_mlflow_keeps_the_run_in_its_files(go, tmp_path, monkeypatch):
 
 
 def test_wandb_offline(go, tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
     for name, value in {"MODE": "offline", "DIR": str(tmp_path), "SILENT": "true"}.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
     done = go("run", log_wandb=True, wandb_project="intents")

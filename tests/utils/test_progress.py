@@ -3,7 +3,9 @@
 import io
 import os
 
+import nbclient
 import pytest
+from nbformat import v4 as nbformat
 
 from recbole_intent.utils.progress import bar
 
@@ -34,8 +36,6 @@ def test_bars_are_for_terminals(stream, shows, is_drawn):
 @pytest.mark.parametrize("first", ["", "import logging; logging.basicConfig()"])
 def test_epoch_lines_in_a_notebook(tiny_path, tmp_path, first):
     """Also where, as in Colab, the root logger has a handler."""
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat.v4")
-    pytest.importorskip("ipykernel")
     code = CODE.format(path=str(tiny_path), output=str(tmp_path / "run"))
     notebook = nbformat.new_notebook(cells=[nbformat.new_code_cell(first + code)])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(("", os.getcwd()))}

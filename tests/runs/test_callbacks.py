@@ -109,7 +109,7 @@ def test_without_a_listener_no_loss_is_read(tiny):
         (Stop, "Stop is a class; give an object, Stop()"),
         ("json:Nothing", "'json:Nothing': not a class package.module:Class"),
     ],
-    ids=str,
+    ids=["object", "Keras", "class", "path"],
 )
 def test_what_is_no_callback(given, message):
     with pytest.raises(UserError) as refused:

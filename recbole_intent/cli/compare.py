@@ -30,7 +30,7 @@ def command(asked: Asked) -> int:
         raise UserError("--datasets: goes with --reproduce; one --dataset=… at a time")
     models, dataset = options.pop("models", ()), options.pop("dataset")
     if keys.get("mask_history") == "both":
-        options["also"] = [*options.get("also", ()), "masked"]
+        options["also"] = [*dict.fromkeys([*options.get("also", ()), "masked"])]
         del keys["mask_history"]
     done = compare(models, dataset, **options, command=asked.words, **keys).outcome
     names = ["test", "gain", *(f"test-{task}" for task in options.get("also", ()))]

@@ -122,7 +122,7 @@ def compare(
     tasks = [also] if isinstance(also, str) else list(also)
     if keys.get("mask_history") == "both":
         keys = {key: value for key, value in keys.items() if key != "mask_history"}
-        tasks.append("masked")
+        tasks = [*dict.fromkeys([*tasks, "masked"])]
     ratios = list(noise) if isinstance(noise, Sequence) else [noise]
     if noise_kinds and not ratios:
         raise UserError("--noise_kinds: goes with ratios, such as --noise=0.1,0.2")

@@ -83,8 +83,8 @@ class Request:
         for task in self.tasks:
             if task not in (*TASKS, *MASKS):
                 raise UserError(f"--also={task}: none of {', '.join((*TASKS, *MASKS))}")
-            is_masked = bool(self.overrides.get("mask_history", False))
-            if task == self.overrides.get("task", NEXT_ITEM) or MASKS.get(task) is is_masked:
+            is_masked = bool(self._given("mask_history"))
+            if task == (self._given("task") or NEXT_ITEM) or MASKS.get(task) is is_masked:
                 raise UserError(f"--also={task}: the runs are made for it")
 
     def check_preset(self) -> None:
@@ -119,11 +119,15 @@ class Request:
 
     def _preset(self) -> Any:
         """The preset given for all models; None: our defaults."""
+        given = self._given("preset")
+        return None if given == OUR_DEFAULTS else given
+
+    def _given(self, key: str) -> Any:
+        """The value of a key given for all models; None without."""
         given = None
         for path in self.config_files:
-            given = read_yaml(path).get("preset", given)
-        given = self.overrides.get("preset", given)
-        return None if given == OUR_DEFAULTS else given
+            given = read_yaml(path).get(key, given)
+        return self.overrides.get(key, given)
 
 
 def known_presets(model: str) -> list[str]:

@@ -1,5 +1,8 @@
 """The leaderboard of real runs: their own numbers, by protocol, and the runs that it leaves out."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -51,6 +54,51 @@ def test_numbers_are_those_of_the_runs(runs, tmp_path, capsys):
         assert rows[label]["recall@20 half interval"] > 0
 
 
-def test_no_runs(tmp_path):
+def test_unusable_arguments(tmp_path):
     with pytest.raises(UserError, match="no finished run there"):
         leaderboard([tmp_path], tmp_path / "board.md")
+    with pytest.raises(UserError, match="no such folder"):
+        leaderboard([tmp_path, tmp_path / "absent"], tmp_path / "board.md")
+    for output in ("", tmp_path / "board.html"):
+        with pytest.raises(UserError, match="name the Markdown file"):
+            leaderboard([tmp_path], output)
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_runs_are_left_out_and_old_or_foreign_ones_shown(runs, tmp_path, caplog):
+    """One unusable run does not cost the table of the others."""
+    source = runs[1]["usual", 1].folder
+
+    def copied(name: str, **changes) -> None:
+        folder = shutil.copytree(source, tmp_path / "saved" / name)
+        shutil.rmtree(folder / "evaluations", ignore_errors=True)
+        result = json.loads((folder / "result.json").read_text()) | {"history": [], **changes}
+        (folder / "result.json").write_text(json.dumps({**result, "valid": result["test"]}))
+
+    copied("no-ranks")
+    (tmp_path / "saved/no-ranks/ranks.npz").unlink()
+    copied("damaged", test={"recall@10": "much"})
+    copied("old", split=None)  # of a version that did not store it
+    lists = {"itemcoverage@10": 0.5, "mine@10": 0.25, "ndcg@10": 0.125}
+    copied("of-lists", test=lists, dataset="a|b <script>")
+    copied("of-all", test={"itemcoverage@10": 0.5, "mine@10": 0.25}, dataset="lists")
+    copied("gone", seed=5)
+    config = tmp_path / "saved/gone/config.yaml"
+    config.write_text(config.read_text().replace("model: BPR\n", "model: absent.module:Model\n"))
+    tables = leaderboard([tmp_path / "saved"], tmp_path / "board.md")
+    assert "ranks.npz" in caplog.text
+    assert "recall@10" in caplog.text
+    rows = {table.title.partition(",")[0]: table.records for table in tables}
+    assert rows["a|b <script>"][0]["ndcg@10 half interval"] > 0
+    assert "recall@10" not in rows["a|b <script>"][0]
+    assert rows["lists"][0]["itemcoverage@10"] == 0.5
+    assert "itemcoverage@10 half interval" not in rows["lists"][0]
+    of_tiny = [table for table in tables if table.title.startswith("tiny")]
+    assert {table.title for table in of_tiny} == {
+        "tiny, leave-one-out, all items, history not masked"
+    }
+    labels = [row["model"] for table in of_tiny for row in table.records]
+    assert sum(label.startswith("absent.module:Model (configuration: ") for label in labels) == 1
+    assert labels.count("BPR (embedding_size: 8)") == 1
+    text = (tmp_path / "board.md").read_text()
+    assert "<script>" not in text

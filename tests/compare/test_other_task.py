@@ -76,6 +76,15 @@ def test_masked_too(shared, folders, tmp_path, capsys):
         Request("tiny", ENTRIES, [1], tasks=["unmasked"])
 
 
+def test_a_condition_of_a_configuration_file_is_not_asked_again(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("mask_history: True\ntask: direct\n")
+    for task in ("masked", "direct"):
+        with pytest.raises(UserError, match=f"--also={task}: the runs are made for it"):
+            Request("tiny", ENTRIES, [1], config_files=[str(path)], tasks=[task])
+    assert Request("tiny", ENTRIES, [1], config_files=[str(path)], tasks=["unmasked"])
+
+
 def direct(n: int) -> dict:
     return {"task": "direct", "n_candidates": n, "candidates_seed": 2020}
 

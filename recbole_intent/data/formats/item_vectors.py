@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -110,7 +109,7 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
             names = ("ids", "vectors") if "ids" in file else ("item", "vector")
             ids, vectors = (file[name] for name in names)
             return ids.astype(str), vectors.astype(np.float32)
-    except (ValueError, KeyError, OSError, BadZipFile, EOFError) as error:
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds for damaged bytes
         raise UserError(
             f"{path}: not an .npz with `item` (N,) and `vector` (N, D): {error}"
         ) from error

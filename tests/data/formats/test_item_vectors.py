@@ -1,5 +1,7 @@
 """Vectors of items from all kinds of file, and files that are none."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,21 @@ def test_arrays_that_do_not_fit_and_absent_files_are_named(tmp_path):
         read_item_vectors(tmp_path / "w.npz", IDS)
     with pytest.raises(UserError, match="no such file of item vectors"):
         read_item_vectors(tmp_path / "x.npz", IDS)
+
+
+def test_any_damaged_byte_of_an_archive_is_an_error_of_one_line(tmp_path):
+    path = tmp_path / "v.npz"
+    ids = np.array(["[PAD]", "a", "b", "c"])
+    vectors = np.random.default_rng(1).random((3, 40))
+    np.savez_compressed(path, item=ids[1:], vector=vectors)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 9):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            read_item_vectors(path, ids)
+    np.save(tmp_path / "v.npy", vectors)
+    (tmp_path / "v.npy").rename(path)
+    with pytest.raises(UserError, match=r"v\.npz: not an \.npz"):
+        read_item_vectors(path, ids)

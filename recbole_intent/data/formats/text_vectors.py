@@ -76,7 +76,7 @@ def read_text_vectors(path: str | Path) -> TextVectors:
     """Read a file written by `write_text_vectors`.
 
     Raises:
-        UserError: the file is missing or has another form.
+        UserError: the file is missing, has another form, or has a number that is not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -89,6 +89,8 @@ def read_text_vectors(path: str | Path) -> TextVectors:
     shape = vectors.vectors.shape
     if len(shape) != 2 or vectors.ids.shape != shape[:1] or vectors.vectors.dtype != np.float32:
         raise UserError(f"{path}: needs N ids and (N, D) float32, has {vectors.ids.shape}, {shape}")
+    if not np.isfinite(vectors.vectors).all():
+        raise UserError(f"{path}: a vector is not finite; {remedy}")
     return vectors
 
 

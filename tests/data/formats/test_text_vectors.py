@@ -80,3 +80,11 @@ def test_pca_has_one_sign_whatever_the_order_of_rows():
 def test_pca_names_what_there_is(size):
     with pytest.raises(UserError, match=rf"PCA to {size}: 40 vectors of 4 numbers have 1 to 4"):
         pca(np.zeros((40, 4), np.float32), size)
+
+
+def test_vectors_that_are_not_finite_are_refused(tmp_path):
+    path = tmp_path / "v.npz"
+    vectors = np.array([[1, 0], [np.nan, 1]], dtype=np.float32)
+    write_text_vectors(path, TextVectors(np.array(["a", "b"]), vectors, "llm", "e", "0" * 64))
+    with pytest.raises(UserError, match="a vector is not finite"):
+        read_text_vectors(path)

@@ -195,10 +195,10 @@ def metric_of(name: str) -> Metric:
     Raises:
         UserError: no such metric.
     """
-    known = name.partition("@")[0].lower()
-    if known not in METRICS:
-        raise UserError(f"metrics: {known!r} is unknown; known are {', '.join(METRICS)}")
-    return METRICS[known]
+    given = name.partition("@")[0]
+    if given.lower() not in METRICS:
+        raise UserError(f"metrics: {given!r} is unknown; known are {', '.join(METRICS)}")
+    return METRICS[given.lower()]
 
 
 def sign_of(name: str) -> int:

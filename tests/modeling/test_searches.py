@@ -36,11 +36,11 @@ def test_what_a_ranking_leaves_out_is_not_searched_for_but_the_target_is(ranker)
     user = rows["user_id"]
     plain = RankingBatch(rows, user, target, None)
     # Of 40 items 3 are found, and the target is one of 37 others: 3 + 38 / 2.
-    assert trainer._ranks(plain, 41).tolist() == [22, 22, 22]
+    assert trainer._ranks(plain, 41, 0)[0].tolist() == [22, 22, 22]
     history = torch.tensor([0, 0, 0, 1, 2]), torch.tensor([1, 2, 5, 40, 1])
     # The first row's history holds the target itself, which is then the third that is found.
     masked = RankingBatch(rows, user, target, history)
-    assert trainer._ranks(masked, 41).tolist() == [3, 21.5, 21.5]
+    assert trainer._ranks(masked, 41, 0)[0].tolist() == [3, 21.5, 21.5]
 
 
 def test_scores_are_of_as_many_as_are_wanted(ranker):

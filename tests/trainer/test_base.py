@@ -300,7 +300,7 @@ def test_a_diverged_loss_is_named_with_its_epoch(tiny):
     ("options", "message"),
     [
         ({"valid_metric": "NDCG@7"}, "valid_metric: NDCG@7 is not among"),
-        ({"metrics": ["GAUC"], "valid_metric": "GAUC"}, "'GAUC' is not METRIC@K"),
+        ({"metrics": ["NDCG"], "valid_metric": "NDCG"}, "'NDCG' is not METRIC@K"),
         ({"learner": "lion"}, "learner: 'lion'"),
         ({"precision": "fp8"}, "precision: 'fp8'"),
     ],

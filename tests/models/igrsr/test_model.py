@@ -14,6 +14,7 @@ CONFIG = {
     "ITEM_LIST_LENGTH_FIELD": "item_length",
     "NEG_PREFIX": "neg_",
     "MAX_ITEM_LIST_LENGTH": 8,
+    "item_vectors": None,
     "device": "cpu",
     "n_layers": 2,
     "n_heads": 2,

@@ -11,6 +11,8 @@ from pathlib import Path
 # threads that spin make them many times slower on a busy machine. Subprocesses inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# No test downloads a model: without a network the hub's retries would take a minute each.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import pytest

@@ -21,18 +21,19 @@ from recbole_intent.utils.printable import say
 # IGR-SR. Settings of the demo only, chosen on validation to train within three minutes on two
 # cores: short histories, one layer, and some targets per user and epoch.
 _WHOLE = "ml-100k"
+_EPOCHS = 7
 _HISTORIES = {
     "MAX_ITEM_LIST_LENGTH": 20,
     "n_layers": 1,
     "hidden_dropout_prob": 0.2,
     "attn_dropout_prob": 0.2,
-    "train_targets": 40,
+    "train_targets": 30,
     "train_batch_size": 256,
     "show_progress": True,
 }
 _ON_HISTORIES = (
-    Entry("SASRec", "SASRec", {"epochs": 10}),
-    Entry("IGRSR", "IGRSR", {"epochs": 7, "distiller_dropout_prob": 0.2, "distiller_passes": 1}),
+    Entry("SASRec", "SASRec"),
+    Entry("IGRSR", "IGRSR", {"distiller_dropout_prob": 0.2, "distiller_passes": 1}),
 )
 
 # VELI4SBR. Sessions are short: one pass trains all targets of a session without approximation.
@@ -66,13 +67,14 @@ _TEXTS = {"semantics": "metadata"}
 _TEXTS_PATH = "dataset/isrf-demo"  # the other demos read ml-100k from the wheel
 # A separate folder: SASRec of the first demo has the same configuration, on other files.
 _TASKS = {
+    "epochs": 16,
     "show_progress": True,
     "data_path": _TEXTS_PATH,
     "checkpoint_dir": "saved/isrf-demo",
 }
 _ON_TASKS = (
-    Entry("LightGCN", "LightGCN", {"epochs": 30, "train_batch_size": 4096}),
-    Entry("SASRec", "SASRec", {"epochs": 10, **_HISTORIES}),
+    Entry("LightGCN", "LightGCN", {"train_batch_size": 2048}),
+    Entry("SASRec", "SASRec", _HISTORIES),
     Entry(
         "ISRF",
         "ISRF",
@@ -117,7 +119,8 @@ def _igrsr(fresh: bool) -> None:
         lines=True,
         flush=True,
     )
-    _train_and_tell(_WHOLE, _ON_HISTORIES, _HISTORIES, fresh, reference="IGRSR")
+    shared = {"epochs": _EPOCHS, **_HISTORIES}
+    _train_and_tell(_WHOLE, _ON_HISTORIES, shared, fresh, reference="IGRSR")
 
 
 def _veli4sbr(fresh: bool) -> None:

@@ -7,24 +7,30 @@ import pytest
 
 from recbole_intent.cli import demo
 from recbole_intent.cli.main import main
+from recbole_intent.compare.entries import check_protocol
 from recbole_intent.config.config import Config
 from recbole_intent.enrich.options import read_options
+
+
+def _check(entries, shared) -> None:
+    """The demo's real values can be compared."""
+    check_protocol(
+        {
+            entry.label: Config(entry.model, "ml-100k", config_dict={**shared, **entry.values})
+            for entry in entries
+        }
+    )
 
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch, tiny_path, tmp_path) -> None:
     """Train a moment on `tiny` in a folder of this test instead."""
-    for entry in demo._ON_HISTORIES:
-        Config(entry.model, "ml-100k", config_dict={**demo._HISTORIES, **entry.values})
+    _check(demo._ON_HISTORIES, {"epochs": demo._EPOCHS, **demo._HISTORIES})
     small = {"data_path": str(tiny_path), "hidden_size": 32, "MAX_ITEM_LIST_LENGTH": 8}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "_WHOLE", "tiny")
     monkeypatch.setattr(demo, "_HISTORIES", {**demo._HISTORIES, **small, "show_progress": False})
-    entries = [
-        dataclasses.replace(entry, values={**entry.values, "epochs": 1})
-        for entry in demo._ON_HISTORIES
-    ]
-    monkeypatch.setattr(demo, "_ON_HISTORIES", entries)
+    monkeypatch.setattr(demo, "_EPOCHS", 1)
 
 
 def test_it_shows_both_models_then_reports_then_trains_anew(short, capsys):
@@ -73,18 +79,17 @@ def test_both_tasks_of_isrf_beside_others(monkeypatch, tiny_path, tmp_path, caps
     folder.mkdir(parents=True)
     for suffix in (".inter", ".item"):
         shutil.copy(tiny_path / f"tiny/tiny{suffix}", folder / f"ml-100k{suffix}")
-    for entry in demo._ON_TASKS:
-        Config(entry.model, "ml-100k", config_dict={**demo._TASKS, **entry.values})
+    _check(demo._ON_TASKS, demo._TASKS)
     small = {
         "LightGCN": {"embedding_size": 8},
         "SASRec": {"hidden_size": 8, "inner_size": 8},
         "ISRF": {"hidden_size": 8, "inner_size": 8, "n_negatives": 9, "n_similar_users": 5},
     }
     entries = tuple(
-        dataclasses.replace(entry, values={**entry.values, **small[entry.model], "epochs": 1})
+        dataclasses.replace(entry, values={**entry.values, **small[entry.model]})
         for entry in demo._ON_TASKS
     )
-    shared = {**demo._TASKS, "show_progress": False, "eval_step": 1, "n_candidates": 9}
+    shared = {**demo._TASKS, "show_progress": False, "epochs": 1, "n_candidates": 9}
     monkeypatch.setattr(demo, "_ON_TASKS", entries)
     monkeypatch.setattr(demo, "_TASKS", shared)
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,7 @@ from recbole_intent.utils.printable import say
 # IGR-SR. Settings of the demo only, chosen on validation to train within three minutes on two
 # cores: short histories, one layer, and some targets per user and epoch.
 _WHOLE = "ml-100k"
-_EPOCHS = 7
+_EPOCHS = 6
 _HISTORIES = {
     "MAX_ITEM_LIST_LENGTH": 20,
     "n_layers": 1,

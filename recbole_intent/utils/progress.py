@@ -18,4 +18,8 @@ def bar(values: Any = None, *, shows: bool = True, **options: Any) -> tqdm:
     # A kernel's streams are no terminals; without ipywidgets tqdm writes text to them.
     has_widgets = in_notebook() and "notebook" in str(tqdm.__mro__)
     quiet = None if shows and not has_widgets else not shows  # None: unless on a terminal
+    if values is not None:
+        options.setdefault("total", len(values) if hasattr(values, "__len__") else None)
+        # `tqdm.auto` would begin to iterate twice, and a loader draws random numbers each time.
+        values = (value for value in values)
     return tqdm(values, disable=quiet, **options)

@@ -46,3 +46,23 @@ def test_epoch_lines_in_a_notebook(tiny_path, tmp_path, first):
     assert text.count("train 1/1: ") == 1
     assert "\r" not in text
     assert any("<table" in each.get("data", {}).get("text/html", "") for each in outputs)
+
+
+def test_a_bar_begins_to_iterate_once():
+    """`tqdm.auto` asks twice for an iterator; each costs a loader a random number."""
+
+    class Loader:
+        begun = 0
+
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            self.begun += 1
+            return iter([1, 2])
+
+    loader = Loader()
+    shown = bar(loader, shows=False)
+    assert shown.total == 2
+    assert list(shown) == [1, 2]
+    assert loader.begun == 1

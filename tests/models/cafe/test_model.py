@@ -122,16 +122,8 @@ def test_what_is_missing_is_named(walks, tiny, tmp_path):
 
 
 def test_a_run_killed_on_its_way_goes_on_as_if_it_had_not_been(
-    tiny_path, killed_run, ends_as_undisturbed
+    on_tiny, killed_run, ends_as_undisturbed
 ):
-    options = {
-        **NARROW,
-        "epochs": 3,
-        "device": "cpu",
-        "data_path": str(tiny_path),
-        "MAX_ITEM_LIST_LENGTH": 8,
-        "show_progress": False,
-        "tensorboard": False,
-    }
+    options = {**on_tiny, **NARROW}
     folder = killed_run("CaFe", options, "train 2/3", 1)
     ends_as_undisturbed("CaFe", options, folder)

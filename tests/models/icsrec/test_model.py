@@ -134,17 +134,9 @@ OPTIONS = {**NARROW, "epochs": 3, "train_batch_size": 64}
 
 
 def test_a_run_killed_in_or_after_an_e_step_goes_on_as_if_it_had_not_been(
-    tiny_path, killed_run, ends_as_undisturbed
+    on_tiny, killed_run, ends_as_undisturbed
 ):
-    options = {
-        **OPTIONS,
-        "cluster_every": 2,
-        "device": "cpu",
-        "data_path": str(tiny_path),
-        "MAX_ITEM_LIST_LENGTH": 8,
-        "show_progress": False,
-        "tensorboard": False,
-    }
+    options = {**on_tiny, **OPTIONS, "cluster_every": 2}
     folder = killed_run("ICSRec", options, "train 2/3", 1)
     ends_as_undisturbed("ICSRec", options, folder)
 

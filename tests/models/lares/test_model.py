@@ -195,17 +195,8 @@ def test_training_pairs_histories_of_one_target(tiny, monkeypatch):
     assert sum(seen) > 0.9 * len(seen) > 0
 
 
-def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tiny, tmp_path):
-    config = tiny("LARES", epochs=3, **SMALL)
-    whole, data = build(config)
-    whole.fit(data.train, data.valid)
-    for epochs in (2, 3):
-        part, data = build(config, tmp_path)
-        part.epochs = epochs
-        part.fit(data.train, data.valid)
-    assert [r["loss"] for r in part.history] == [r["loss"] for r in whole.history]
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, part.model.state_dict()[name]), name
+def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tiny, resumes_exactly):
+    resumes_exactly(tiny("LARES", epochs=3, **SMALL))
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,5 @@ def test_missing_files_are_named_with_the_command(tiny, tiny_path, tmp_path):
 
 
 @pytest.mark.parametrize("which", ["train", "all"])
-def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tiny, tmp_path, which):
-    config = tiny("LLM4SBR", epochs=3, session_texts=which, **SMALL)
-    whole, data = build(config)
-    whole.fit(data.train, data.valid)
-    for epochs in (2, 3):
-        part, data = build(config, tmp_path)
-        part.epochs = epochs
-        part.fit(data.train, data.valid)
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, part.model.state_dict()[name]), name
+def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tiny, resumes_exactly, which):
+    resumes_exactly(tiny("LLM4SBR", epochs=3, session_texts=which, **SMALL))

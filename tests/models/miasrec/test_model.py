@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.models.miasrec.model import MiaSRec
 from recbole_intent.nn.entmax import entmax
-from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError
 
 SMALL = {"hidden_size": 8, "inner_size": 12, "initializer_range": 1.0, "temperature": 0.5}
@@ -158,16 +157,8 @@ def test_loss_falls_on_a_toy(make, importance):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(walks, tmp_path):
-    config = walks("MiaSRec", epochs=3, **SMALL)
-    whole, data = build(config)
-    whole.fit(data.train, data.valid)
-    for epochs in (2, 3):
-        part, data = build(config, tmp_path)
-        part.epochs = epochs
-        part.fit(data.train, data.valid)
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, part.model.state_dict()[name]), name
+def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(walks, resumes_exactly):
+    resumes_exactly(walks("MiaSRec", epochs=3, **SMALL))
 
 
 @pytest.mark.parametrize(

@@ -334,7 +334,12 @@ COMMANDS = (
     Command(
         "demo", "demo", "train models with intents and baselines on ml-100k", ["[--model=MODEL]"],
         (
-            option("model=MODEL", "IGRSR (default), VELI4SBR or ISRF", short="m"),
+            option(
+                "model=MODEL",
+                "IGRSR (default), VELI4SBR or ISRF",
+                short="m",
+                kind=Choice("IGRSR", "VELI4SBR", "ISRF"),
+            ),
             option("fresh", "train again"),
         ),
     ),

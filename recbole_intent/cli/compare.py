@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from recbole_intent.cli.options import Asked, option
 from recbole_intent.compare.ask import compare
+from recbole_intent.compare.reproduce.paper_file import read_paper_table
 from recbole_intent.config.command_keys import COMPARE
 from recbole_intent.evaluation.report import wrapped
 from recbole_intent.utils.errors import UserError
@@ -51,6 +52,7 @@ def _reproduce(options: dict, keys: dict, words: Sequence[str]) -> int:
         if key in {**options, **keys}:
             hint = "; --datasets=… restricts it" if key == "dataset" else ""
             raise UserError(f"--{key}: the paper's table says it{hint}")
+    read_paper_table(name, datasets)  # answers a wrong name before torch is imported
     from recbole_intent.compare.reproduce.reproduce import reproduce
 
     done = reproduce(name, datasets, {**options, "command": words, "overrides": keys})

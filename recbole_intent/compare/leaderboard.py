@@ -23,6 +23,7 @@ from recbole_intent.evaluation.ranks import Ranks
 from recbole_intent.evaluation.significance import bootstrap_both
 from recbole_intent.plotting.page import Page, Section
 from recbole_intent.plotting.tables import NOTHING, Cell, Table
+from recbole_intent.runs.early import check_board
 from recbole_intent.runs.result import read_result
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import fingerprint, write_text
@@ -61,12 +62,8 @@ def leaderboard(folders: Sequence[str | Path], output: str | Path) -> list[Table
     Raises:
         UserError: no such folder, no usable run, or a file that cannot be written.
     """
+    check_board(folders, output)
     output = Path(output)
-    if not output.name or output.suffix.lower() == ".html":
-        raise UserError(
-            f"--output={output}: name the Markdown file, such as leaderboard.md; the page is next "
-            "to it, as .html"
-        )
     groups: dict[tuple[str, ...], list[_Tested]] = defaultdict(list)
     for folder in folders:
         for tested in _read(Path(folder)):
@@ -86,8 +83,6 @@ def leaderboard(folders: Sequence[str | Path], output: str | Path) -> list[Table
 
 
 def _read(folder: Path) -> Iterator[_Tested]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of runs")
     for path in sorted(folder.glob("**/result.json")):
         try:
             yield from _tests_of(path.parent)

@@ -62,3 +62,20 @@ def check_finished(
                 f"{', '.join(sorted(CONDITIONS))}"
             )
     return read_result(folder)
+
+
+def check_board(folders: Sequence[str | Path], output: str | Path) -> None:
+    """Check the arguments of `leaderboard`.
+
+    Raises:
+        UserError: no such folder, or an output that is no Markdown file.
+    """
+    output = Path(output)
+    if not output.name or output.suffix.lower() == ".html":
+        raise UserError(
+            f"--output={output}: name the Markdown file, such as leaderboard.md; the page is next "
+            "to it, as .html"
+        )
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder of runs")

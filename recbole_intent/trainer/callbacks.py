@@ -25,14 +25,14 @@ class Callbacks:
 
     Args:
         given: objects with any of `HOOKS`, or paths `package.module:Class` of classes without
-            arguments.
+            arguments. A string is one path.
 
     Raises:
         UserError: an object without a hook, or with a method `on_…` that is none.
     """
 
-    def __init__(self, given: Sequence[Any] = ()) -> None:
-        self._objects = [_made(one) for one in given] if distributed.is_main() else []
+    def __init__(self, given: Sequence[Any] | str = ()) -> None:
+        self._objects = [_made(one) for one in _listed(given)] if distributed.is_main() else []
 
     def listens(self, hook: str) -> bool:
         """Whether a callback has this hook."""
@@ -70,12 +70,13 @@ class Callbacks:
         self.call("on_run_end", **end)
 
 
-def paths_of(callbacks: Sequence[Any]) -> list[str]:
+def paths_of(callbacks: Sequence[Any] | str) -> list[str]:
     """Return callbacks for processes that are started: paths alone can be sent there.
 
     Raises:
         UserError: one is an object, or has no hooks.
     """
+    callbacks = _listed(callbacks)
     for one in callbacks:
         if not isinstance(one, str):
             raise UserError(
@@ -84,6 +85,10 @@ def paths_of(callbacks: Sequence[Any]) -> list[str]:
             )
     Callbacks(callbacks)
     return list(callbacks)
+
+
+def _listed(given: Sequence[Any] | str) -> Sequence[Any]:
+    return [given] if isinstance(given, str) else given
 
 
 def _made(given: Any) -> Any:

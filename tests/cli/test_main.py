@@ -107,6 +107,11 @@ def test_help_fits_80_columns_and_shows_every_option(command, capsys):
         "evaluate --run=absent",
         "recommend --run=absent --users=1",
         "prepare --dataset=absent",
+        "compare --reproduce=absent",
+        "compare --reproduce=igrsr-table2 --datasets=absent",
+        "leaderboard --runs=absent",
+        "serve --run=absent",
+        "demo --model=SASRec",
     ],
 )
 def test_mistakes_come_at_once(words):
@@ -191,7 +196,7 @@ def test_options_come_from_files_then_from_the_command(atomic, here, capsys):
         (["--model=SASRec", "--dataset=ml-100k", "--fresh=True"], "--fresh takes no value"),
         (["demo", "now"], "now: not of the form --key=value"),
         (["demo", "--epochs=1"], "demo: --epochs=1: unknown option"),
-        (["demo", "--model=SASRec"], "demo: --model=SASRec is none of IGRSR, VELI4SBR"),
+        (["demo", "--model=SASRec"], "--model=SASRec: not one of IGRSR, VELI4SBR"),
         (["comapre", "--models=A"], "comapre: no such command; did you mean compare?"),
         (["evaluate", "--run=x", "--fresh"], "--fresh: not an option of evaluate"),
         (["models", "--family=graph"], "--family=graph: not one of sequential, session"),

@@ -120,6 +120,7 @@ def test_what_is_no_callback(given, message):
 def test_processes_take_paths():
     here = f"{__name__}:Stop"
     assert paths_of([here]) == [here]
+    assert paths_of(here) == [here]
     with pytest.raises(UserError, match=r"Stop: trainings run in processes .* 'package.module:Cl"):
         paths_of([Stop()])
 

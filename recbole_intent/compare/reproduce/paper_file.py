@@ -25,7 +25,7 @@ A YAML file in `properties/reproduce/` is the whole description, so a new table 
     notes: [sentences]
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,11 @@ def table_names() -> list[str]:
     return sorted(path.stem for path in (properties_dir() / "reproduce").glob("*.yaml"))
 
 
-def read_paper_table(name: str) -> dict[str, Any]:
-    """Read the description of a paper's table.
+def read_paper_table(name: str, datasets: Sequence[str] = ()) -> dict[str, Any]:
+    """Read the description of a paper's table, which must have these datasets.
 
     Raises:
-        UserError: no such table, or a file with a missing or malformed part.
+        UserError: no such table, a dataset that it lacks, or a file with a malformed part.
     """
     if name not in table_names():
         raise UserError(f"--reproduce={name}: no such table; known are {', '.join(table_names())}")
@@ -71,6 +71,10 @@ def read_paper_table(name: str) -> dict[str, Any]:
                     f"{path}: {row['label']}: printed: {dataset}: expected a dataset of the file "
                     f"and {len(paper['columns'])} numbers"
                 )
+    for dataset in datasets:
+        if dataset not in paper["datasets"]:
+            known = ", ".join(paper["datasets"])
+            raise UserError(f"--datasets: {dataset} is not in {paper['table']} (which has {known})")
     return paper
 
 

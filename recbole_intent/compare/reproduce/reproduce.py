@@ -22,7 +22,6 @@ from recbole_intent.config.presets import OUR_DEFAULTS
 from recbole_intent.config.registry import model_names
 from recbole_intent.data.prepare.download import unprepared_message
 from recbole_intent.plotting.tables import Table
-from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.ownership import REPRODUCTION, claim, refuse_foreign
 
 PAPER = "paper"  # default preset of a paper's table, for the models that have it
@@ -55,11 +54,7 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     Raises:
         UserError: unknown table or dataset, or as `compare`.
     """
-    paper = read_paper_table(name)
-    for dataset in datasets:
-        if dataset not in paper["datasets"]:
-            known = ", ".join(paper["datasets"])
-            raise UserError(f"--datasets: {dataset} is not in {paper['table']} (which has {known})")
+    paper = read_paper_table(name, datasets)
     how = dict(how)
     given = how.get("overrides", {})
     of_rows = {key for row in paper["rows"] for key in row.get("defaults") or {}}

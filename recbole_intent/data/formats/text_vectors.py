@@ -12,6 +12,7 @@ from recbole_intent.utils.files import atomic_write
 from recbole_intent.utils.own_files import read_npz
 
 PADDING = "[PAD]"  # RecBole's token for index 0
+_REMEDY = "run `enrich --for=MODEL` on this dataset, with the model that reads them"
 Kind = Literal["item", "user"]
 Semantics = Literal["llm", "metadata"]
 Text = Literal["fused", "positive", "negative"]
@@ -80,7 +81,7 @@ def read_text_vectors(path: str | Path) -> TextVectors:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file of text vectors; `enrich --for=ISRF` writes it")
+        raise UserError(f"{path}: no such file of text vectors; {_REMEDY}")
     about = ("semantics", "encoder", "fingerprint")
     remedy, what = "remove it, and run `enrich` again", "not a file of text vectors"
     arrays = read_npz(path, ("ids", "vectors", *about), remedy, what, optional=("split",))
@@ -114,7 +115,7 @@ def vectors_for(vectors: TextVectors, tokens: Sequence[str] | np.ndarray) -> np.
     if len(missing):
         raise UserError(
             f"{len(missing)} of {len(tokens) - is_padding.sum()} ids have no text vector, such as "
-            f"{str(tokens[missing[0]])!r}; run `enrich --for=ISRF` on this dataset again"
+            f"{str(tokens[missing[0]])!r}; {_REMEDY}"
         )
     ordered = np.zeros((len(tokens), vectors.vectors.shape[1]), dtype=np.float32)
     ordered[~is_padding] = vectors.vectors[rows[~is_padding]]

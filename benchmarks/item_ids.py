@@ -13,7 +13,7 @@ import numpy as np
 
 from recbole_intent.config.config import Config
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.models.isrf.item_ids import random_ids, sequential_ids
+from recbole_intent.models.generative.item_ids import random_ids, sequential_ids
 
 GUESSES = 10
 

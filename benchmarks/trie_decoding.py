@@ -17,8 +17,8 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from recbole_intent.models.isrf.trie import Trie
-from recbole_intent.models.isrf.trie_search import beam_search, score_candidates
+from recbole_intent.models.generative.trie import Trie
+from recbole_intent.models.generative.trie_search import beam_search, score_candidates
 
 N_ITEMS, N_CANDIDATES = 12_000, 100
 WORDS = 1_000  # tokens of templates and users, besides those of items

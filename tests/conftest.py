@@ -44,10 +44,12 @@ SLOW = (
     "llm/",
     "modeling/test_deviations.py",
     "models/cafe/",
+    "models/generative/",
     "models/icsrec/",
     "models/isrf/",
     "models/lares/",
     "models/llmesr/",
+    "models/p5/",
     "models/test_",
     "models/veli4sbr/test_trainer.py",
     "plotting/test_plots.py",
@@ -243,6 +245,9 @@ def tiny(config, tiny_path: Path) -> Callable[..., "Config"]:  # noqa: F821
         if model == "ISRF":
             given |= {"hidden_size": 16, "inner_size": 32, "semantic_size": 8, "n_negatives": 9}
             given |= {"n_layers": 1, "n_heads": 2, "n_similar_users": 5, "align_every": 1}
+        if model in ("P5", "POD", "ELMRec", "RSL"):
+            given |= {"hidden_size": 16, "inner_size": 32, "n_layers": 1, "n_heads": 2}
+            given["n_negatives"] = 9
         return config(model, "tiny", **{**given, "valid_metric": "NDCG@10", **options})
 
     return make

@@ -59,6 +59,8 @@ SMALL = {
 # What is not for every model, or would take long.
 OF_MODEL = {
     "ISRF": {"hidden_size": 16, "inner_size": 32, "n_negatives": 9},
+    "ELMRec": {"hidden_size": 16, "inner_size": 32, "n_negatives": 9},
+    "RSL": {"hidden_size": 16, "inner_size": 32, "n_negatives": 9},
     "SLIMElastic": {"alpha": 0.2, "l1_ratio": 0.02},
     "ConvNCF": {"embedding_size": 64},  # its convolutions are made for this width
 }
@@ -256,6 +258,7 @@ def accepts(model: str, split: str) -> bool:
 
 
 CASES = [(m, s) for m in (*OURS, *OTHERS) for s in SPLITS if accepts(m, s)]
+CASES += [(m, "leave-one-out") for m in ("ELMRec", "RSL")]
 CASES += [(m, "sessions") for m in ("CaFe", "LLM4SBR", "LLMESR", "RLMRecSeq")]
 
 

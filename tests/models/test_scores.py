@@ -139,4 +139,4 @@ def test_the_loss_is_of_the_scores_that_rank(tiny, monkeypatch, name, loss_type)
 def test_these_models_search_and_are_asked_otherwise():
     """`scores` of the test above takes `search` for them: no model escapes both ways."""
     searching = [n for n in model_names() if issubclass(get_spec(n).model_class(), SearchesItems)]
-    assert searching == ["ISRF"]
+    assert searching == ["ELMRec", "ISRF", "P5", "POD", "RSL"]

@@ -1,51 +1,33 @@
 """ISRF: T5 generates the next item from prompts with whole-word vectors from a graph."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from recbole.model.abstract_recommender import SequentialRecommender
-from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_intent.modeling.candidates import ScoresCandidates
 from recbole_intent.modeling.explain import ExplainsIntents, Intent
 from recbole_intent.modeling.intent_control import OWN, ControlsIntents
-from recbole_intent.modeling.searches import SearchesItems
-from recbole_intent.models.isrf.direct_batches import CANDIDATES
-from recbole_intent.models.isrf.graph_edges import graph_edges
-from recbole_intent.models.isrf.interests import ExplicitInterest, GroupInterest
-from recbole_intent.models.isrf.item_ids import item_ids
+from recbole_intent.models.generative.direct_batches import CANDIDATES
+from recbole_intent.models.generative.item_ids import item_ids
+from recbole_intent.models.generative.model import WritesFromGraph
+from recbole_intent.models.generative.prompt_reader import Reading
+from recbole_intent.models.generative.tasks import DIRECT, SEQUENTIAL
+from recbole_intent.models.isrf.interests import GroupInterest
 from recbole_intent.models.isrf.options import (
-    DIRECT,
-    NO_EDGES,
-    SEQUENTIAL,
-    TARGETS,
     aligned_tasks,
     chooses_among_candidates,
     hidden_edges,
     learns_users,
+    prompt_style,
 )
-from recbole_intent.models.isrf.prompt_reader import PromptReader, Reading
 from recbole_intent.models.isrf.reasons import Reasons
 from recbole_intent.models.isrf.semantics import item_part, item_vectors, users_alike
-from recbole_intent.models.isrf.trie import Trie
-from recbole_intent.models.isrf.trie_search import (
-    beam_search,
-    dense_scores,
-    score_all,
-    score_candidates,
-)
 from recbole_intent.nn.losses import info_nce, soft_target_alignment
 from recbole_intent.utils.errors import UserError
 
-if TYPE_CHECKING:
-    from transformers import T5ForConditionalGeneration
 
-
-class ISRF(
-    ScoresCandidates, SearchesItems, ExplainsIntents, ControlsIntents, SequentialRecommender
-):
+class ISRF(ExplainsIntents, ControlsIntents, WritesFromGraph):
     """Iterative Semantic Reasoning from Individual to Group Interests for Recommendation.
 
     | symbol | shape | meaning | source |
@@ -84,77 +66,34 @@ class ISRF(
         UserError: a property outside its range, or missing texts, T5 or libraries.
     """
 
-    input_type = InputType.POINTWISE
-
     def __init__(self, config: Any, dataset: Any) -> None:
-        super().__init__(config, dataset)
-        self.tasks = tuple(config["tasks"])
-        self.n_users = dataset.num(self.USER_ID)
-        self.config, self._dataset = config, dataset
-        self._reasons: Reasons | None = None
         z = item_vectors(config, dataset)
-        ids = item_ids(config, dataset, z)
-        self.reader = PromptReader(config, self.n_users, ids)
-        writer, self.trie = self.reader.writer, None
-        if not writer.one_token:
-            self.trie = Trie(writer.targets, writer.pad, writer.eos)
-        d, layers, sigma = self.t5.config.d_model, config["gcn_layers"], config["sigma"]
-        self.explicit = ExplicitInterest(
-            *graph_edges(config, dataset),
-            self.n_users,
-            item_part(config, z, self.n_items, d),
-            self.n_items,
-            d,
-            layers,
-            sigma,
+        super().__init__(
+            config,
+            dataset,
+            item_ids(config, dataset, z),
+            prompt_style(config),
+            lambda d: item_part(config, z, dataset.item_num, d),
+            hidden_edges(config),
             learns_users(config),
         )
+        self._dataset = dataset
+        self._reasons: Reasons | None = None
         self.aligned = aligned_tasks(config)
         self.group = None
         if self.aligned:
             self.group = GroupInterest(
                 self.n_users,
-                d,
-                layers,
-                sigma,
+                self.t5.config.d_model,
+                config["gcn_layers"],
+                config["sigma"],
                 lambda: users_alike(config, dataset),
                 symmetric=config["user_graph"] == "symmetric",
             )
         self.loss_names = (*self.tasks, *(f"align_{task}" for task in self.aligned))
-        self.among_candidates = chooses_among_candidates(config, writer.one_token)
-        self.hides = hidden_edges(config)
-        self._settled: Tensor | None = None  # E while the weights do not change
-        self.register_load_state_dict_post_hook(lambda model, _: model._forget())
+        self.among_candidates = chooses_among_candidates(config, self.reader.writer.one_token)
 
-    @property
-    def t5(self) -> "T5ForConditionalGeneration":
-        """The `T5ForConditionalGeneration`."""
-        return self.reader.t5
-
-    @property
-    def targets(self) -> Tensor:
-        """(V, T): the output tokens of each item."""
-        return self.reader.writer.targets
-
-    def train(self, mode: bool = True) -> "ISRF":
-        """Switch between training and evaluation; either way E is computed again."""
-        self._forget()
-        return super().train(mode)
-
-    def _forget(self) -> None:
-        self._settled = None
-
-    # --- encoding --------------------------------------------------------------------------------
-
-    def interests(self, hidden: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """E (U + V, d); without gradients it is computed once until `train` or `eval` is called."""
-        if hidden is not None or torch.is_grad_enabled():
-            return self.explicit(hidden)
-        if self._settled is None:
-            self._settled = self._with_control(self.explicit())
-        return self._settled
-
-    def _with_control(self, E: Tensor) -> Tensor:
+    def _controlled(self, E: Tensor) -> Tensor:
         """E with the users' rows as `intent_control` has it; padding and items stay."""
         if self.intent_control == OWN:
             return E
@@ -169,29 +108,16 @@ class ISRF(
         asks_direct = config["task"] == DIRECT and DIRECT in self.tasks
         return asks_direct or (self.reader.names_users and not self.reader.by_place)
 
-    def _read_history(self, interaction: Any, E: Tensor | None = None) -> Reading:
-        """As `PromptReader.read`; computes E if it is needed and not given."""
-        if E is None and not self.reader.by_place:
-            E = self.interests()
-        known = self.USER_ID in interaction.interaction  # new histories have no user
-        user = interaction[self.USER_ID] if known else None
-        return self.reader.read(SEQUENTIAL, user, interaction[self.ITEM_SEQ], E)
-
     # --- training --------------------------------------------------------------------------------
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """The terms listed in `loss_names`; those of the other task are zero."""
         task = DIRECT if CANDIDATES in interaction.interaction else SEQUENTIAL
-        user, target = interaction[self.USER_ID], interaction[self.POS_ITEM_ID]
-        E = None
-        if task == DIRECT or not self.reader.by_place:
-            E = self.interests(self._hidden(task, interaction) if self.training else None)
+        user, E = interaction[self.USER_ID], self._of_step(task, interaction)
+        read, target = self._asked(task, interaction, E)
         if task == DIRECT:
-            candidates = interaction[CANDIDATES]
-            read = self.reader.read(DIRECT, user, candidates, E)
-            text = self._choice_loss(read, candidates, target)
+            text = self._choice_loss(read, interaction[CANDIDATES], target)
         else:
-            read = self._read_history(interaction, E)
             text = self._text_loss(read, target)
         losses = {task: text}
         if task in self.aligned and self._aligns_now():
@@ -201,33 +127,7 @@ class ISRF(
                 else self.reader.mean_word(interaction[self.ITEM_SEQ], E)
             )
             losses[f"align_{task}"] = self._weight() * self._alignment(user, known)
-        zero = target.new_zeros((), dtype=torch.float32)
-        return tuple(losses.get(name, zero) for name in self.loss_names)
-
-    def _hidden(self, task: str, interaction: Any) -> tuple[Tensor, Tensor] | None:
-        """Users (P,) and items (P,) of the edges to remove for a training step."""
-        if self.hides == NO_EDGES:
-            return None
-        user, target = interaction[self.USER_ID], interaction[self.POS_ITEM_ID]
-        if task == DIRECT or self.hides == TARGETS:
-            return user, target
-        row, item = self.explicit.items_of(user)
-        shown = interaction[self.ITEM_SEQ]  # (B, n)
-        is_shown = torch.isin(
-            row * self.n_items + item,
-            torch.arange(len(shown), device=shown.device)[:, None] * self.n_items + shown,
-        )
-        row, item = row[~is_shown], item[~is_shown]
-        return torch.cat([user, user[row]]), torch.cat([target, item])
-
-    def _text_loss(self, read: Reading, item: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens of items (B,), padding excluded (11)."""
-        labels = self.targets[item]
-        if self.trie is None:
-            return F.cross_entropy(self.reader.first_logits(read), labels[:, 0])
-        labels = labels.masked_fill(labels == self.reader.writer.pad, -100)
-        hidden, mask = read.encoded
-        return self.t5(encoder_outputs=(hidden,), attention_mask=mask, labels=labels).loss
+        return self._terms(losses, interaction)
 
     def _choice_loss(self, read: Reading, candidates: Tensor, item: Tensor) -> Tensor:
         """As `_text_loss`; with `direct_loss: candidates` the softmax covers only candidates."""
@@ -252,47 +152,7 @@ class ISRF(
             return soft_target_alignment(group, known)
         return info_nce(group, known, self.config["align_temperature"], group=user)
 
-    # --- scoring ---------------------------------------------------------------------------------
-
-    def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Log-probabilities (B, V) of all items after each history; -inf if no beam reached it."""
-        return self.search(interaction, None, 0)
-
-    @torch.no_grad()
-    def search(self, interaction: Any, excluded: tuple[Tensor, Tensor] | None, k: int) -> Tensor:
-        """As `full_sort_predict`, for at least k items other than those `excluded`."""
-        read = self._read_history(interaction)
-        if self.trie is None:
-            return self._first_tokens(read)
-        if self.config["decode"] == "exact":
-            return score_all(self.t5, *read.encoded, self.trie)
-        banned = None
-        if excluded is not None:
-            banned = read.mask.new_zeros(len(read.mask), self.n_items)
-            banned[excluded] = True
-        beams = min(max(self.config["num_beams"], k), self.n_items - 1)
-        items, log_probs = beam_search(self.t5, *read.encoded, self.trie, beams, banned)
-        return dense_scores(items, log_probs, self.n_items)
-
-    def predict(self, interaction: Any) -> Tensor:
-        """Log-probabilities (B,) of each row's item."""
-        item = interaction[self.ITEM_ID][:, None]
-        return self.full_sort_predict(interaction).gather(1, item).squeeze(1)
-
-    @torch.no_grad()
-    def score_candidates(self, interaction: Any, candidates: Tensor) -> Tensor:
-        """Exact log-probabilities (B, C) of candidates, regardless of their order.
-
-        The prompt names them; if the direct task is not learned, it is the history.
-        """
-        if DIRECT in self.tasks:
-            items = candidates.sort(dim=1).values
-            read = self.reader.read(DIRECT, interaction[self.USER_ID], items, self.interests())
-        else:
-            read = self._read_history(interaction)
-        if self.trie is None:
-            return self._first_tokens(read).gather(1, candidates)
-        return score_candidates(self.t5, *read.encoded, self.trie, candidates)
+    # --- explanations ----------------------------------------------------------------------------
 
     @torch.no_grad()
     def explain(self, interaction: Any, n_items: int) -> list[list[Intent]]:
@@ -314,7 +174,3 @@ class ISRF(
         cosine = F.cosine_similarity(E[user][:, None], E[items + self.n_users], dim=2)
         rows = zip(user.tolist(), cosine.cpu(), items.cpu(), strict=True)
         return [self._reasons.of(u, c, i, n_items) for u, c, i in rows]
-
-    def _first_tokens(self, read: Reading) -> Tensor:
-        """Log-probabilities (B, V) if each item is one token: one decoder step."""
-        return self.reader.first_logits(read).float().log_softmax(dim=1)[:, self.targets[:, 0]]

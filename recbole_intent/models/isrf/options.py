@@ -2,9 +2,8 @@
 
 from typing import Any
 
-SEQUENTIAL, DIRECT = "sequential", "direct"  # the two tasks
-# Edges that are removed from the graph for a training step.
-NO_EDGES, TARGETS, UNSEEN = "none", "targets", "unseen"
+from recbole_intent.models.generative.prompt_reader import Style
+from recbole_intent.models.generative.tasks import DIRECT, NO_EDGES, SEQUENTIAL, TARGETS
 
 
 def aligned_tasks(config: Any) -> list[str]:
@@ -60,3 +59,18 @@ def _where_one_token(config: Any, key: str, value: Any, one_token: bool) -> bool
     if config[key] == "auto":
         return one_token and config["protocol"] == "clean"
     return config[key] == value
+
+
+def prompt_style(config: Any) -> Style:
+    """The prompts of a configuration."""
+    by_place = config["sequential_whole_word"] == "position"
+    return Style(
+        alpha={SEQUENTIAL: config["alpha_sequential"], DIRECT: config["alpha_direct"]},
+        n_soft_prompts=config["n_soft_prompts"],
+        names_users=names_users(config),
+        numbers_users=numbers_users(config),
+        varies=config["training_prompts"] == "all",
+        n_places=config["MAX_ITEM_LIST_LENGTH"] + 1 if by_place else 0,
+        by_place=by_place,
+        decoder_words=uses_decoder_words(config, config["id_tokens"] == "item"),
+    )

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from recbole_intent.modeling.deviations import Said, exactly
+from recbole_intent.models.generative.tasks import DIRECT, SEQUENTIAL
 from recbole_intent.models.isrf.options import (
-    DIRECT,
-    SEQUENTIAL,
     aligned_tasks,
     chooses_among_candidates,
     hidden_edges,

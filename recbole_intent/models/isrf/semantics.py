@@ -18,9 +18,10 @@ from recbole_intent.data.formats.text_vectors import (
     vectors_for,
 )
 from recbole_intent.data.loading.text_files import read_user_texts, text_file
-from recbole_intent.models.isrf.interests import FrozenItems, ItemAdapter, RandomItems
+from recbole_intent.models.generative.interests import RandomItems
+from recbole_intent.models.generative.t5 import t5_files
+from recbole_intent.models.isrf.interests import FrozenItems, ItemAdapter
 from recbole_intent.models.isrf.options import aligned_tasks
-from recbole_intent.models.isrf.t5 import t5_files
 from recbole_intent.nn.like_minded import like_minded
 from recbole_intent.utils.errors import UserError
 

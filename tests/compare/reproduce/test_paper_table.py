@@ -16,7 +16,7 @@ def test_tables_of_datasets_that_are_not_prepared():
 def test_printed_numbers_stand_as_their_columns_are():
     table4 = paper_table(read_paper_table("isrf-table4"), {"amazon-toys": None}, [])
     elmrec, isrf = ([getattr(cell, "text", cell) for cell in row] for row in table4.rows)
-    assert elmrec[2::2] == ["no such model here"] * 4
+    assert elmrec[2::2] == ["not prepared"] * 4
     assert isrf[2::2] == ["not prepared"] * 4
     assert elmrec[3::2] == ["307.00", "21.15", "599.00", "449.00"]
     table3 = paper_table(read_paper_table("isrf-table3"), {"amazon-toys": None}, [])

@@ -3,13 +3,8 @@
 import pytest
 import torch
 
-from recbole_intent.models.isrf.interests import (
-    ExplicitInterest,
-    FrozenItems,
-    GroupInterest,
-    ItemAdapter,
-    RandomItems,
-)
+from recbole_intent.models.generative.interests import ExplicitInterest, RandomItems
+from recbole_intent.models.isrf.interests import FrozenItems, GroupInterest, ItemAdapter
 
 U, V, D = 6, 5, 4
 USERS = torch.tensor([1, 1, 2, 3, 3, 3, 4, 5])

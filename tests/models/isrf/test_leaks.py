@@ -12,9 +12,9 @@ from recbole_intent.data.loading.sequences import IndexedSequentialDataset
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.enrich.options import ProfileOptions, read_options
 from recbole_intent.enrich.profiles.pipeline import enrich_profiles
-from recbole_intent.models.isrf.direct_batches import DirectBatches
-from recbole_intent.models.isrf.graph_edges import graph_edges
-from recbole_intent.models.isrf.item_ids import item_ids
+from recbole_intent.models.generative.direct_batches import DirectBatches
+from recbole_intent.models.generative.graph_edges import graph_edges
+from recbole_intent.models.generative.item_ids import item_ids
 
 N_ITEMS, SEEN = 40, 36  # the last four are nobody's in training
 WAYS = ("as it is", "moved", "removed")

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.models.isrf.direct_batches import CANDIDATES, DirectBatches
-from recbole_intent.models.isrf.t5 import own_tokenizer
+from recbole_intent.models.generative.direct_batches import CANDIDATES, DirectBatches
+from recbole_intent.models.generative.t5 import own_tokenizer
 from recbole_intent.utils.errors import UserError
 
 NO_ALIGNMENT = {"use_alignment_direct": False, "use_alignment_sequential": False}
@@ -169,7 +169,7 @@ def test_without_gradients_prompts_are_encoded_in_parts(made, monkeypatch):
     model, _, batch, _ = made()
     model.eval()
     whole = model.full_sort_predict(batch)
-    monkeypatch.setattr("recbole_intent.models.isrf.prompt_reader._AT_ONCE", 70)
+    monkeypatch.setattr("recbole_intent.models.generative.prompt_reader._AT_ONCE", 70)
     torch.testing.assert_close(model.full_sort_predict(batch), whole)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_intent.models.isrf.direct_batches import CANDIDATES
+from recbole_intent.models.generative.direct_batches import CANDIDATES
 from recbole_intent.runs.experiment import build, inputs_fingerprint
 from recbole_intent.utils.errors import UserError
 

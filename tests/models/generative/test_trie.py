@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_intent.models.isrf.trie import Trie
+from recbole_intent.models.generative.trie import Trie
 
 # Item 0 is padding; "5" is a prefix of "5 6" but for its eos, 1.
 SEQUENCES = torch.tensor(

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from recbole_intent.models.isrf.prompts import PromptWriter
-from recbole_intent.models.isrf.t5 import make_t5, own_tokenizer, t5_files
+from recbole_intent.models.generative.prompts import PromptWriter
+from recbole_intent.models.generative.t5 import make_t5, own_tokenizer, t5_files
 from recbole_intent.utils.errors import UserError
 
 IDS = ["", "12", "7", "130"]

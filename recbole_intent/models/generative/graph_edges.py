@@ -1,4 +1,4 @@
-"""Selection of the edges of ISRF's user-item graph."""
+"""Selection of the edges of the user-item graph."""
 
 from typing import Any
 

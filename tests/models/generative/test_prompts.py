@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from recbole_intent.models.isrf.prompts import NEW_USER, TEMPLATES, PromptWriter
-from recbole_intent.models.isrf.t5 import own_tokenizer
+from recbole_intent.models.generative.prompts import NEW_USER, TEMPLATES, PromptWriter
+from recbole_intent.models.generative.t5 import own_tokenizer
 from recbole_intent.utils.errors import UserError
 
 IDS = ["", *(str(7 * n % 41 + 90) for n in range(1, 41))]  # of two and three digits

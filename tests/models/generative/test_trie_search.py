@@ -5,8 +5,8 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from recbole_intent.models.isrf.trie import Trie
-from recbole_intent.models.isrf.trie_search import (
+from recbole_intent.models.generative.trie import Trie
+from recbole_intent.models.generative.trie_search import (
     beam_search,
     dense_scores,
     score_all,
@@ -248,7 +248,7 @@ def test_users_do_not_touch_each_other_whatever_their_number_at_a_time(t5, encod
         score_all(t5, *encoded, trie),
     )
     for limit in ("_MAX_PLACES", "_MAX_WAYS", "_CPU_STRIP_BYTES"):
-        monkeypatch.setattr(f"recbole_intent.models.isrf.trie_search.{limit}", 1)
+        monkeypatch.setattr(f"recbole_intent.models.generative.trie_search.{limit}", 1)
     one_by_one = (
         beam_search(t5, *encoded, trie, 4)[1],
         score_candidates(t5, *encoded, trie, candidates),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_intent.models.isrf.prompts import item_word, literal_words
+from recbole_intent.models.generative.prompts import MASK, item_word, literal_words
 from recbole_intent.nn.sasrec_layers import use_fast_dropout
 from recbole_intent.utils.errors import UserError
 
@@ -13,7 +13,9 @@ SCRATCH = "scratch"
 _LOGGER = logging.getLogger("recbole_intent")
 
 
-def make_t5(config: Any, item_ids: Sequence[str]) -> tuple[Any, Any]:
+def make_t5(
+    config: Any, item_ids: Sequence[str], words: Sequence[str] | None = None
+) -> tuple[Any, Any]:
     """Build a `T5ForConditionalGeneration` and its tokenizer.
 
     Args:
@@ -22,6 +24,7 @@ def make_t5(config: Any, item_ids: Sequence[str]) -> tuple[Any, Any]:
             `initializer_range` (T5's own factor); or the name or path of a pretrained T5.
             `id_tokens`: `digits` of users and items, or one token per `item`.
         item_ids: (V,) ids of items, "" for padding.
+        words: the words of templates.
 
     Raises:
         UserError: transformers is not installed, or the T5 does not exist.
@@ -30,9 +33,11 @@ def make_t5(config: Any, item_ids: Sequence[str]) -> tuple[Any, Any]:
     try:
         import transformers
     except ImportError as error:
-        raise UserError("ISRF needs transformers (extra t5): pip install transformers") from error
+        raise UserError(
+            f"{config['model']} needs transformers (extra t5): pip install transformers"
+        ) from error
     if config["t5"] == SCRATCH:
-        tokenizer = own_tokenizer(whole_items)
+        tokenizer = own_tokenizer(whole_items, words)
         t5 = _scratch(transformers, config, len(tokenizer))
     else:
         t5, tokenizer = _pretrained(transformers, config["t5"], whole_items)
@@ -44,7 +49,7 @@ def _is_whole(config: Any) -> bool:
     return config["id_tokens"] == "item"
 
 
-def own_tokenizer(whole_items: Sequence[str]) -> Any:
+def own_tokenizer(whole_items: Sequence[str], words: Sequence[str] | None = None) -> Any:
     """A fast transformers tokenizer for only the templates' words and ids.
 
     A user is `user_` and one token per digit. So is an item, `item_` and digits, unless it is one
@@ -54,9 +59,10 @@ def own_tokenizer(whole_items: Sequence[str]) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     items = list(whole_items) or ["item_"]
-    words = ["<pad>", "</s>", "<unk>", *literal_words(), "user_", *"0123456789", *items]
-    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, "<unk>"))
-    pieces = r"item_\d+|user_|\d" if whole_items else r"item_|user_|\d"
+    literals = literal_words() if words is None else words
+    known = ["<pad>", "</s>", "<unk>", *literals, "user_", *"0123456789", *items]
+    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(known)}, "<unk>"))
+    pieces = rf"{MASK}|item_\d+|user_|\d" if whole_items else rf"{MASK}|item_|user_|\d"
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(pieces), "isolated")]
     )

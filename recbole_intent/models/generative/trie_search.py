@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from recbole_intent.models.isrf.tree_decoder import TreeDecoder
-from recbole_intent.models.isrf.trie import Trie
+from recbole_intent.models.generative.tree_decoder import TreeDecoder
+from recbole_intent.models.generative.trie import Trie
 
 if TYPE_CHECKING:
     from transformers import T5ForConditionalGeneration

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.models.isrf.item_ids import item_ids, random_ids, sequential_ids, tree_ids
+from recbole_intent.models.generative.item_ids import item_ids, random_ids, sequential_ids, tree_ids
 from recbole_intent.utils.errors import UserError
 
 

@@ -5,7 +5,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from recbole_intent.models.isrf.tree_decoder import TreeDecoder
+from recbole_intent.models.generative.tree_decoder import TreeDecoder
 
 # Two users' trees, level by level: tokens, and the place of the level before that they follow.
 LEVELS = (

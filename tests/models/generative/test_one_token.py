@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from recbole_intent.models.isrf.one_token import first_logits
+from recbole_intent.models.generative.one_token import first_logits
 
 
 @pytest.fixture(params=[True, False], ids=["scaled", "unscaled"])

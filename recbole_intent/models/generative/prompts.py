@@ -4,7 +4,7 @@ The tokens of every word, user and item are computed once. Batches are then asse
 and their rows equal the tokenizer's output for the same strings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from recbole_intent.utils.errors import UserError
 
 USER, ITEMS = "{user}", "{items}"
+MASK = "<extra_id_0>"  # a word in place of an entity; pretrained T5 know it
 
 # New histories have no user, and are always sequential.
 NEW_USER = ITEMS
-# By task; the first is the bare form, used in validation, test and recommendation.
+# By task; the first is used in validation, test and recommendation: ISRF's bare form.
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "sequential": (
         "{user} {items}",
@@ -45,9 +46,9 @@ def item_word(item_id: str) -> str:
     return f"item_{item_id}"
 
 
-def literal_words() -> list[str]:
+def literal_words(templates: Mapping[str, Sequence[str]] = TEMPLATES) -> list[str]:
     """All words of the templates, sorted."""
-    every = {word for forms in TEMPLATES.values() for form in forms for word in form.split()}
+    every = {word for forms in templates.values() for form in forms for word in form.split()}
     return sorted(every - {USER, ITEMS})
 
 
@@ -59,7 +60,8 @@ class Prompts:
         tokens: (B, S) int64.
         mask: (B, S) bool, False at padding.
         node: (B, S) int64: u for tokens of user u, U + v for item v, -1 for other words.
-        place: (B, S) int64: 1, 2 … for the row's users and items in order, 0 for other words.
+        place: (B, S) int64: 1, 2 … for the row's users and items in order, 0 for other words; with
+            `counts_words`, for all words in order, 0 for the end.
     """
 
     tokens: Tensor
@@ -76,6 +78,8 @@ class PromptWriter(nn.Module):
         n_users: U, padding included.
         item_ids: (V,) ids of items; padding's is not used.
         number_users: False: all users are the same word, `user_`.
+        words: the words of templates.
+        counts_words: places count all words, not only users and items.
 
     Raises:
         UserError: the tokenizer lacks a token for part of a word, or encodes two items equally.
@@ -87,17 +91,23 @@ class PromptWriter(nn.Module):
     _token: Tensor
 
     def __init__(
-        self, tokenizer: Any, n_users: int, item_ids: Sequence[str], number_users: bool = True
+        self,
+        tokenizer: Any,
+        n_users: int,
+        item_ids: Sequence[str],
+        number_users: bool = True,
+        words: Sequence[str] | None = None,
+        counts_words: bool = False,
     ) -> None:
         super().__init__()
         self.item_ids, self.n_users = list(item_ids), n_users
-        self.number_users = number_users
-        literals = literal_words()
+        self.number_users, self.counts_words = number_users, counts_words
+        literals = literal_words() if words is None else list(words)
         items = [item_word(name) for name in self.item_ids[1:]]
-        words = [*literals, *(self._name(u) for u in range(n_users)), *items]
-        of_word: list[list[int]] = tokenizer(words, add_special_tokens=False)["input_ids"]
+        all_words = [*literals, *(self._name(u) for u in range(n_users)), *items]
+        of_word: list[list[int]] = tokenizer(all_words, add_special_tokens=False)["input_ids"]
         unknown = tokenizer.unk_token_id
-        for word, tokens in zip(words, of_word, strict=True):
+        for word, tokens in zip(all_words, of_word, strict=True):
             if not tokens or unknown in tokens:
                 raise UserError(
                     f"t5: its tokenizer does not know the word {word!r}; give another T5, or "
@@ -140,20 +150,30 @@ class PromptWriter(nn.Module):
         """Whether every item is one token."""
         return self.targets.size(1) == 1
 
-    def write(self, template: str, user: Tensor | None, items: Tensor) -> Prompts:
+    def write(
+        self,
+        template: str,
+        user: Tensor | None,
+        items: Tensor,
+        masked: Tensor | None = None,
+    ) -> Prompts:
         """Write prompts of one template.
 
         Args:
-            template: one of `TEMPLATES`.
+            template: of the words that the writer knows.
             user: (B,); None only for a template without a user.
             items: (B, n), in the order of writing; 0 is skipped anywhere.
+            masked: (B, n) bool, items that are written as the word `MASK`.
         """
         parts = []
         for word in template.split():
             if word == USER and user is not None:
                 parts.append(self._user + user[:, None])
             elif word == ITEMS:
-                parts.append(torch.where(items > 0, self._item + items, 0))
+                names = torch.where(items > 0, self._item + items, 0)
+                if masked is not None:
+                    names = names.masked_fill(masked, self._number[MASK])
+                parts.append(names)
             else:
                 parts.append(items.new_full((len(items), 1), self._number[word]))
         parts.append(torch.ones_like(items[:, :1]))
@@ -171,8 +191,8 @@ class PromptWriter(nn.Module):
         word = flat.repeat_interleave(flat_count)
         shift = (self._first[flat] - starts).repeat_interleave(flat_count)
         index = torch.arange(len(word), device=words.device) + shift
-        # Users and items of a row, in order.
-        is_name = words >= self._user
+        # Users and items of a row, or all of its words, in order.
+        is_name = words > 1 if self.counts_words else words >= self._user
         place = (is_name.cumsum(dim=1) * is_name).flatten().repeat_interleave(flat_count)
         node = torch.where(word >= self._user, word - self._user + (word > self._item), -1)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.models.isrf.direct_batches import CANDIDATES, Alternating, DirectBatches
+from recbole_intent.models.generative.direct_batches import CANDIDATES, Alternating, DirectBatches
 from recbole_intent.utils.errors import UserError
 
 

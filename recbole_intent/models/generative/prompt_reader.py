@@ -1,26 +1,68 @@
-"""ISRF's prompt encoder: T5 with soft prompts and whole-word vectors of users and items."""
+"""The prompt encoder: T5 with soft prompts and whole-word vectors of users and items."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_intent.models.isrf.one_token import first_logits
-from recbole_intent.models.isrf.options import (
-    DIRECT,
-    SEQUENTIAL,
-    names_users,
-    numbers_users,
-    uses_decoder_words,
+from recbole_intent.models.generative.one_token import first_logits
+from recbole_intent.models.generative.prompts import (
+    NEW_USER,
+    TEMPLATES,
+    USER,
+    Prompts,
+    PromptWriter,
+    literal_words,
 )
-from recbole_intent.models.isrf.prompts import NEW_USER, TEMPLATES, Prompts, PromptWriter
-from recbole_intent.models.isrf.t5 import make_t5
+from recbole_intent.models.generative.t5 import make_t5
+from recbole_intent.models.generative.tasks import SEQUENTIAL
 
 # Prompt tokens encoded at once if no gradient needs them all: limited by the caches.
 _AT_ONCE = 2**15
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a model's prompts look like.
+
+    Attributes:
+        alpha: α by task, the weight of whole words.
+        n_soft_prompts: learned vectors in front of a prompt.
+        templates: by task; the first is used in validation, test and recommendation.
+        new_user: the form without a user, which new histories have.
+        further: words besides those of the templates.
+        names_users: sequential prompts name their user.
+        numbers_users: a user's tokens identify them.
+        varies: training draws a template per batch; False: the first, and `new_user`.
+        n_places: whole words by place: how many there are; ids at later places share the last.
+            0: the rows of E are the whole words of both tasks.
+        by_place: the sequential task numbers ids by place, whatever E is.
+        counts_words: places count all words of a prompt (P5), not only users and items.
+        place_sigma: σ of the initial vectors of places.
+        decoder_words: the decoder uses rows of E, if each item is one token.
+    """
+
+    alpha: Mapping[str, float]
+    n_soft_prompts: int
+    templates: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: TEMPLATES)
+    new_user: str = NEW_USER
+    further: tuple[str, ...] = ()
+    names_users: bool = True
+    numbers_users: bool = True
+    varies: bool = True
+    n_places: int = 0
+    by_place: bool = True
+    counts_words: bool = False
+    place_sigma: float = 1.0
+    decoder_words: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The words of all prompts, but for users and items."""
+        return sorted({*literal_words(self.templates), *self.further})
 
 
 @dataclass(frozen=True)
@@ -51,32 +93,36 @@ class PromptReader(nn.Module):
     """T5 with soft prompts and whole words.
 
     Args:
-        config: configuration of ISRF.
+        config: `tasks`, and what `make_t5` reads.
         n_users: U, padding included.
         item_ids: (V,) ids of items, "" for padding.
+        style: of the prompts.
 
     Raises:
-        UserError: as `make_t5` and `PromptWriter`, or a property that requires other `id_tokens`.
+        UserError: as `make_t5` and `PromptWriter`.
 
     Source: ISRF, equations (1) and (5).
     """
 
-    def __init__(self, config: Any, n_users: int, item_ids: Sequence[str]) -> None:
+    def __init__(self, config: Any, n_users: int, item_ids: Sequence[str], style: Style) -> None:
         super().__init__()
-        self.n_users = n_users
-        self.t5, tokenizer = make_t5(config, item_ids)
-        self.writer = PromptWriter(tokenizer, n_users, item_ids, numbers_users(config))
-        self.decoder_words = uses_decoder_words(config, self.writer.one_token)
-        self.alpha = {SEQUENTIAL: config["alpha_sequential"], DIRECT: config["alpha_direct"]}
-        self.names_users = names_users(config)
-        self.varies = config["training_prompts"] == "all"
-        d, n_soft = self.t5.config.d_model, config["n_soft_prompts"]
+        self.n_users, self.style = n_users, style
+        words = style.words
+        self.t5, tokenizer = make_t5(config, item_ids, words)
+        self.writer = PromptWriter(
+            tokenizer, n_users, item_ids, style.numbers_users, words, style.counts_words
+        )
+        self.decoder_words = style.decoder_words and self.writer.one_token
+        self.alpha, self.names_users, self.by_place = style.alpha, style.names_users, style.by_place
+        d = self.t5.config.d_model
         self.other_word = nn.Parameter(torch.zeros(d))  # w_0
-        self.by_place = config["sequential_whole_word"] == "position"
-        if self.by_place:
-            self.places = nn.Parameter(torch.randn(config["MAX_ITEM_LIST_LENGTH"] + 1, d))
+        if style.n_places:
+            self.places = nn.Parameter(style.place_sigma * torch.randn(style.n_places, d))
         self.soft_prompts = nn.ParameterDict(
-            {task: nn.Parameter(0.1 * torch.randn(n_soft, d)) for task in config["tasks"]}
+            {
+                task: nn.Parameter(0.1 * torch.randn(style.n_soft_prompts, d))
+                for task in config["tasks"]
+            }
         )
 
     def read(self, task: str, user: Tensor | None, items: Tensor, E: Tensor | None) -> Reading:
@@ -96,19 +142,20 @@ class PromptReader(nn.Module):
             raise ValueError(f"a prompt of the {task} task names a user")
         if task == SEQUENTIAL and not self.names_users:
             user = None
-        template = NEW_USER if user is None else self._template(task)
+        template = self.style.new_user if user is None else self._template(task)
         prompts = self.writer.write(template, user, items)
-        if template == NEW_USER:
+        if USER not in template.split():
             user = None
         return Reading(task, *self.encode(task, prompts, E), user, E)
 
     def _template(self, task: str) -> str:
-        forms = TEMPLATES[task]
+        forms = self.style.templates[task]
         if not self.training:
             return forms[0]
-        if not self.varies:
+        if not self.style.varies:
             # Some prompts without a user, as for new histories.
-            forms = (*[forms[0]] * 3, NEW_USER) if task == SEQUENTIAL else forms[:1]
+            new = self.style.new_user
+            forms = (*[forms[0]] * 3, new) if task == SEQUENTIAL else forms[:1]
         return forms[int(torch.randint(len(forms), ()))]
 
     def encode(self, task: str, prompts: Prompts, E: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -127,7 +174,10 @@ class PromptReader(nn.Module):
 
     def whole_words(self, prompts: Prompts, E: Tensor | None) -> Tensor:
         """w(j) (B, S, d) of every token; E is not used if ids are numbered by position."""
-        named, index = (self.places, prompts.place) if E is None else (E, prompts.node + 1)
+        if E is None:
+            named, index = self.places, prompts.place.clamp_max(len(self.places))
+        else:
+            named, index = E, prompts.node + 1
         return F.embedding(index, torch.cat([self.other_word[None], named]))
 
     def mean_word(self, items: Tensor, E: Tensor | None) -> Tensor:

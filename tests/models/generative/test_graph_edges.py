@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.models.isrf.graph_edges import graph_edges
+from recbole_intent.models.generative.graph_edges import graph_edges
 from recbole_intent.utils.errors import UserError
 
 

@@ -44,6 +44,7 @@ SLOW = (
     "llm/",
     "modeling/test_deviations.py",
     "models/cafe/",
+    "models/fapat/",
     "models/generative/",
     "models/icsrec/",
     "models/isrf/",

@@ -259,7 +259,7 @@ def accepts(model: str, split: str) -> bool:
 
 CASES = [(m, s) for m in (*OURS, *OTHERS) for s in SPLITS if accepts(m, s)]
 CASES += [(m, "leave-one-out") for m in ("ELMRec", "RSL")]
-CASES += [(m, "sessions") for m in ("CaFe", "LLM4SBR", "LLMESR", "RLMRecSeq")]
+CASES += [(m, "sessions") for m in ("CaFe", "FAPAT", "LLM4SBR", "LLMESR", "RLMRecSeq")]
 
 
 @pytest.mark.parametrize(("model", "split"), CASES, ids=map("-".join, CASES))

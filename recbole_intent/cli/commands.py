@@ -100,7 +100,8 @@ _ENRICH = (
 )
 _ENRICH_NOTES = (
     "Each answer is stored as it comes: the same command continues where it was cut off, and no "
-    "question is asked twice. A model never sees interactions of validation and test."
+    "question is asked twice. A model never sees interactions of validation and test, but for "
+    "--for=PO4ISR, where it is the recommender."
 )
 
 

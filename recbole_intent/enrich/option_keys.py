@@ -94,3 +94,29 @@ PROFILES = _table(
     Key("encoder_batch", Whole(1), "texts at once"),
     Key("encoder_chunk", Whole(1), "texts between two savings"),
 )
+
+_OPTIMISED = ({"optimise": Choice(True)},)
+RANKINGS = _table(
+    Key("n_candidates", Whole(1), "drawn items next to each target, as in the run"),
+    Key("candidates_seed", Whole(0), "of that draw, as in the run"),
+    Key("optimise", Flag(), "refine the strategy before ranking"),
+    *(
+        Key(name, Whole(1), text, needs=_OPTIMISED)
+        for name, text in (
+            ("train_sessions", "training sessions to try strategies on"),
+            ("valid_sessions", "validation sessions that choose the final one"),
+            ("depth", "rounds of refinement"),
+            ("batch", "training sessions per refinement"),
+            ("good_rank", "a target ranked below it is an error"),
+            ("errors_shown", "errors in a request, at most"),
+            ("reasons", "reasons asked for"),
+            ("tried", "strategies that a round compares, at most"),
+            ("kept", "strategies that a round keeps, at most"),
+            ("rounds", "draws of the bandit"),
+            ("round_sessions", "training sessions per draw"),
+        )
+    ),
+    Key("paraphrases", Whole(0), "of a refined strategy", needs=_OPTIMISED),
+    Key("exploration", Number(0), "weight of the bandit's bonus", needs=_OPTIMISED),
+    Key("session_shown", Whole(1), "items of a session in a prompt, at most"),
+)

@@ -141,6 +141,36 @@ class ProfileOptions(EnrichOptions):
         return self.semantics == "llm"
 
 
+class RankingOptions(EnrichOptions):
+    """Options for the rankings of PO4ISR."""
+
+    purpose: ClassVar[str] = "PO4ISR"
+    rows: ClassVar[KeyTable] = option_keys.RANKINGS
+
+    n_candidates: int
+    candidates_seed: int
+    optimise: bool
+    train_sessions: int
+    valid_sessions: int
+    depth: int
+    batch: int
+    good_rank: int
+    errors_shown: int
+    reasons: int
+    paraphrases: int
+    tried: int
+    kept: int
+    rounds: int
+    round_sessions: int
+    exploration: float
+    session_shown: int
+
+    @property
+    def is_llm(self) -> bool:
+        """As in the base class."""
+        return True
+
+
 _Options = TypeVar("_Options", bound=EnrichOptions)
 
 

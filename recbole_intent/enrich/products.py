@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_intent.config.given import known_keys
 from recbole_intent.config.keys import SPLIT_KEYS
-from recbole_intent.data.formats import intent_files, profile_files
+from recbole_intent.data.formats import intent_files, profile_files, ranking_files
 from recbole_intent.data.prepare.download import unprepared_message
 from recbole_intent.enrich.options import (
     EnrichOptions,
     IntentOptions,
     ProfileOptions,
+    RankingOptions,
     read_options,
 )
 from recbole_intent.utils.errors import UserError
@@ -76,6 +77,12 @@ _OF_SESSIONS = Product(*_TEXTS, arguments={"reader": "LLMESR"})
 FOR_MODELS = {
     **dict.fromkeys((IntentOptions.purpose, "LLM4SBR"), _INTENTS),
     ProfileOptions.purpose: Product(*_TEXTS),
+    RankingOptions.purpose: Product(
+        RankingOptions,
+        f"{_PIPELINES}.rankings.pipeline:enrich_rankings",
+        "the targets have usable answers",
+        ranking_files.RANKING,
+    ),
     **dict.fromkeys(("LLMESR", "RLMRec", "RLMRecSeq"), _OF_SESSIONS),
 }
 

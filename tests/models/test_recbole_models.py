@@ -84,6 +84,7 @@ def test_losses_that_may_be_split_are_means_over_rows(tiny, monkeypatch, name):
     options = {"IGRSR": {"use_icr": False}, "VELI4SBR": {"loss_type": "CE"}}
     options["eSASRec"] = {"softmax": "full"}
     options["CaFe"] = {"next_item_loss": "CE"}
+    options["FAPAT"] = {"gate_noise": False}
     made = tiny(name, **options.get(name, {}))
     if name in ("Caser", "GCSAN", "NextItNet"):  # their penalties are of weights, not of rows
         made["reg_weight"] = 1.0

@@ -6,6 +6,7 @@ A YAML file in `properties/reproduce/` is the whole description, so a new table 
     table: Table 2
     reference: label of the row that is tested against the others
     task: direct                          # task of all runs; default next-item
+    settings: {n_candidates: 19}          # keys of all runs that define the comparison
     datasets: {amazon-toys: Toys}         # our name: the paper's name
     columns:
       - {name: Recall@10, metric: recall@10}

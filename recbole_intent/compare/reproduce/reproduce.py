@@ -66,7 +66,8 @@ def reproduce(name: str, datasets: Sequence[str], how: Mapping[str, Any]) -> Rep
     ]
     having = sorted({e.model for e in entries if PAPER in known_presets(e.model)})
     preset = given.get("preset", PAPER if having else None)
-    how["overrides"] = {**for_all, "task": own_task(paper), "preset": preset}
+    settings = paper.get("settings") or {}
+    how["overrides"] = {**settings, **for_all, "task": own_task(paper), "preset": preset}
     root = how.pop("output", None)
     folder = (
         Path(root) if root else Path(given.get("checkpoint_dir", "saved")) / f"reproduce-{name}"

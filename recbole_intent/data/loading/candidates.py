@@ -180,7 +180,7 @@ def kept_candidates(question: Question, folder: Path, dataset: str) -> Candidate
     name = f"{dataset}-{question.n_negatives}-{question.seed}-{digest[:10]}.npz"
     path = folder / name
     if not path.exists():
-        _refuse_too_many(question)  # before a folder is created
+        refuse_too_many(question)  # before a folder is created
         with folder_lock(folder, wait=True):
             if not path.exists():
                 lists = draw(question)
@@ -250,7 +250,8 @@ def draw(question: Question) -> dict[str, np.ndarray]:
     return lists
 
 
-def _refuse_too_many(question: Question) -> None:
+def refuse_too_many(question: Question) -> None:
+    """Raise UserError if a user has too few items outside the history."""
     for part in PARTS:
         asked = question.asked[part]
         n_left = len(question.pool(part)) - question.n_seen(part)[asked]

@@ -1,17 +1,14 @@
 """CaFe: an encoder of categories beside an encoder of items."""
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_intent.data.formats.item_categories import item_categories
-from recbole_intent.data.formats.item_texts import ItemTexts
+from recbole_intent.data.loading.categories import read_categories
 from recbole_intent.modeling.explain import HasIntentSpace, Intent, nearest_items
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.models.backbones import CAUSAL, make_backbone
@@ -20,10 +17,8 @@ from recbole_intent.nn.losses import (
     random_others,
     sampled_binary_cross_entropy,
 )
-from recbole_intent.utils.errors import UserError
 
 _EXPLAINED = 5  # number of categories that `explain` lists per history
-_NONE = "(no category)"  # the category of items without one
 
 
 class CaFe(NextItemMixin, HasIntentSpace, SequentialRecommender):
@@ -61,7 +56,7 @@ class CaFe(NextItemMixin, HasIntentSpace, SequentialRecommender):
         self.next_item_loss = config["next_item_loss"]
         self.category_weight = float(config["category_weight"])
         self.loss_names = ("rec", "category") if self.category_weight else ("rec",)
-        self.intents, category_of = read_categories(config, dataset)
+        self.intents, category_of = read_categories(config, dataset, "category_column")
         self.register_buffer("category_of", torch.from_numpy(category_of), persistent=False)
         d = config["hidden_size"]
         self.item_encoder = make_backbone(config, dataset, d)
@@ -152,33 +147,3 @@ class _Counted:
     def num(self, field: str) -> int:
         """The number, padding included."""
         return self.number
-
-
-def read_categories(config: Any, dataset: Any) -> tuple[list[str], np.ndarray]:
-    """The categories of a dataset, and the category of each item.
-
-    Args:
-        config: `category_column`, `category`.
-        dataset: with item ids.
-
-    Returns:
-        K names, in the order of the items' numbers, and (V,) int64 from 1; 0 for padding.
-
-    Raises:
-        UserError: no .item file or column, or fewer than two categories.
-    """
-    ids = dataset.field2id_token[config["ITEM_ID_FIELD"]][1:].tolist()
-    path = Path(config["data_path"]) / f"{config['dataset']}.item"
-    given = config["category_column"]
-    wanted = None if given == "auto" else given
-    column, names = item_categories(ItemTexts(path, ids), wanted, f"category_column: {given}")
-    choose = {"last": lambda of_item: of_item[-1], "first": lambda of_item: of_item[0]}
-    one = choose.get(config["category"], " | ".join)
-    number: dict[str, int] = {}
-    numbers = [number.setdefault(one(n) if n else _NONE, len(number) + 1) for n in names]
-    if len(number) < 2:
-        raise UserError(
-            f"{path}: column {column} has a single category, and category_column: {given} needs "
-            "at least two"
-        )
-    return list(number), np.array([0, *numbers])

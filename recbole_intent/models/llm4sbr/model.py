@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recbole_intent.modeling.explain import ExplainsIntents, Intent
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.models.llm4sbr.texts import ALL, item_texts, session_intents
+from recbole_intent.nn.session_graph import transitions
 from recbole_intent.utils.errors import UserError
 
 _EXPLAINED = 5  # number of intents that `explain` lists per session
@@ -153,11 +154,8 @@ def session_graph(item_seq: Tensor) -> tuple[Tensor, Tensor]:
 
     Source: Wu et al., "Session-based Recommendation with Graph Neural Networks", AAAI 2019, 3.2.
     """
-    B, n = item_seq.shape
-    first = (item_seq[:, :, None] == item_seq[:, None, :]).float().argmax(dim=2)
-    follows = torch.zeros(B, n, n, device=item_seq.device)
-    row, place = (item_seq[:, 1:] > 0).nonzero(as_tuple=True)
-    follows[row, first[row, place], first[row, place + 1]] = 1
+    first, follows = transitions(item_seq)
+    follows = follows.float()
     before = follows.transpose(1, 2)
     shares = [edges / edges.sum(dim=2, keepdim=True).clamp_min(1) for edges in (before, follows)]
     return first, torch.cat(shares, dim=2)

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from recbole_intent.data.loading.categories import read_categories
 from recbole_intent.data.loading.split import load_data
-from recbole_intent.models.cafe.model import read_categories
 from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.runs.experiment import build
 from recbole_intent.utils.errors import UserError

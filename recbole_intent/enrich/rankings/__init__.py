@@ -1,0 +1,1 @@
+"""Rankings of candidates by a language model, with an optimised prompt."""

@@ -148,7 +148,8 @@ class Questions:
     ) -> list[ConversationResult]:
         answers = ask_until_usable(self._asker, asked, kind, self._attempts)
         for answer in answers:
-            self.tokens = tuple(map(sum, zip(self.tokens, answer.tokens, strict=True)))
+            (asked_for, given), (prompt_tokens, tokens) = self.tokens, answer.tokens
+            self.tokens = asked_for + prompt_tokens, given + tokens
         return answers
 
 

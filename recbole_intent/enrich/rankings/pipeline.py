@@ -231,20 +231,21 @@ def _targets(
     lists = draw(question)
     users = data.dataset.field2id_token[data.dataset.uid_field]
     items = data.dataset.field2id_token[data.dataset.iid_field]
+    fields = f"{config['ITEM_ID_FIELD']}{config['LIST_SUFFIX']}", config["ITEM_LIST_LENGTH_FIELD"]
     tasks = {}
     for part, loader in zip(PARTS, (data.valid, data.test), strict=True):
         row_of = {user: row for row, user in enumerate(question.users[question.asked[part]])}
-        found: dict[int, RankTask] = {}
+        task_of: dict[int, RankTask] = {}
         for batch in loader:
-            seq, length = batch.interaction["item_id_list"], batch.interaction["item_length"]
+            seq, length = (batch.interaction[field] for field in fields)
             for i, user in enumerate(batch.user.tolist()):
                 row = row_of[str(users[user])]
                 history = [str(items[item]) for item in seq[i, : length[i]].tolist()]
                 drawn = [str(item) for item in question.items[lists[part][row]]]
                 target = str(question.items[question.targets[part][row]])
                 session = str(users[user])
-                found[row] = _task(session, history, drawn, target, titles, options)
-        tasks[part] = [found[row] for row in sorted(found)]
+                task_of[row] = _task(session, history, drawn, target, titles, options)
+        tasks[part] = [task_of[row] for row in sorted(task_of)]
     return tasks
 
 

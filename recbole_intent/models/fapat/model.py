@@ -173,7 +173,7 @@ class FAPAT(NextItemMixin, ExplainsIntents, SequentialRecommender):
         item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
         values = self.values(item_seq)
         _, attention = self.encode(item_seq, length, values)
-        found: list[list[Intent]] = [[] for _ in item_seq]
+        explained: list[list[Intent]] = [[] for _ in item_seq]
         first = 0
         views = zip(self.views[1:], values[1:], self.names, strict=True)
         for view, of_view, names in views:
@@ -187,9 +187,9 @@ class FAPAT(NextItemMixin, ExplainsIntents, SequentialRecommender):
                 items = nearest_items(cosine[has], item_seq[row][has], n_items)
                 text = " – ".join(names[node - 1] for node in nodes.tolist())
                 weight = attention[row, first + column].item()
-                found[row].append(Intent(weight, text, items))
+                explained[row].append(Intent(weight, text, items))
             first += number.size(1)
-        by_weight = (sorted(each, key=lambda intent: -intent.weight) for each in found)
+        by_weight = (sorted(each, key=lambda intent: -intent.weight) for each in explained)
         return [each[:_EXPLAINED] for each in by_weight]
 
 

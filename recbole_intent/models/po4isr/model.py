@@ -46,7 +46,7 @@ class PO4ISR(ScoresCandidates, NextItemMixin, SASRec):
             for entry in read_rankings(self.path):
                 order = {item: rank for rank, item in enumerate(entry.ranking)}
                 self.rank_of[entry.session, frozenset(entry.candidates)] = order
-        self.remedy = enrich_command(config, "PO4ISR", *_candidate_words(config))
+            self.remedy = enrich_command(config, "PO4ISR", *_candidate_words(config))
         self.user_ids = dataset.field2id_token[dataset.uid_field]
         self.item_ids = dataset.field2id_token[dataset.iid_field]
 

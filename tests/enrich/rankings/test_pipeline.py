@@ -115,9 +115,8 @@ def test_a_better_prompt_is_learnt_from_training_sessions_and_ranks(
 
 def test_without_optimisation_and_with_answers_that_cannot_be_used(run, serve, reply):
     def script(body, _):
-        if len(body["messages"]) > 2 or "lamp" not in body["messages"][1]["content"]:
-            return reply(json.dumps(ranker(body)))
-        return reply('{"ranking": []}')
+        is_of_lamps = "lamp" in _block(body["messages"][1]["content"], "Session")[0]
+        return reply('{"ranking": []}' if is_of_lamps else json.dumps(ranker(body)))
 
     server = serve(script)
     done = run(server, optimise=False, attempts=1)

@@ -45,12 +45,12 @@ def _enumerated(sessions, sizes):
 
 
 def _as_sets(patterns):
-    found = {}
+    counts = {}
     for nodes, linked, count in zip(patterns.nodes, patterns.linked, patterns.count, strict=True):
         assert (linked == linked.T).all()
         i, j = np.triu(linked).nonzero()
-        found[frozenset(zip(nodes[i].tolist(), nodes[j].tolist(), strict=True))] = int(count)
-    return found
+        counts[frozenset(zip(nodes[i].tolist(), nodes[j].tolist(), strict=True))] = int(count)
+    return counts
 
 
 @pytest.mark.parametrize("limits", [(3, 4, 3, 6, 2), (2, 3, 1, 3, 3), (2, 5, 2, 4, 1)])

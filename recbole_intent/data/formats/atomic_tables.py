@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from recbole_intent.data.formats.arrow_text import text_frame, text_table, whole_numbers
 from recbole_intent.utils.errors import UserError
 
 KINDS = ("token", "token_seq", "float", "float_seq")
@@ -97,32 +99,11 @@ def read_atomic(
     types = _types(path, data, separator)
     columns = [n for n in types if (columns is None or n in columns) and n not in unload]
     require_columns(path, types, [n for n in ids if types.get(n) != "token_seq"], times)
-    data, lines = _rows(path, data, separator, len(types))
-    if len(lines) == 0:
-        what = "interactions" if path.suffix == ".inter" else "rows"
-        raise UserError(f"{path}: no {what} below the header")
     floats = [name for name in columns if types[name] == "float" and name not in texts]
-    try:
-        frame = pd.read_csv(
-            io.BytesIO(data),
-            sep=separator,
-            header=None,
-            skiprows=1,
-            names=list(types),
-            usecols=columns,
-            dtype={name: str for name in columns if name not in floats},
-            keep_default_na=False,
-            na_values={name: [""] for name in floats},
-            quoting=3,  # no quoting: quotes are ordinary characters
-            lineterminator="\n",
-            skip_blank_lines=False,
-            low_memory=False,  # infer a column's type from all of its rows
-            encoding="utf-8",
-        )
-    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
-    frame = frame[columns]
-    frame.index = pd.Index(lines)
+    frame = _plain_frame(data, types, separator, columns, floats)
+    if frame is None:
+        frame = _any_frame(path, data, types, separator, columns, floats)
+    del data
     for name in floats:
         frame[name] = _numbers(path, frame[name], name in times)
     for name in columns:
@@ -131,6 +112,76 @@ def read_atomic(
     for name in set(ids) & set(columns):
         _check_ids(path, frame[name], types[name])
     return AtomicTable(path, types, frame)
+
+
+def _any_frame(
+    path: Path,
+    data: bytes,
+    types: dict[str, str],
+    separator: str,
+    columns: list[str],
+    floats: list[str],
+) -> pd.DataFrame:
+    """The columns as pandas reads them, indexed by line number; raises as `read_atomic`."""
+    data, lines = _rows(path, data, separator, len(types))
+    if len(lines) == 0:
+        what = "interactions" if path.suffix == ".inter" else "rows"
+        raise UserError(f"{path}: no {what} below the header")
+    try:
+        frame = _parsed(data, list(types), separator, columns, floats, skiprows=1)
+    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path}: not readable: {' '.join(str(error).split())}") from error
+    frame = frame[columns]
+    frame.index = pd.Index(lines)
+    return frame
+
+
+def _parsed(
+    data: bytes,
+    names: list[str],
+    separator: str,
+    columns: list[str],
+    floats: list[str],
+    skiprows: int = 0,
+) -> pd.DataFrame:
+    return pd.read_csv(
+        io.BytesIO(data),
+        sep=separator,
+        header=None,
+        skiprows=skiprows,
+        names=names,
+        usecols=columns,
+        dtype={name: str for name in columns if name not in floats},
+        keep_default_na=False,
+        na_values={name: [""] for name in floats},
+        quoting=3,  # no quoting: quotes are ordinary characters
+        lineterminator="\n",
+        skip_blank_lines=False,
+        low_memory=False,  # infer a column's type from all of its rows
+        encoding="utf-8",
+    )
+
+
+def _plain_frame(
+    data: bytes, types: dict[str, str], separator: str, columns: list[str], floats: list[str]
+) -> pd.DataFrame | None:
+    """As `_any_frame`, by Arrow; None unless the table is regular."""
+    rows = pa.py_buffer(data).slice(data.find(b"\n") + 1 or len(data))
+    table = text_table(pa.BufferReader(rows), list(types), separator, columns)
+    if table is None:
+        return None
+    frame = text_frame(table)
+    frame.index = pd.RangeIndex(2, 2 + len(frame))
+    for name in floats:
+        whole = whole_numbers(frame[name])
+        if whole is None:
+            codes, texts = pd.factorize(frame[name])  # ratings are few
+            lines = "".join(f"{text}\n" for text in texts).encode()
+            numbers = _parsed(lines, [name], separator, [name], [name])[name]
+            frame[name] = numbers.take(codes).set_axis(frame.index)
+        else:
+            frame[name] = whole
+    return frame
 
 
 def check_form(path: Path, separator: str = "\t") -> None:

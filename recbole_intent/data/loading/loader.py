@@ -11,6 +11,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_intent.data.loading.checked_dataset import taken
 from recbole_intent.data.loading.passes import plan_batches, plan_passes, strided_starts
 from recbole_intent.data.loading.sequences import (
     SAMPLE_FIELD,
@@ -72,7 +73,7 @@ class SequenceTrainLoader(TrainDataLoader):
         dataset = self._dataset
         self._chosen = chosen
         self.sample_size = len(chosen)
-        samples = dataset.inter_feat[torch.from_numpy(chosen)]
+        samples = taken(dataset.inter_feat, torch.from_numpy(chosen))
         self._start = samples[START_FIELD].numpy()
         self._length = samples[dataset.item_list_length_field].numpy()
         if self.is_strided:

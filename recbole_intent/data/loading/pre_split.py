@@ -15,7 +15,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource
 
 from recbole_intent.data.formats.atomic_tables import read_atomic, read_header
-from recbole_intent.data.loading.checked_dataset import CheckedSequentialDataset
+from recbole_intent.data.loading.checked_dataset import CheckedSequentialDataset, taken
 from recbole_intent.data.loading.sequences import TARGET_FIELD, IndexedSequentialDataset
 from recbole_intent.utils.errors import UserError
 
@@ -167,7 +167,7 @@ class PreSplitDataset(IndexedSequentialDataset):
         self._drop_unused_col()
         part = self._part if self.holds_rows else self._part[self.inter_feat[TARGET_FIELD].numpy()]
         parts = [
-            self.copy(self.inter_feat[torch.from_numpy(np.flatnonzero(part == number))])
+            self.copy(taken(self.inter_feat, torch.from_numpy(np.flatnonzero(part == number))))
             for number in range(len(PARTS))
         ]
         return self.in_single_precision(parts)

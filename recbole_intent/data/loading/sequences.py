@@ -15,7 +15,7 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
-from recbole_intent.data.loading.checked_dataset import CheckedSequentialDataset
+from recbole_intent.data.loading.checked_dataset import CheckedSequentialDataset, taken
 from recbole_intent.data.loading.noise import perturb
 from recbole_intent.data.loading.session_split import matrix_of, split_by_session
 from recbole_intent.utils.errors import UserError
@@ -91,7 +91,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         self.clean_users = flat[self.uid_field]
         self.clean_items = flat[self.iid_field]
         self.is_noisy = False
-        samples = flat[torch.from_numpy(target)]
+        samples = taken(flat, torch.from_numpy(target))
         samples.update(
             Interaction(
                 {
@@ -153,7 +153,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
             `item_length` (B,).
         """
         index = torch.as_tensor(index)
-        samples = self.inter_feat[index]
+        samples = taken(self.inter_feat, index)
         length = samples[self.item_list_length_field]
         columns = {
             name: samples[name] for name in samples if name not in (START_FIELD, TARGET_FIELD)
@@ -241,7 +241,7 @@ class IndexedSequentialDataset(CheckedSequentialDataset):
         end = position_map[offsets[rank] + target - begin]
         start = torch.maximum(user_begin, end - self.max_item_list_len)
 
-        dataset = self.copy(self.inter_feat[torch.arange(len(self.inter_feat))])
+        dataset = self.copy(taken(self.inter_feat, torch.arange(len(self.inter_feat))))
         dataset.is_noisy = True
         dataset.inter_feat.update(
             Interaction({START_FIELD: start, self.item_list_length_field: end - start})

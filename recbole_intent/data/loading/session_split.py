@@ -9,7 +9,7 @@ import torch
 from recbole.data.dataset import SequentialDataset
 
 from recbole_intent.data.formats.session_files import read_split
-from recbole_intent.data.loading.checked_dataset import CheckedSequentialDataset
+from recbole_intent.data.loading.checked_dataset import CheckedSequentialDataset, taken
 from recbole_intent.data.prepare.sessions import PARTS
 from recbole_intent.utils.errors import UserError
 
@@ -48,7 +48,8 @@ def split_by_session(dataset: SequentialDataset) -> list[SequentialDataset]:
     of_sample = part[users]
     chosen = [of_sample == 0, is_last & (of_sample == 1), is_last & (of_sample == 2)]
     return [
-        dataset.copy(dataset.inter_feat[torch.from_numpy(np.flatnonzero(rows))]) for rows in chosen
+        dataset.copy(taken(dataset.inter_feat, torch.from_numpy(np.flatnonzero(rows))))
+        for rows in chosen
     ]
 
 

@@ -8,7 +8,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.files import atomic_write
@@ -40,16 +43,17 @@ def write_table(frame: pd.DataFrame, types: Mapping[str, str], file: BinaryIO) -
     """
     digest = hashlib.sha256()
 
-    def write(text: str) -> None:
-        data = text.encode("utf-8")
+    def write(data: bytes | pa.Buffer) -> None:
         digest.update(data)
         file.write(data)
 
-    write("\t".join(f"{name}:{types[name]}" for name in frame) + "\n")
-    columns = [_strings(frame[name]) for name in frame]
+    write(("\t".join(f"{name}:{types[name]}" for name in frame) + "\n").encode("utf-8"))
     for start in range(0, len(frame), CHUNK):
-        rows = zip(*(column[start : start + CHUNK] for column in columns), strict=True)
-        write("".join("\t".join(row) + "\n" for row in rows))
+        columns = [_strings(frame[name].iloc[start : start + CHUNK]) for name in frame]
+        columns[-1] = pc.binary_join_element_wise(columns[-1], _text("\n"), _text(""))
+        rows = pc.binary_join_element_wise(*columns, _text("\t"))
+        n_bytes = pc.sum(pc.binary_length(rows)).as_py()
+        write(rows.buffers()[2].slice(0, n_bytes))  # the lines, one after another
     return digest.hexdigest()
 
 
@@ -101,12 +105,21 @@ def _write_synced(temporary: Path, target: Path, write: Callable[[BinaryIO], Non
         raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
-def _strings(column: pd.Series) -> list[str]:
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def _strings(column: pd.Series) -> pa.Array:
     if isinstance(column.dtype, pd.CategoricalDtype):
-        names = list(column.cat.categories)
-        return [names[code] for code in column.cat.codes.tolist()]
+        return _of_distinct(column.cat.codes.to_numpy(), column.cat.categories.astype(str).tolist())
     if pd.api.types.is_float_dtype(column):
-        return ["" if value != value else f"{value:.15g}" for value in column.tolist()]
+        codes, distinct = pd.factorize(column.to_numpy(np.float64))  # NaN is -1, the last text
+        return _of_distinct(codes, [*(f"{value:.15g}" for value in distinct.tolist()), ""])
     if pd.api.types.is_integer_dtype(column):
-        return list(map(str, column.tolist()))
-    return [clean_text(text) for text in column.tolist()]
+        return pc.cast(pa.array(column.to_numpy()), pa.large_string())
+    return pa.array([clean_text(text) for text in column.tolist()], pa.large_string())
+
+
+def _of_distinct(codes: np.ndarray, texts: list[str]) -> pa.Array:
+    used, places = np.unique(codes, return_inverse=True)
+    return pa.array([texts[code] for code in used], pa.large_string()).take(pa.array(places))

@@ -14,7 +14,14 @@ from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from recbole_intent.data.formats.arrow_text import (
+    NotPlainError,
+    text_frame,
+    text_table,
+    whole_numbers,
+)
 from recbole_intent.data.sources.columns import MissingColumns
 from recbole_intent.utils.errors import UserError
 
@@ -137,6 +144,10 @@ def read_table(
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"{path} line 1: the column {twice[0]!r} stands twice; rename one of them")
+    is_plain = separator != "::" and has_header
+    frame = _plain_table(path, separator, names) if is_plain else None
+    if frame is not None:
+        return frame.astype(dict.fromkeys(categories, "category"))
     try:
         # pandas only warns if the first line below the header has too many fields.
         with opened(path) as binary, warnings.catch_warnings():
@@ -181,8 +192,13 @@ def numbers(values: pd.Series, path: Path, column: str) -> pd.Series:
     Raises:
         UserError: a value is not a finite number; `values.index` holds the line numbers.
     """
+    plain = plain_numbers(values)
+    if plain is not None:
+        return plain
     text = values.astype(str).str.strip()
-    result = pd.to_numeric(text, errors="coerce").astype("float64")
+    codes, distinct = pd.factorize(text)  # ratings are few
+    found = pd.to_numeric(pd.Series(distinct), errors="coerce").astype("float64").to_numpy()
+    result = pd.Series(found[codes], text.index, name=text.name)
     bad = ~np.isfinite(result.to_numpy()) & (text != "").to_numpy()
     if bad.any():
         row = int(bad.argmax())
@@ -190,6 +206,23 @@ def numbers(values: pd.Series, path: Path, column: str) -> pd.Series:
             f"{path} line {values.index[row]}: {column} {text.iloc[row]!r} is not a number"
         )
     return result
+
+
+def plain_numbers(values: pd.Series) -> pd.Series | None:
+    """Convert numbers, or whole numbers as text, to float64 at once.
+
+    Returns:
+        None for any other column: `numbers` and `times.seconds` convert it and report errors.
+    """
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+        result = values.to_numpy(np.float64)
+        return None if np.isinf(result).any() else pd.Series(result, values.index, name=values.name)
+    if not isinstance(values.dtype, pd.StringDtype) or not len(values):
+        return None
+    whole = whole_numbers(values)
+    if whole is None:
+        return None
+    return pd.Series(whole.astype(np.float64), values.index, name=values.name)
 
 
 def require(names: list[str], needed: dict[str, str], path: Path) -> None:
@@ -220,3 +253,37 @@ def _undecodable_line(path: Path) -> int:
             except UnicodeDecodeError:
                 return number
     return 0
+
+
+class _PlainText(io.RawIOBase):
+    """The rest of a text without quotes or lone carriage returns; others raise `NotPlainError`."""
+
+    def __init__(self, binary: BinaryIO | gzip.GzipFile) -> None:
+        self._binary = binary
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._binary.read(size)
+        if data.endswith(b"\r"):
+            data += self._binary.read(1)
+        if b'"' in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
+            raise NotPlainError
+        return data
+
+
+def _plain_table(path: Path, separator: str, names: list[str]) -> pd.DataFrame | None:
+    """`read_table` by Arrow, several times faster than pandas, for a table without irregularities.
+
+    Returns:
+        None if there are any, such as quotes, blank lines or bytes that are not UTF-8: pandas reads
+        the table, or names the line.
+    """
+    with opened(path) as binary:
+        binary.readline()
+        table = text_table(pa.PythonFile(_PlainText(binary), "r"), names, separator)
+    if table is None:
+        return None
+    frame = text_frame(table)
+    return frame.set_axis(pd.RangeIndex(2, 2 + len(frame)))

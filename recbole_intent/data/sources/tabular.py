@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recbole_intent.data.formats.ids import raw_id
@@ -23,6 +24,7 @@ from recbole_intent.data.sources.reading import (
     header_of,
     is_parquet,
     numbers,
+    plain_numbers,
     read_table,
     require,
 )
@@ -169,7 +171,7 @@ def interactions_of(
     for key in ("user_id", "item_id"):
         interactions[key] = _ids(frame[present[key]], file, key)
     if "timestamp" in present and per_second is not None:
-        times = numbers(_texts(frame[present["timestamp"]]), file, "timestamp")
+        times = _numbers(frame[present["timestamp"]], file, "timestamp")
         interactions["timestamp"] = times / per_second
     elif "timestamp" in present:
 
@@ -180,10 +182,10 @@ def interactions_of(
     else:
         interactions["timestamp"] = float("nan")
     if "position" in present:
-        position = numbers(_texts(frame[present["position"]]), file, "position")
+        position = _numbers(frame[present["position"]], file, "position")
         interactions["position"] = _whole(position, file)
     if "rating" in present:
-        interactions["rating"] = numbers(_texts(frame[present["rating"]]), file, "rating")
+        interactions["rating"] = _numbers(frame[present["rating"]], file, "rating")
     return interactions.assign(file=0)
 
 
@@ -226,7 +228,7 @@ def tidy_items(items: pd.DataFrame, file: Path) -> pd.DataFrame:
             for text in items["attributes"]
         ]
     if "price" in items:
-        items["price"] = numbers(_texts(items["price"]), file, "price")
+        items["price"] = _numbers(items["price"], file, "price")
     return items
 
 
@@ -316,14 +318,22 @@ def _ids(values: pd.Series, file: Path, column: str) -> pd.Series:
         place = f"{file}: {column}"
         number_of.append(texts.setdefault(raw_id(name, place, "value"), len(texts)))
     number_of.append(texts.setdefault("", len(texts)) if (codes < 0).any() else -1)
-    categories = pd.Categorical.from_codes([number_of[code] for code in codes], list(texts))
+    categories = pd.Categorical.from_codes(np.array(number_of)[codes], list(texts))
     return pd.Series(categories, values.index)
+
+
+def _numbers(values: pd.Series, file: Path, column: str) -> pd.Series:
+    plain = plain_numbers(values)
+    return numbers(_texts(values), file, column) if plain is None else plain
 
 
 def _texts(values: pd.Series) -> pd.Series:
     """Values as strings, empty if missing; lists of strings are joined by ` ; `."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
+
+    if isinstance(values.dtype, pd.StringDtype) and not values.hasnans:
+        return values.astype(object)
 
     def text(value: Any) -> str:
         if isinstance(value, str):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from recbole_intent.data.sources.reading import plain_numbers
 from recbole_intent.utils.errors import UserError
 
 _LOGGER = logging.getLogger("recbole_intent")
@@ -37,6 +38,9 @@ def seconds(values: pd.Series, place: Callable[[int], str], column: str) -> pd.S
     """
     if pd.api.types.is_datetime64_any_dtype(values):
         return _since_1970(values)
+    plain = plain_numbers(values)
+    if plain is not None:
+        return in_seconds(plain, column, place)
     text = values.astype(object).where(values.notna(), "").astype(str).str.strip()
     is_empty = (text == "").to_numpy()
     numbers = pd.to_numeric(text, errors="coerce").astype("float64")

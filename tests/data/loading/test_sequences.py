@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from recbole.data.dataset import SequentialDataset
+from recbole.data.dataset import Dataset, SequentialDataset
 
+from recbole_intent.data.loading.checked_dataset import CheckedDataset
 from recbole_intent.data.loading.sequences import IndexedSequentialDataset
 from recbole_intent.data.loading.split import load_data
 from recbole_intent.data.prepare.prepare import prepare
@@ -215,3 +216,21 @@ def test_noise_refuses_what_it_cannot_perturb(config):
 def test_bad_noise_is_named(tiny, noise):
     with pytest.raises(UserError, match="noise"):
         load_data(tiny(noise=noise))
+
+
+@pytest.mark.parametrize("mode", ["valid_and_test", "valid_only", "test_only"])
+def test_leave_one_out_is_recboles(config, tmp_path, mode):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    lengths = [1, 4, 2, 3, 9, 2]
+    users = np.random.default_rng(0).permutation(np.repeat(range(6), lengths))
+    rows = "".join(f"{user}\ti{place % 7}\t{place}\n" for place, user in enumerate(users))
+    (folder / "few.inter").write_text(f"user_id:token\titem_id:token\ttimestamp:float\n{rows}")
+    args = {"split": {"LS": mode}, "order": "TO", "mode": "full", "group_by": None}
+    given = config("BPR", dataset="few", data_path=str(tmp_path), eval_args=args)
+    dataset = CheckedDataset(given)
+    dataset._change_feat_format()
+    parts = dataset.leave_one_out("user_id", mode)
+    for mine, theirs in zip(parts, Dataset.leave_one_out(dataset, "user_id", mode), strict=True):
+        for field in ("user_id", "item_id", "timestamp"):
+            assert mine.inter_feat[field].tolist() == theirs.inter_feat[field].tolist()

@@ -226,21 +226,20 @@ class CheckedDataset(Dataset):
         return interaction
 
     def leave_one_out(self, group_by: str, leave_one_mode: str) -> list[Any]:
-        """RecBole's split, vectorised: the last interactions of each user by `leave_one_mode`."""
-        n_left = {"valid_and_test": 2, "valid_only": 1, "test_only": 1}.get(leave_one_mode)
-        if n_left is None or group_by is None:
+        """RecBole's split, vectorised: the last but one and the last interaction of each user."""
+        if leave_one_mode != "valid_and_test":  # refused by the configuration
             return super().leave_one_out(group_by, leave_one_mode)
         codes = pd.factorize(self.inter_feat[group_by].numpy())[0]
         order = np.argsort(codes, kind="stable")
         count = np.bincount(codes)
         from_end = np.repeat(np.cumsum(count), count) - 1 - np.arange(len(order))
         count = np.repeat(count, count)
-        left = [(from_end == n) & (count > n + 1) for n in reversed(range(n_left))]
-        parts = [order[~np.logical_or.reduce(left)], *(order[mask] for mask in left)]
-        if n_left == 1:
-            parts.insert(1 if leave_one_mode == "test_only" else 2, order[:0])
+        valid, test = (from_end == 1) & (count > 2), (from_end == 0) & (count > 1)
         self._drop_unused_col()
-        return [self.copy(taken(self.inter_feat, torch.from_numpy(part))) for part in parts]
+        return [
+            self.copy(taken(self.inter_feat, torch.from_numpy(order[part])))
+            for part in (~(valid | test), valid, test)
+        ]
 
     def build(self) -> list[Any]:
         """RecBole's splits, cut at exact times."""

@@ -39,10 +39,10 @@ _ON_HISTORIES = (
 # Losses as in results/session: with the paper's, a few epochs barely train the intents.
 _DATASET = "ml-100k-sessions"
 _SESSIONS = {
-    "epochs": 6,
+    "epochs": 4,
     "learning_rate": 2e-3,
     "passes": 1,
-    "train_batch_size": 512,
+    "train_batch_size": 128,
     "loss_type": "CE",
     "show_progress": True,
 }
@@ -50,7 +50,7 @@ _INTENTS = {"intent_weight": 10, "enrich_scope": "failed"}
 _ASKED = {
     "llm.source": "embedded",
     "domain": "films",
-    "limit": 2,
+    "limit": 4,
     "sample": 0.01,
     "rest": "metadata",
     # Tasks that a model of 135M parameters can do: choose among genres, and read short prompts.

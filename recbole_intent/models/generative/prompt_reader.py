@@ -174,10 +174,8 @@ class PromptReader(nn.Module):
 
     def whole_words(self, prompts: Prompts, E: Tensor | None) -> Tensor:
         """w(j) (B, S, d) of every token; E is not used if ids are numbered by position."""
-        if E is None:
-            named, index = self.places, prompts.place.clamp_max(len(self.places))
-        else:
-            named, index = E, prompts.node + 1
+        named = self.places if E is None else E
+        index = prompts.node + 1 if E is not None else prompts.place.clamp_max(len(named))
         return F.embedding(index, torch.cat([self.other_word[None], named]))
 
     def mean_word(self, items: Tensor, E: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ from recbole.utils import ModelType
 
 from recbole_intent.config.given import Given, default_values
 from recbole_intent.config.key_table import key_table
-from recbole_intent.config.keys import PROTOCOL, in_fingerprint, with_role
+from recbole_intent.config.keys import MACHINE, PROTOCOL, in_fingerprint, with_role
 from recbole_intent.config.presets import class_names
 from recbole_intent.config.registry import get_spec
 from recbole_intent.data.loading.training_interactions import Split
@@ -35,6 +35,7 @@ from recbole_intent.utils.printable import markdown, printable
 _LOGGER = logging.getLogger("recbole_intent")
 _METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 _MOST_KEYS = 4  # in a row's label
+_MACHINE = with_role(MACHINE)
 _NOT_OF_LABEL = {*with_role(PROTOCOL), "seed", "data_path", "checkpoint_dir", "load_col"}
 _NOT_OF_LABEL |= {"train_neg_sample_args"}  # follows from loss_type
 
@@ -98,8 +99,10 @@ def _tests_of(run: Path) -> Iterator[_Tested]:
     masked = bool(result.get("mask_history"))
     yield _Tested(run, result, config, result["test"], Ranks.load(run / "ranks.npz"), masked)
     for other in sorted((run / "evaluations").glob("*.json")):
-        conditions = read_json(other, {}).get("conditions")
-        if conditions == {"mask_history": not masked}:
+        conditions = read_json(other, {"conditions": dict})["conditions"]
+        if {k: v for k, v in conditions.items() if k not in _MACHINE} == {
+            "mask_history": not masked
+        }:
             test = read_json(other, {"test": dict})["test"]
             checked(other, test, dict.fromkeys(test, NUMBER))
             again = Ranks.load(other.with_suffix(".npz"))

@@ -31,7 +31,7 @@ def runs(tiny_path, tmp_path_factory):
 
 def test_numbers_are_those_of_the_runs(runs, tmp_path, capsys):
     saved, done = runs
-    masked = evaluate_run(done["fast", 1].folder, {"mask_history": True})
+    masked = evaluate_run(done["fast", 1].folder, {"mask_history": True, "threads": 1})
     assert main(["leaderboard", f"--runs={saved}", f"--output={tmp_path / 'board.md'}"]) == 0
     said = capsys.readouterr().out
     assert "tiny, leave-one-out, all items, history masked" in said

@@ -1,7 +1,7 @@
 """FAPAT: sessions as graphs of items and attributes, with frequent attribute patterns as memory."""
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -109,9 +109,12 @@ class FAPAT(NextItemMixin, ExplainsIntents, SequentialRecommender):
         """A session's graphs include all of its items."""
         return False
 
+    def _views(self) -> list[View]:
+        return cast("list[View]", list(self.views))
+
     def item_table(self) -> Tensor:
         """E (V, d)."""
-        return self.views[0].embedding.weight
+        return self._views()[0].embedding.weight
 
     def values(self, item_seq: Tensor) -> list[Tensor]:
         """Each view's values (B, n) of sessions (B, n)."""
@@ -121,7 +124,7 @@ class FAPAT(NextItemMixin, ExplainsIntents, SequentialRecommender):
     def memory(self, values: list[Tensor]) -> tuple[Tensor, Tensor]:
         """m (B, M, d) and whether each is a match (B, M), of all attributes one after another."""
         vectors, matches = [], []
-        for view, of_view in zip(self.views[1:], values[1:], strict=True):
+        for view, of_view in zip(self._views()[1:], values[1:], strict=True):
             number, is_match = view.matched(of_view, self.memory_size)
             vectors.append(view.vectors(number))
             matches.append(is_match)
@@ -175,7 +178,7 @@ class FAPAT(NextItemMixin, ExplainsIntents, SequentialRecommender):
         _, attention = self.encode(item_seq, length, values)
         explained: list[list[Intent]] = [[] for _ in item_seq]
         first = 0
-        views = zip(self.views[1:], values[1:], self.names, strict=True)
+        views = zip(self._views()[1:], values[1:], self.names, strict=True)
         for view, of_view, names in views:
             number, is_match = view.matched(of_view, self.memory_size)
             vectors, table = view.vectors(number), view.embedding.weight

@@ -14,7 +14,7 @@ GAPS = {
     name: "{" + name + "}"
     for name in (
         "domain most fields form session pool candidates item intents problem "
-        "shown positive negative"
+        "shown positive negative errors n reasons strategy"
     ).split()
 }
 

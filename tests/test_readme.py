@@ -120,7 +120,9 @@ def test_sessions_get_intents_and_train(tmp_path: Path) -> None:
     """The three commands in their order; the training made short."""
     script = str(ROOT / "run_recbole_intent.py")
     data = "--dataset=ml-100k-sessions"
-    prepare, enrich, train = _asking(data, "prepare", "enrich", "--model=VELI4SBR")
+    prepare, train = _asking(data, "prepare", "--model=VELI4SBR")
+    (enrich,) = _asking("--for=VELI4SBR", "enrich")
+    assert data in enrich
     assert "5,318" in run_in(tmp_path, script, *prepare)
     assert "metadata" in run_in(tmp_path, script, *enrich)
     short = ["--epochs=1", "--passes=4", "--hidden_size=16", "--inner_size=16", "--n_layers=1"]

@@ -1,7 +1,7 @@
 # Each target sets up .venv itself; only python3 >= 3.11 and make are required.
-#   make demo    IGR-SR and SASRec on ml-100k, a few minutes
-#   make demo-veli  VELI4SBR, its backbone and a control on sessions of ml-100k, a few minutes
-#   make demo-isrf  ISRF, LightGCN and SASRec on both tasks of ISRF, ml-100k, a few minutes
+#   make demo    IGRSR and SASRec on ml-100k, 2 minutes
+#   make demo-veli  VELI4SBR, its backbone and a control on sessions of ml-100k, 3 minutes
+#   make demo-isrf  ISRF, LightGCN and SASRec on both tasks of ISRF, ml-100k, 3 minutes
 #   make test    the tests        make test-fast    without those that train for long
 #   make lint    ruff and mypy
 #   make bench   speed and memory compared with RecBole

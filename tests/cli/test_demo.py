@@ -54,7 +54,7 @@ def test_sessions_intents_backbone_control_and_tests(monkeypatch, session_path, 
     lines = ["item_id:token\tclass:token_seq", *items, "late\tc0"]
     (tmp_path / "dataset/walks/walks.item").write_text("\n".join(lines) + "\n")
     asked = read_options(given=demo._ASKED)
-    assert (asked.llm.source, asked.rest, asked.limit) == ("embedded", "metadata", 4)
+    assert (asked.llm.source, asked.rest, asked.limit) == ("embedded", "metadata", 3)
     small = {"epochs": 1, "hidden_size": 8, "inner_size": 8, "n_layers": 1, "topk": 10}
     monkeypatch.setattr(demo, "_DATASET", "walks")
     monkeypatch.setattr(demo, "_ASKED", {"intents": "metadata"})

@@ -6,6 +6,7 @@ SPECS = (
     ModelSpec(
         "PO4ISR",
         "recbole_intent.models.po4isr.model:PO4ISR",
+        trainer="recbole_intent.models.po4isr.trainer:RankingTrainer",
         keys="recbole_intent.models.po4isr.keys",
         inputs="recbole_intent.models.po4isr.model:input_files",
         trim=True,

@@ -15,7 +15,7 @@ from recbole_intent.modeling.candidates import ScoresCandidates
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.utils.errors import UserError
 
-_DIRECT = "direct"
+DIRECT = "direct"
 
 
 class PO4ISR(ScoresCandidates, NextItemMixin, SASRec):
@@ -27,7 +27,8 @@ class PO4ISR(ScoresCandidates, NextItemMixin, SASRec):
     or all of a target without a usable answer, share the last places. So metrics are means over
     all targets. Nothing here learns from the training sessions for that task.
 
-    With any other task it is RecBole's SASRec, for no language model ranks a whole catalogue.
+    With any other task it is RecBole's SASRec, for no language model ranks a whole catalogue, and
+    results say so.
 
     Deviations from the released code: answers are JSON; a prompt is refined once per round, for
     all errors shown; the first strategy and the requests are in our own words.
@@ -40,7 +41,7 @@ class PO4ISR(ScoresCandidates, NextItemMixin, SASRec):
         super().__init__(config, dataset)
         self.path: Path | None = None
         self.rank_of: dict[tuple[str, frozenset[str]], dict[str, int]] = {}
-        if config["task"] == _DIRECT:
+        if config["task"] == DIRECT:
             (self.path,) = input_files(config)
             check_records(self.path, self.path.with_suffix(MANIFEST))
             for entry in read_rankings(self.path):
@@ -87,7 +88,7 @@ def input_files(config: Any) -> list[Path]:
     Raises:
         UserError: it does not exist.
     """
-    if config["task"] != _DIRECT:
+    if config["task"] != DIRECT:
         return []
     name = f"{config['dataset']}{RANKING}"
     given = config["rankings"]

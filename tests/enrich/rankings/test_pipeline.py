@@ -105,12 +105,15 @@ def test_a_better_prompt_is_learnt_from_training_sessions_and_ranks(
         assert len(entry.ranking) == 5
         expected = entry.ranking.index(item) + 1 if item in entry.ranking else (6 + 10) / 2
         assert rank == expected
+    assert trainer.approximations(loaded.train) == []
     mean = sum(map(gain, ranks.rank)) / len(ranks.rank)
     assert f"- test: 6 targets, mean NDCG {mean:.4f}" in done.report
 
     trainer, loaded = build(config("PO4ISR", "shop", **{**options, "n_candidates": 5}))
     with pytest.raises(UserError, match=r"no ranking of the 6 candidates of .* --n_candidates=5"):
         trainer.rank(loaded.test)
+    trainer, loaded = build(config("PO4ISR", "shop", **{**options, "task": "next-item"}))
+    assert "a SASRec ranks all items" in trainer.approximations(loaded.train)[0]
 
 
 def test_without_optimisation_and_with_answers_that_cannot_be_used(run, serve, reply):

@@ -111,12 +111,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     def report(name: str, size: int, step: tuple[str, str], folder: Path, source: Path) -> None:
         nonlocal missed
-        found = measure(step, folder, source)
-        rows.setdefault(name, []).append((size, *found))
-        print(f"| {name} | {size:,} | {found[0]:.1f} | {found[1]:.1f} | {found[2]:,.0f} |")
+        took = measure(step, folder, source)
+        rows.setdefault(name, []).append((size, *took))
+        print(f"| {name} | {size:,} | {took[0]:.1f} | {took[1]:.1f} | {took[2]:,.0f} |")
         sys.stdout.flush()
         seconds, gib = AIMS.get(name, (np.inf, np.inf))
-        missed += size >= 20_000_000 and (found[0] > seconds or found[2] > 1024 * gib)
+        missed += size >= 20_000_000 and (took[0] > seconds or took[2] > 1024 * gib)
 
     with tempfile.TemporaryDirectory() as temporary:
         logs = given.folder or Path(temporary)

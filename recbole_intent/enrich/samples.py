@@ -1,6 +1,7 @@
 """Seeded samples of sessions or items to ask about, of candidates and of a user's items."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,12 @@ def choose(sessions: Sized, sample: float, limit: int | None, seed: int) -> np.n
     count = max(1, round(sample * len(sessions)))
     drawn = np.random.default_rng(seed).permutation(len(sessions))[:count]
     return np.sort(drawn)[:limit]
+
+
+def some_of(values: Sequence[Any], most: int, rng: np.random.Generator) -> list[Any]:
+    """Draw up to `most` of the values without repetition; they keep their order."""
+    drawn = rng.permutation(len(values))[:most]
+    return [values[i] for i in np.sort(drawn)]
 
 
 def draw_candidates(

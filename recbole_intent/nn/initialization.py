@@ -5,12 +5,15 @@ from torch import Tensor, nn
 
 
 def init_normal(model: nn.Module, std: float) -> None:
-    """Draw linear and embedding weights from N(0, `std`²), and set the biases of linears to 0."""
+    """Draw linear and embedding weights from N(0, `std`²), and set the biases of linears to 0.
+
+    The rows of padding are drawn too, as RecBole does.
+    """
 
     def one(module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=std)
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
     model.apply(one)

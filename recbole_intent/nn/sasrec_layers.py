@@ -5,6 +5,8 @@ steps, draws dropout masks element by element, and computes all positions of the
 a next-item row needs only one. These functions take its modules unchanged and give the same output.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from recbole.model.layers import FeedForward, TransformerEncoder, TransformerLayer
@@ -20,6 +22,27 @@ def use_fast_dropout(module: nn.Module) -> None:
             setattr(module, name, FastDropout(child.p))
         else:
             use_fast_dropout(child)
+
+
+def transformer_encoder(config: Any, n_layers: str = "n_layers") -> TransformerEncoder:
+    """RecBole's encoder with the widths and dropouts of a configuration, and fast dropout.
+
+    Args:
+        config: of a run, with RecBole's keys of Transformers.
+        n_layers: the key of the number of layers.
+    """
+    encoder = TransformerEncoder(
+        n_layers=config[n_layers],
+        n_heads=config["n_heads"],
+        hidden_size=config["hidden_size"],
+        inner_size=config["inner_size"],
+        hidden_dropout_prob=config["hidden_dropout_prob"],
+        attn_dropout_prob=config["attn_dropout_prob"],
+        hidden_act=config["hidden_act"],
+        layer_norm_eps=config["layer_norm_eps"],
+    )
+    use_fast_dropout(encoder)
+    return encoder
 
 
 def project(layer: TransformerLayer, x: Tensor, *, query: bool = True) -> tuple[Tensor, ...]:

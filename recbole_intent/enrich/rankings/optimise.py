@@ -12,6 +12,7 @@ import numpy as np
 
 from recbole_intent.enrich.options import RankingOptions
 from recbole_intent.enrich.rankings.asking import Questions, RankTask, gain, rank_of_target
+from recbole_intent.enrich.samples import some_of
 
 
 @dataclass
@@ -57,7 +58,7 @@ def optimise(
     for _ in range(options.depth):
         compared = list(strategies)
         for strategy in strategies:
-            batch = _sample(train, options.batch, rng)
+            batch = some_of(train, options.batch, rng)
             rankings = questions.rank(strategy, batch)
             errors = [
                 task
@@ -70,9 +71,9 @@ def optimise(
             refined = questions.refined(strategy, errors, reasons)
             if refined:
                 compared += [refined, *questions.paraphrases(refined, options.paraphrases)]
-        compared = _sample(list(dict.fromkeys(compared)), options.tried, rng)
+        compared = some_of(list(dict.fromkeys(compared)), options.tried, rng)
         rewards = bandit(
-            compared, lambda s: reward(s, _sample(train, options.round_sessions, rng)), options
+            compared, lambda s: reward(s, some_of(train, options.round_sessions, rng)), options
         )
         best = sorted(range(len(compared)), key=lambda i: -_mean(rewards[i]))[: options.kept]
         strategies = [compared[i] for i in best]
@@ -117,9 +118,3 @@ def bandit(
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else 0.0
-
-
-def _sample(values: Sequence[Any], most: int, rng: np.random.Generator) -> list[Any]:
-    """At most so many of the values, in their order, drawn without repetition."""
-    drawn = rng.permutation(len(values))[:most]
-    return [values[i] for i in np.sort(drawn)]

@@ -27,7 +27,7 @@ from recbole_intent.enrich.prompts import prompt
 from recbole_intent.enrich.rankings.asking import Questions, RankTask, gain, rank_of_target
 from recbole_intent.enrich.rankings.optimise import Chosen, optimise
 from recbole_intent.enrich.report import counted
-from recbole_intent.enrich.samples import choose, draw_candidates
+from recbole_intent.enrich.samples import choose, draw_candidates, some_of
 from recbole_intent.enrich.training_data import (
     TrainingData,
     read_training_data,
@@ -184,8 +184,7 @@ def _task(
 
 
 def _some(tasks: Sequence[Any], most: int, seed: int) -> list[Any]:
-    drawn = np.random.default_rng([seed, 1]).permutation(len(tasks))[:most]
-    return [tasks[i] for i in np.sort(drawn)]
+    return some_of(tasks, most, np.random.default_rng([seed, 1]))
 
 
 def _training_tasks(data: TrainingData, options: RankingOptions, titles: _Titles) -> list[RankTask]:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
-from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
 
 from recbole_intent.data.loading.categories import read_categories
@@ -17,7 +16,8 @@ from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.models.fapat.patterns import PatternSizes, mine_patterns
 from recbole_intent.models.fapat.view import View, ViewGate
 from recbole_intent.nn.dropout import FastDropout
-from recbole_intent.nn.sasrec_layers import attend, finish, project, use_fast_dropout
+from recbole_intent.nn.initialization import init_normal
+from recbole_intent.nn.sasrec_layers import attend, finish, project, transformer_encoder
 
 _EXPLAINED = 5  # number of patterns that `explain` lists per session
 _LOGGER = logging.getLogger("recbole_intent")
@@ -78,31 +78,15 @@ class FAPAT(NextItemMixin, ExplainsIntents, SequentialRecommender):
         self.mask_token = nn.Parameter(torch.empty(d))
         self.LayerNorm = nn.LayerNorm(d, eps=config["layer_norm_eps"])
         self.dropout = FastDropout(config["hidden_dropout_prob"])
-        self.encoder = TransformerEncoder(
-            n_layers=config["n_layers"],
-            n_heads=config["n_heads"],
-            hidden_size=d,
-            inner_size=config["inner_size"],
-            hidden_dropout_prob=config["hidden_dropout_prob"],
-            attn_dropout_prob=config["attn_dropout_prob"],
-            hidden_act=config["hidden_act"],
-            layer_norm_eps=config["layer_norm_eps"],
-        )
-        use_fast_dropout(self.encoder)
+        self.encoder = transformer_encoder(config)
         self.of_mask, self.of_place = nn.Linear(d, d), nn.Linear(d, d, bias=False)
         self.query = nn.Linear(d, 1, bias=False)
         self.output = nn.Linear(2 * d, d)
         std = config["initializer_range"]
         nn.init.normal_(self.mask_token, std=std)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=std)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=std)
-                if module.padding_idx is not None:
-                    nn.init.zeros_(module.weight.data[module.padding_idx])
+        init_normal(self, std)
+        for view in self._views():
+            nn.init.zeros_(view.embedding.weight.data[0])
 
     @classmethod
     def shares_passes(cls, config: Any) -> bool:

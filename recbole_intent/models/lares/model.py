@@ -6,14 +6,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
-from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
 
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.nn.initialization import init_normal
 from recbole_intent.nn.losses import info_nce, linear_cross_entropy
-from recbole_intent.nn.sasrec_layers import encode_causal, use_fast_dropout
+from recbole_intent.nn.sasrec_layers import encode_causal, transformer_encoder
 from recbole_intent.nn.strips import in_strips
 
 _SIGMA = 0.5  # of the log-normal rate of the number of steps
@@ -74,22 +73,11 @@ class LARES(NextItemMixin, SequentialRecommender):
         self.item_embedding = nn.Embedding(self.n_items, d, padding_idx=0)
         self.position_embedding = nn.Embedding(self.max_seq_length, d)
         self.pre_encoder, self.core_encoder = (
-            TransformerEncoder(
-                n_layers=config[layers],
-                n_heads=config["n_heads"],
-                hidden_size=d,
-                inner_size=config["inner_size"],
-                hidden_dropout_prob=config["hidden_dropout_prob"],
-                attn_dropout_prob=config["attn_dropout_prob"],
-                hidden_act=config["hidden_act"],
-                layer_norm_eps=eps,
-            )
-            for layers in ("n_pre_layers", "n_core_layers")
+            transformer_encoder(config, layers) for layers in ("n_pre_layers", "n_core_layers")
         )
         self.LayerNorm = nn.LayerNorm(d, eps=eps)
         self.state_norm = nn.LayerNorm(d, eps=eps)
         self.dropout = FastDropout(config["hidden_dropout_prob"])
-        use_fast_dropout(self)
         self.initializer_range = config["initializer_range"]
         init_normal(self, self.initializer_range)
         self.register_buffer("first_state", self._noise((self.max_seq_length, d)))

@@ -6,13 +6,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
-from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
 
 from recbole_intent.modeling.explain import ExplainsIntents, Intent, nearest_items
 from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.nn.entmax import entmax
-from recbole_intent.nn.sasrec_layers import encode_both_ways, use_fast_dropout
+from recbole_intent.nn.sasrec_layers import encode_both_ways, transformer_encoder
 from recbole_intent.nn.strips import in_strips
 
 _EXPLAINED = 5  # number of intents that `explain` lists per session
@@ -61,17 +60,7 @@ class MiaSRec(ExplainsIntents, SequentialRecommender):
         self.item_embedding = nn.Embedding(self.n_items, d, padding_idx=0)
         self.position_embedding = nn.Embedding(self.max_seq_length + 1, d)
         self.repeat_embedding = nn.Embedding(self.max_repeat + 1, d, padding_idx=0)
-        self.trm_encoder = TransformerEncoder(
-            n_layers=config["n_layers"],
-            n_heads=config["n_heads"],
-            hidden_size=d,
-            inner_size=config["inner_size"],
-            hidden_dropout_prob=config["hidden_dropout_prob"],
-            attn_dropout_prob=config["attn_dropout_prob"],
-            hidden_act=config["hidden_act"],
-            layer_norm_eps=eps,
-        )
-        use_fast_dropout(self.trm_encoder)
+        self.trm_encoder = transformer_encoder(config)
         self.LayerNorm = nn.LayerNorm(d, eps=eps)
         self.dropout = FastDropout(config["hidden_dropout_prob"])
         self.sess_dropout = FastDropout(config["sess_dropout"])

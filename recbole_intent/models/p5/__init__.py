@@ -1,4 +1,4 @@
-"""P5 and its heirs POD, ELMRec and RSL: T5 models that write the next item."""
+"""P5, POD, ELMRec and RSL: T5 models that write the next item."""
 
 from recbole_intent.config.registry import ModelSpec
 

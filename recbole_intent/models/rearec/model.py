@@ -5,14 +5,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
-from recbole.model.layers import TransformerEncoder
 from torch import Tensor, nn
 
 from recbole_intent.modeling.next_item import NextItemMixin
 from recbole_intent.nn.dropout import FastDropout
 from recbole_intent.nn.initialization import init_normal
 from recbole_intent.nn.losses import info_nce, linear_cross_entropy
-from recbole_intent.nn.sasrec_layers import encode_causal, encode_next, use_fast_dropout
+from recbole_intent.nn.sasrec_layers import encode_causal, encode_next, transformer_encoder
 from recbole_intent.nn.strips import in_strips
 
 
@@ -74,17 +73,7 @@ class ReaRec(NextItemMixin, SequentialRecommender):
         self.reason_position = nn.Embedding(self.K, d)
         self.LayerNorm = nn.LayerNorm(d, eps=eps)
         self.dropout = FastDropout(config["input_dropout_prob"])
-        self.trm_encoder = TransformerEncoder(
-            n_layers=config["n_layers"],
-            n_heads=config["n_heads"],
-            hidden_size=d,
-            inner_size=config["inner_size"],
-            hidden_dropout_prob=config["hidden_dropout_prob"],
-            attn_dropout_prob=config["attn_dropout_prob"],
-            hidden_act=config["hidden_act"],
-            layer_norm_eps=eps,
-        )
-        use_fast_dropout(self.trm_encoder)
+        self.trm_encoder = transformer_encoder(config)
         self.initializer_range = config["initializer_range"]
         init_normal(self, self.initializer_range)
         self.start_epoch(0)

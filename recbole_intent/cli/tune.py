@@ -5,6 +5,7 @@ import sys
 from recbole_intent.cli.options import PROGRAM, Asked
 from recbole_intent.evaluation.report import metric_table
 from recbole_intent.runs.early import check_run
+from recbole_intent.tune.space import read_space
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.printable import say
 
@@ -18,6 +19,8 @@ def command(asked: Asked) -> int:
         raise UserError("tune: give either --model=… or --models=A,B,…; tune --help shows how")
     for name in models or [model]:
         check_run(name, dataset, files, asked.keys, options.get("allow_unknown", False))
+        if "search" in options:
+            read_space(name, options["search"])
     from recbole_intent.tune.several import tune_models
     from recbole_intent.tune.tune import Options, tune
 

@@ -5,15 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recbole_intent.config.config import Config
 from recbole_intent.config.keys import no_effect
 from recbole_intent.utils.errors import UserError
 from recbole_intent.utils.parsing import read_yaml
 from recbole_intent.utils.paths import properties_dir
+
+if TYPE_CHECKING:  # imports torch
+    from recbole_intent.config.config import Config
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _range(where: str, kind: str, ends: Any) -> Range:
     return Range(kind, *ends)
 
 
-def without_idle(space: Space, path: Path, config: Config, *, is_own: bool) -> Space:
+def without_idle(space: Space, path: Path, config: "Config", *, is_own: bool) -> Space:
     """Remove the keys that have no effect for any values of the other searched keys.
 
     Args:
@@ -166,7 +168,7 @@ def without_idle(space: Space, path: Path, config: Config, *, is_own: bool) -> S
 def check_space(
     space: Space,
     path: Path,
-    config: Config,
+    config: "Config",
     files: Sequence[str | Path] = (),
     allow_unknown: bool = False,
 ) -> None:
@@ -182,6 +184,8 @@ def check_space(
     Raises:
         UserError: the first such key (with the nearest known one) or value.
     """
+    from recbole_intent.config.config import Config
+
     if not space:
         raise UserError(f"{path}: nothing is left to search: every key of it is given a value")
     for key, domain in space.items():

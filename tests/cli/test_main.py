@@ -102,6 +102,7 @@ def test_help_fits_80_columns_and_shows_every_option(command, capsys):
         "compare --models=SASRec,BPR --dataset=ml-100k --hiden_size=8",
         "compare --models=SASRec --dataset=absent",
         "tune --model=SASrec --dataset=ml-100k",
+        "tune --model=SASRec --dataset=ml-100k --search=absent.yaml",
         "enrich intents --dataset=absent",
         "enrich vectors --dataset=ml-100k --widow=3",
         "evaluate --run=absent",

@@ -34,7 +34,10 @@ def item_categories(
     column = next((name for name in wanted if name in texts.columns), None)
     if column is None:
         one_of = f"one of {', '.join(wanted)}" if len(wanted) > 1 else wanted[0]
-        raise UserError(f"{texts.path}: no column of categories ({one_of}), which {reader} reads")
+        raise UserError(
+            f"{texts.path}: no column of categories ({one_of}), which {reader} reads; `prepare` "
+            "writes it from raw files that have categories"
+        )
     values = texts.column(column)
     separator = next((s for s in _SEPARATORS if any(map(s.search, values))), None)
     # Without a separator, each word of a sequence is a name.

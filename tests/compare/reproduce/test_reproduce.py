@@ -140,10 +140,10 @@ def test_a_table_of_the_direct_task_chooses_epochs_on_it(paper, small, shared, m
     columns = [{"name": "H@10", "metric": "recall@10"}]
     bpr = {"label": "BPR", "model": "BPR", "params": {"embedding_size": 8}}
     sasrec = {"label": "small", "model": "SASRec", "params": small, "at": {"width": 8}}
-    paper(task="direct", columns=columns, rows=[sasrec, bpr])
-    shared["n_candidates"] = 20
-    folders = [make("SASRec", small, task="direct")]
-    folders.append(make("BPR", {"embedding_size": 8}, task="direct"))
+    settings = {"n_candidates": 20}
+    paper(task="direct", settings=settings, columns=columns, rows=[sasrec, bpr])
+    folders = [make("SASRec", small, task="direct", **settings)]
+    folders.append(make("BPR", {"embedding_size": 8}, task="direct", **settings))
     done = reproduce("mini", ["tiny"], {"seeds": [1], "overrides": shared})
     results = [json.loads((folder / "result.json").read_text()) for folder in folders]
     assert {result["task"] for result in results} == {"direct"}
